@@ -1,0 +1,439 @@
+//! What happens in a thread, as one closed stream.
+//!
+//! The recorder (rollout), the command line, and sinks are all fed from it, so that they cannot disagree.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::ids::{CallId, PluginId, ThreadId, TurnId, WindowId};
+use crate::item::ResponseItem;
+use crate::usage::TokenUsage;
+
+/// How a visible piece of work stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActivityStatus {
+    /// Going on.
+    InProgress,
+    /// Done.
+    Completed,
+    /// Tried without success.
+    Failed,
+    /// Not done, because a hook, a policy or a person said no.
+    Declined,
+}
+
+/// What a patch does to a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// What happens to it.
+    pub kind: FileChangeKind,
+    /// A unified diff.
+    pub diff: String,
+    /// Where it is moved to.
+    pub moved_to: Option<PathBuf>,
+}
+
+/// The kinds of change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileChangeKind {
+    /// The file is new.
+    Add,
+    /// The file goes away.
+    Delete,
+    /// The file changes.
+    Update,
+}
+
+/// A step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanStep {
+    /// What to do.
+    pub step: String,
+    /// `pending`, `in_progress` or `completed`.
+    pub status: String,
+}
+
+/// Work that can be seen: a command, a patch, a tool of a server.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ToolActivity {
+    /// A command.
+    Command {
+        /// The argv, shell included.
+        command: Vec<String>,
+        /// Where it runs.
+        cwd: PathBuf,
+        /// The process, while it runs.
+        process_id: Option<u32>,
+        /// All output so far (bounded), standard error included.
+        output: String,
+        /// The exit code, once there is one.
+        exit_code: Option<i32>,
+        /// How it stands.
+        status: ActivityStatus,
+    },
+    /// A patch.
+    Patch {
+        /// The changes, in order.
+        changes: Vec<FileChange>,
+        /// How it stands.
+        status: ActivityStatus,
+    },
+    /// A call of a tool server.
+    Server {
+        /// The server.
+        server: String,
+        /// The tool.
+        tool: String,
+        /// The arguments.
+        arguments: Value,
+        /// The result in MCP's shape (`content`, `structured_content`), once there is one.
+        result: Option<Value>,
+        /// What went wrong, if the server could not answer.
+        error: Option<String>,
+        /// How it stands.
+        status: ActivityStatus,
+    },
+    /// A plan was made or changed.
+    Plan {
+        /// Why, where the model said.
+        explanation: Option<String>,
+        /// The steps, in order.
+        steps: Vec<PlanStep>,
+    },
+    /// An image was looked at.
+    Image {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What a hook did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookRun {
+    /// The plugin.
+    pub plugin: PluginId,
+    /// The event it was asked about.
+    pub event: &'static str,
+    /// What it was asked about, in a word: a tool's name, or empty.
+    pub subject: String,
+    /// What it said.
+    pub result: HookResult,
+    /// Text for the user.
+    pub message: Option<String>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// What came of asking a hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HookResult {
+    /// No objection, or no opinion.
+    Passed,
+    /// It stopped the thing; the reason.
+    Denied(String),
+    /// It put other input in place.
+    Rewrote,
+    /// It failed; what that was, and whether the gate closed because of it.
+    Failed {
+        /// What went wrong.
+        why: String,
+        /// Whether the thing was stopped.
+        closed: bool,
+    },
+}
+
+/// A window of a rate limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RateLimitWindow {
+    /// How much of it is used, 0 to 100.
+    pub used_percent: f64,
+    /// Its length.
+    pub window_minutes: Option<u64>,
+    /// When it starts again, in seconds since 1970.
+    pub resets_at: Option<u64>,
+}
+
+/// Rate limits as last reported.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RateLimits {
+    /// The short window.
+    pub primary: Option<RateLimitWindow>,
+    /// The long window.
+    pub secondary: Option<RateLimitWindow>,
+}
+
+/// How a turn was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AbortReason {
+    /// A person interrupted it.
+    Interrupted,
+    /// Another turn took its place.
+    Replaced,
+}
+
+/// The settings a turn runs with, for the record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnSettings {
+    /// The model.
+    pub model: String,
+    /// The provider's id.
+    pub provider_id: String,
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// `never`, `on-request`, …
+    pub approval_policy: String,
+    /// `read-only`, `workspace-write` or `danger-full-access`.
+    pub sandbox_mode: String,
+    /// Whether commands may use the network.
+    pub network_access: bool,
+    /// Directories that may be written besides the working directory.
+    pub writable_roots: Vec<PathBuf>,
+    /// Reasoning effort, where set.
+    pub effort: Option<String>,
+    /// Reasoning summary, where set.
+    pub summary: Option<String>,
+    /// The output schema, where set.
+    pub output_schema: Option<Value>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TurnEvent {
+    /// A turn began.
+    TurnStarted {
+        /// The turn.
+        turn_id: TurnId,
+        /// When.
+        at: SystemTime,
+        /// Tokens of context that may be used.
+        context_window: Option<u64>,
+    },
+    /// The settings of the turn, right after its context items.
+    Settings {
+        /// The turn.
+        turn_id: TurnId,
+        /// The settings.
+        settings: Box<TurnSettings>,
+    },
+    /// An item entered the history. The rollout keeps exactly these.
+    ItemRecorded {
+        /// The turn.
+        turn_id: TurnId,
+        /// The item, with its id and metadata.
+        item: std::sync::Arc<ResponseItem>,
+    },
+    /// The user's message, as people see it (it was recorded just before).
+    UserMessage {
+        /// The turn.
+        turn_id: TurnId,
+        /// The text.
+        text: String,
+        /// How many images came with it.
+        images: usize,
+    },
+    /// The model began an item of the answer.
+    MessageStarted {
+        /// The item's id; may be empty.
+        item_id: String,
+    },
+    /// A piece of the answer.
+    TextDelta {
+        /// The text.
+        delta: String,
+    },
+    /// A piece of the reasoning summary.
+    ReasoningDelta {
+        /// The text.
+        delta: String,
+    },
+    /// Something visible began.
+    ToolStarted {
+        /// The call.
+        call_id: CallId,
+        /// What.
+        activity: ToolActivity,
+    },
+    /// Something visible ended.
+    ToolFinished {
+        /// The call.
+        call_id: CallId,
+        /// What, with its result.
+        activity: ToolActivity,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// A tool call ended, visible or not; one for every call.
+    ToolCalled {
+        /// The call.
+        call_id: CallId,
+        /// The tool, with its namespace in front.
+        tool: String,
+        /// Whether it succeeded.
+        success: bool,
+        /// How long it took.
+        duration: Duration,
+        /// The output's text, as the model sees it.
+        output: String,
+    },
+    /// A hook was asked.
+    HookRan(HookRun),
+    /// A request was answered to its end.
+    RequestCompleted {
+        /// The provider's id for the response.
+        response_id: String,
+        /// What this request used.
+        usage: TokenUsage,
+        /// What the turn used so far.
+        turn_total: TokenUsage,
+        /// What the thread used so far.
+        thread_total: TokenUsage,
+        /// Rate limits, as last reported.
+        rate_limits: RateLimits,
+        /// The turn.
+        turn_id: TurnId,
+        /// From sending to the first byte of the answer.
+        time_to_first_event: Duration,
+        /// From sending to the end.
+        duration: Duration,
+    },
+    /// A connection was lost and is tried again.
+    Reconnecting {
+        /// Which try, from 1.
+        attempt: u32,
+        /// The most there will be.
+        max: u32,
+        /// Why.
+        reason: String,
+        /// How long until then.
+        delay: Duration,
+    },
+    /// Something the user should know; work goes on.
+    Warning {
+        /// The text.
+        message: String,
+    },
+    /// The turn ended well.
+    TurnCompleted {
+        /// The turn.
+        turn_id: TurnId,
+        /// The answer.
+        last_message: Option<String>,
+        /// When it began.
+        started: SystemTime,
+        /// How long it took.
+        duration: Duration,
+        /// Until the first text.
+        time_to_first_token: Option<Duration>,
+        /// What the thread used so far.
+        thread_total: TokenUsage,
+    },
+    /// The turn ended with an error. The thread can go on.
+    TurnFailed {
+        /// The turn.
+        turn_id: TurnId,
+        /// What went wrong, for people.
+        message: String,
+        /// When it began.
+        started: SystemTime,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// The turn was interrupted.
+    TurnAborted {
+        /// The turn.
+        turn_id: TurnId,
+        /// Why.
+        reason: AbortReason,
+        /// When it began.
+        started: SystemTime,
+        /// How long it took.
+        duration: Duration,
+    },
+}
+
+/// A write that failed: the turn stops, since what is not recorded must not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot record the thread: {message}")]
+pub struct RecordError {
+    /// What failed, with the file.
+    pub message: String,
+}
+
+/// Keeps the thread. Gets every event before anybody else and may refuse, which stops the turn.
+pub trait Recorder: Send {
+    /// Records an event, durably where it must survive.
+    ///
+    /// # Errors
+    /// Says which file could not be written.
+    fn record(&mut self, thread_id: ThreadId, event: &TurnEvent) -> Result<(), RecordError>;
+}
+
+/// Watches events. Must not wait: it is called between two steps of a turn.
+pub trait Observer: Send {
+    /// Sees an event.
+    fn observe(&mut self, thread_id: ThreadId, event: &TurnEvent);
+}
+
+/// Where running tools report; the turn loop passes it on in order.
+#[derive(Clone)]
+pub struct EventSender(mpsc::UnboundedSender<TurnEvent>);
+
+impl EventSender {
+    /// Makes a sender with its receiver. Unbounded on purpose: a tool sends two events, never a stream.
+    pub fn channel() -> (Self, mpsc::UnboundedReceiver<TurnEvent>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Reports that something visible began.
+    pub fn tool_started(&self, call_id: CallId, activity: ToolActivity) {
+        self.send(TurnEvent::ToolStarted { call_id, activity });
+    }
+
+    /// Reports that something visible ended.
+    pub fn tool_finished(&self, call_id: CallId, activity: ToolActivity, duration: Duration) {
+        self.send(TurnEvent::ToolFinished { call_id, activity, duration });
+    }
+
+    /// Tells the user something.
+    pub fn warning(&self, message: String) {
+        self.send(TurnEvent::Warning { message });
+    }
+
+    fn send(&self, event: TurnEvent) {
+        // The receiver is gone only when the turn is over, and then nobody wants to know.
+        drop(self.0.send(event));
+    }
+}
+
+/// What a thread is, for its first line on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ThreadInfo {
+    /// The thread.
+    pub thread_id: ThreadId,
+    /// The root thread of its session.
+    pub session_id: ThreadId,
+    /// The window it starts in.
+    pub window_id: WindowId,
+    /// Where it was started.
+    pub cwd: PathBuf,
+    /// Who started it: `codex_exec`, ….
+    pub originator: String,
+    /// `exec`, `cli`, `vscode`, ….
+    pub source: String,
+    /// `user`, ….
+    pub thread_source: Option<String>,
+    /// The provider's id.
+    pub provider_id: String,
+    /// The base instructions it runs with.
+    pub base_instructions: String,
+    /// The model those are for.
+    pub model: String,
+    /// When it began.
+    pub created: SystemTime,
+}

@@ -1,0 +1,18 @@
+//! The host's vocabulary, conversation, turn loop, verdicts and ports.
+//!
+//! This crate performs no I/O: it never names wasmtime, reqwest, a file or a socket. Adapters implement its ports;
+//! the turn loop runs on them with plain values. JSON values appear only as tool arguments and schemas, and where a
+//! wire type is by definition JSON.
+
+pub mod ids;
+pub mod plugin;
+pub mod secret;
+pub mod event;
+pub mod history;
+pub mod item;
+pub mod model;
+pub mod retry;
+pub mod snapshot;
+pub mod tool;
+pub mod usage;
+pub mod verdict;

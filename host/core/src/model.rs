@@ -1,0 +1,158 @@
+//! The port to a model: one request out, a stream of events back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::RateLimits;
+use crate::item::ResponseItem;
+use crate::plugin::{FailureKind, Recovery};
+use crate::snapshot::RequestSnapshot;
+use crate::tool::ToolSpec;
+use crate::usage::TokenUsage;
+
+/// `reasoning` of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reasoning {
+    /// Any non-empty text, passed on as it is.
+    pub effort: Option<String>,
+    /// `auto`, `concise` or `detailed`.
+    pub summary: Option<String>,
+}
+
+/// `text` of a request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TextOptions {
+    /// `low`, `medium` or `high`.
+    pub verbosity: Option<String>,
+    /// A JSON Schema the answer must match.
+    pub output_schema: Option<Value>,
+}
+
+/// The hosted web search, where a request offers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSearch {
+    /// Whether it may leave the service's own cache.
+    pub external_web_access: bool,
+    /// What it may return, such as `text` and `image`; none leaves it to the service.
+    pub content_types: Option<Vec<String>>,
+}
+
+/// One request. Encoded by the adapter, which alone knows the wire.
+#[derive(Debug, Clone)]
+pub struct ModelRequest {
+    /// The model.
+    pub model: String,
+    /// The base instructions, sent as the first input item.
+    pub instructions: Arc<ResponseItem>,
+    /// The conversation.
+    pub input: Arc<[Arc<ResponseItem>]>,
+    /// The tools on offer.
+    pub tools: Arc<[ToolSpec]>,
+    /// The hosted web search, where offered.
+    pub web_search: Option<WebSearch>,
+    /// Whether the model may ask for several calls at once.
+    pub parallel_tool_calls: bool,
+    /// Reasoning options; none leaves the key out.
+    pub reasoning: Option<Reasoning>,
+    /// Text options.
+    pub text: Option<TextOptions>,
+    /// `priority` or `flex`.
+    pub service_tier: Option<String>,
+    /// The session id.
+    pub prompt_cache_key: String,
+    /// Who asks, for what.
+    pub metadata: Arc<RequestSnapshot>,
+    /// `x-codex-turn-state` of an earlier response of this turn.
+    pub turn_state: Option<String>,
+}
+
+/// What a model's stream says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelEvent {
+    /// The response began.
+    Created,
+    /// `x-codex-turn-state`, to be sent back within this turn.
+    TurnState(String),
+    /// Rate limits from headers or stream.
+    RateLimits(RateLimits),
+    /// Another model answered than was asked for.
+    ServerModel(String),
+    /// An item began; its id may be empty.
+    ItemAdded {
+        /// `message`, `reasoning`, ….
+        kind: String,
+        /// The item's id.
+        id: String,
+    },
+    /// A piece of the answer.
+    TextDelta(String),
+    /// A piece of the reasoning summary.
+    ReasoningDelta(String),
+    /// A finished item: it is recorded now, and if it is a call it starts now.
+    ItemDone(Box<ResponseItem>),
+    /// The end.
+    Completed {
+        /// The response's id.
+        response_id: String,
+        /// What it used; none where the server does not say.
+        usage: Option<TokenUsage>,
+        /// False where the model wants to go on although it called no tool.
+        end_turn: Option<bool>,
+    },
+}
+
+/// Where a failure happened, which decides how it may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureStage {
+    /// No credential: the request was not sent.
+    Auth,
+    /// No connection, or it broke before the response's head.
+    Connect,
+    /// A response with an error status.
+    Status(u16),
+    /// A failure event in the stream.
+    Event,
+    /// The stream ended or went silent before it was complete.
+    Stream,
+}
+
+/// A request that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ModelError {
+    /// Where.
+    pub stage: FailureStage,
+    /// What kind, as the provider understands it.
+    pub kind: FailureKind,
+    /// For people; no secrets.
+    pub message: String,
+    /// How long the server asked to wait.
+    pub retry_after: Option<Duration>,
+    /// Whether trying again makes sense at all for an `Auth` failure.
+    pub transient: bool,
+}
+
+/// A model's answer as it arrives.
+pub type ModelStream = BoxStream<'static, Result<ModelEvent, ModelError>>;
+
+/// Sends requests to a model.
+#[async_trait]
+pub trait ModelClient: Send + Sync {
+    /// Sends one request, once: repeating it is the caller's decision. Dropping the stream ends the exchange.
+    ///
+    /// # Errors
+    /// Anything up to the response's head; later failures are items of the stream.
+    async fn send(
+        &self,
+        request: &ModelRequest,
+        cancel: &CancellationToken,
+    ) -> Result<ModelStream, ModelError>;
+
+    /// Asks the provider to get a better credential after `Unauthorized`.
+    async fn recover(&self, failure: &ModelError) -> Recovery;
+}
