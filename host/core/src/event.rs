@@ -397,7 +397,16 @@ impl EventSender {
 
     /// Reports that something visible ended.
     pub fn tool_finished(&self, call_id: CallId, activity: ToolActivity, duration: Duration) {
-        self.send(TurnEvent::ToolFinished { call_id, activity, duration });
+        self.send(TurnEvent::ToolFinished {
+            call_id,
+            activity,
+            duration,
+        });
+    }
+
+    /// Reports what a hook did.
+    pub fn hook_ran(&self, run: HookRun) {
+        self.send(TurnEvent::HookRan(run));
     }
 
     /// Tells the user something.

@@ -19,11 +19,18 @@ const LOST_OUTPUT: &str = "aborted";
 impl History {
     /// Takes up a conversation that was kept on disk.
     pub fn resume(items: Vec<ResponseItem>) -> Self {
-        Self { items: items.into_iter().map(Arc::new).collect() }
+        Self {
+            items: items.into_iter().map(Arc::new).collect(),
+        }
     }
 
     /// Appends an item: gives it an id if it has none, and stamps it with its turn.
-    pub fn push(&mut self, mut item: ResponseItem, turn_id: TurnId, now: SystemTime) -> Arc<ResponseItem> {
+    pub fn push(
+        &mut self,
+        mut item: ResponseItem,
+        turn_id: TurnId,
+        now: SystemTime,
+    ) -> Arc<ResponseItem> {
         item.ensure_id();
         stamp(&mut item, turn_id, now);
         let item = Arc::new(item);
@@ -41,7 +48,11 @@ impl History {
     /// A process that died between a call and its output leaves a gap that servers refuse.
     pub fn for_request(&self) -> Arc<[Arc<ResponseItem>]> {
         let calls: HashSet<&str> = self.items.iter().filter_map(|item| call_of(item)).collect();
-        let outputs: HashSet<&str> = self.items.iter().filter_map(|item| output_of(item)).collect();
+        let outputs: HashSet<&str> = self
+            .items
+            .iter()
+            .filter_map(|item| output_of(item))
+            .collect();
         if calls == outputs {
             return self.items.iter().map(Arc::clone).collect();
         }
@@ -61,7 +72,8 @@ impl History {
 
 fn call_of(item: &ResponseItem) -> Option<&str> {
     match item {
-        ResponseItem::FunctionCall { call_id, .. } | ResponseItem::CustomToolCall { call_id, .. } => Some(call_id),
+        ResponseItem::FunctionCall { call_id, .. }
+        | ResponseItem::CustomToolCall { call_id, .. } => Some(call_id),
         ResponseItem::Message { .. }
         | ResponseItem::Reasoning { .. }
         | ResponseItem::FunctionCallOutput { .. }
@@ -73,9 +85,8 @@ fn call_of(item: &ResponseItem) -> Option<&str> {
 
 fn output_of(item: &ResponseItem) -> Option<&str> {
     match item {
-        ResponseItem::FunctionCallOutput { call_id, .. } | ResponseItem::CustomToolCallOutput { call_id, .. } => {
-            Some(call_id)
-        }
+        ResponseItem::FunctionCallOutput { call_id, .. }
+        | ResponseItem::CustomToolCallOutput { call_id, .. } => Some(call_id),
         ResponseItem::Message { .. }
         | ResponseItem::Reasoning { .. }
         | ResponseItem::FunctionCall { .. }
@@ -127,7 +138,9 @@ fn stamp(item: &mut ResponseItem, turn_id: TurnId, now: SystemTime) {
         }
         _ => None,
     };
-    let Some(slot) = item.metadata_mut() else { return };
+    let Some(slot) = item.metadata_mut() else {
+        return;
+    };
     let metadata = slot.get_or_insert_with(ItemMetadata::default);
     metadata.turn_id.get_or_insert_with(|| turn_id.to_string());
     if metadata.content_item_kinds.is_none() {
@@ -135,8 +148,11 @@ fn stamp(item: &mut ResponseItem, turn_id: TurnId, now: SystemTime) {
     }
     if timed {
         // A clock before 1970 is not worth a field.
-        metadata.create_time =
-            metadata.create_time.or_else(|| now.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs_f64()));
+        metadata.create_time = metadata.create_time.or_else(|| {
+            now.duration_since(UNIX_EPOCH)
+                .ok()
+                .map(|since| since.as_secs_f64())
+        });
     }
 }
 
@@ -172,11 +188,16 @@ mod tests {
             .iter()
             .map(|item| match &**item {
                 ResponseItem::FunctionCall { call_id, .. } => ("call".to_owned(), call_id.clone()),
-                ResponseItem::FunctionCallOutput { call_id, output, .. } => (output.text(), call_id.clone()),
+                ResponseItem::FunctionCallOutput {
+                    call_id, output, ..
+                } => (output.text(), call_id.clone()),
                 other => (format!("{other:?}"), String::new()),
             })
             .collect();
-        let shape: Vec<(&str, &str)> = shape.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let shape: Vec<(&str, &str)> = shape
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
         assert_eq!(shape, expected);
     }
 
@@ -190,17 +211,28 @@ mod tests {
 
     #[test]
     fn an_output_without_call_is_left_out() {
-        check_request(vec![output("x"), call("a"), output("a")], &[("call", "a"), ("out", "a")]);
+        check_request(
+            vec![output("x"), call("a"), output("a")],
+            &[("call", "a"), ("out", "a")],
+        );
     }
 
     #[test]
     fn pushed_items_are_stamped_once() {
         let turn = TurnId::generate();
         let mut history = History::default();
-        let item = history.push(output("a"), turn, UNIX_EPOCH + std::time::Duration::from_millis(1500));
+        let item = history.push(
+            output("a"),
+            turn,
+            UNIX_EPOCH + std::time::Duration::from_millis(1500),
+        );
         let mut item = (*item).clone();
         assert!(item.id().is_some_and(|id| id.starts_with("fco_")));
-        let metadata = item.metadata_mut().cloned().flatten().expect("metadata was stamped");
+        let metadata = item
+            .metadata_mut()
+            .cloned()
+            .flatten()
+            .expect("metadata was stamped");
         assert_eq!(metadata.turn_id, Some(turn.to_string()));
         assert_eq!(metadata.create_time, Some(1.5));
     }

@@ -126,7 +126,12 @@ pub enum ResponseItem {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         phase: Option<String>,
         /// See [`ItemMetadata`].
-        #[serde(default, rename = "internal_chat_message_metadata_passthrough", alias = "metadata", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            rename = "internal_chat_message_metadata_passthrough",
+            alias = "metadata",
+            skip_serializing_if = "Option::is_none"
+        )]
         metadata: Option<ItemMetadata>,
     },
     /// The model's thinking, usually encrypted.
@@ -144,7 +149,12 @@ pub enum ResponseItem {
         #[serde(default)]
         encrypted_content: Option<String>,
         /// See [`ItemMetadata`].
-        #[serde(default, rename = "internal_chat_message_metadata_passthrough", alias = "metadata", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            rename = "internal_chat_message_metadata_passthrough",
+            alias = "metadata",
+            skip_serializing_if = "Option::is_none"
+        )]
         metadata: Option<ItemMetadata>,
     },
     /// A call of a function tool.
@@ -162,7 +172,12 @@ pub enum ResponseItem {
         /// The call's id.
         call_id: String,
         /// See [`ItemMetadata`].
-        #[serde(default, rename = "internal_chat_message_metadata_passthrough", alias = "metadata", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            rename = "internal_chat_message_metadata_passthrough",
+            alias = "metadata",
+            skip_serializing_if = "Option::is_none"
+        )]
         metadata: Option<ItemMetadata>,
     },
     /// What came of a function call.
@@ -175,7 +190,12 @@ pub enum ResponseItem {
         /// The output.
         output: OutputPayload,
         /// See [`ItemMetadata`].
-        #[serde(default, rename = "internal_chat_message_metadata_passthrough", alias = "metadata", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            rename = "internal_chat_message_metadata_passthrough",
+            alias = "metadata",
+            skip_serializing_if = "Option::is_none"
+        )]
         metadata: Option<ItemMetadata>,
     },
     /// A call of a freeform tool.
@@ -196,7 +216,12 @@ pub enum ResponseItem {
         /// The input text.
         input: String,
         /// See [`ItemMetadata`].
-        #[serde(default, rename = "internal_chat_message_metadata_passthrough", alias = "metadata", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            rename = "internal_chat_message_metadata_passthrough",
+            alias = "metadata",
+            skip_serializing_if = "Option::is_none"
+        )]
         metadata: Option<ItemMetadata>,
     },
     /// What came of a freeform call.
@@ -212,7 +237,12 @@ pub enum ResponseItem {
         /// The output.
         output: OutputPayload,
         /// See [`ItemMetadata`].
-        #[serde(default, rename = "internal_chat_message_metadata_passthrough", alias = "metadata", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            rename = "internal_chat_message_metadata_passthrough",
+            alias = "metadata",
+            skip_serializing_if = "Option::is_none"
+        )]
         metadata: Option<ItemMetadata>,
     },
     /// A search that the service ran itself.
@@ -227,7 +257,12 @@ pub enum ResponseItem {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         action: Option<Value>,
         /// See [`ItemMetadata`].
-        #[serde(default, rename = "internal_chat_message_metadata_passthrough", alias = "metadata", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            rename = "internal_chat_message_metadata_passthrough",
+            alias = "metadata",
+            skip_serializing_if = "Option::is_none"
+        )]
         metadata: Option<ItemMetadata>,
     },
     /// Any other type, kept whole.
@@ -292,7 +327,9 @@ impl ResponseItem {
         if self.id().is_some_and(|id| !id.is_empty()) {
             return;
         }
-        let Some(prefix) = self.id_prefix() else { return };
+        let Some(prefix) = self.id_prefix() else {
+            return;
+        };
         let fresh = format!("{prefix}_{}", Uuid::now_v7().hyphenated());
         match self {
             Self::Message { id, .. }
@@ -346,7 +383,9 @@ fn text_of(item: &ContentItem) -> Option<&str> {
     match item {
         ContentItem::InputText { text } | ContentItem::OutputText { text } => Some(text),
         ContentItem::Refusal { refusal } => Some(refusal),
-        ContentItem::InputImage { .. } | ContentItem::InputAudio { .. } | ContentItem::Other(_) => None,
+        ContentItem::InputImage { .. } | ContentItem::InputAudio { .. } | ContentItem::Other(_) => {
+            None
+        }
     }
 }
 

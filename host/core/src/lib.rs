@@ -4,15 +4,20 @@
 //! the turn loop runs on them with plain values. JSON values appear only as tool arguments and schemas, and where a
 //! wire type is by definition JSON.
 
-pub mod ids;
-pub mod plugin;
-pub mod secret;
+pub mod context;
 pub mod event;
 pub mod history;
+pub mod ids;
 pub mod item;
 pub mod model;
+pub mod plugin;
+pub mod records;
 pub mod retry;
+pub mod secret;
+pub mod server_tool;
 pub mod snapshot;
 pub mod tool;
+pub mod toolbox;
+pub mod turn;
 pub mod usage;
 pub mod verdict;

@@ -120,7 +120,10 @@ impl std::fmt::Debug for ValuePart {
 
 impl std::fmt::Debug for HeaderTemplate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HeaderTemplate").field("name", &self.name).field("value", &self.value).finish()
+        f.debug_struct("HeaderTemplate")
+            .field("name", &self.name)
+            .field("value", &self.value)
+            .finish()
     }
 }
 

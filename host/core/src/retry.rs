@@ -20,7 +20,10 @@ pub struct RetryLimits {
 
 impl Default for RetryLimits {
     fn default() -> Self {
-        Self { request_max: 4, stream_max: 5 }
+        Self {
+            request_max: 4,
+            stream_max: 5,
+        }
     }
 }
 
@@ -59,7 +62,12 @@ const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
 impl RetryBudget {
     /// A fresh budget for a turn.
     pub fn new(limits: RetryLimits) -> Self {
-        Self { limits, requests: 0, streams: 0, recovered: false }
+        Self {
+            limits,
+            requests: 0,
+            streams: 0,
+            recovered: false,
+        }
     }
 
     /// A request was answered to its end: the next one starts with full loops. Recovery stays used up.
@@ -82,7 +90,11 @@ impl RetryBudget {
                     self.requests += 1;
                     return NextStep::Quiet(delay(error, self.requests, jitter));
                 }
-                if then_stream { self.reconnect(error, jitter) } else { NextStep::Fail }
+                if then_stream {
+                    self.reconnect(error, jitter)
+                } else {
+                    NextStep::Fail
+                }
             }
             Class::Stream => self.reconnect(error, jitter),
         }
@@ -112,17 +124,26 @@ enum Class {
 fn class(error: &ModelError) -> Class {
     match (error.stage, error.kind) {
         (FailureStage::Auth, _) => {
-            if error.transient { Class::Stream } else { Class::Fatal }
+            if error.transient {
+                Class::Stream
+            } else {
+                Class::Fatal
+            }
         }
         (FailureStage::Connect, _) => Class::Request { then_stream: true },
-        (FailureStage::Status(401), _) | (FailureStage::Status(_), FailureKind::Unauthorized) => Class::Credential,
-        (FailureStage::Status(500..=599), FailureKind::Overloaded) => Class::Request { then_stream: false },
+        (FailureStage::Status(401), _) | (FailureStage::Status(_), FailureKind::Unauthorized) => {
+            Class::Credential
+        }
+        (FailureStage::Status(500..=599), FailureKind::Overloaded) => {
+            Class::Request { then_stream: false }
+        }
         (FailureStage::Status(500..=599), _) => Class::Request { then_stream: true },
         (FailureStage::Status(_), FailureKind::RateLimited) => Class::Stream,
         (FailureStage::Status(_), _) => Class::Fatal,
-        (FailureStage::Event, FailureKind::RateLimited | FailureKind::ServerError | FailureKind::Unknown) => {
-            Class::Stream
-        }
+        (
+            FailureStage::Event,
+            FailureKind::RateLimited | FailureKind::ServerError | FailureKind::Unknown,
+        ) => Class::Stream,
         (FailureStage::Event, _) => Class::Fatal,
         (FailureStage::Stream, _) => Class::Stream,
     }
@@ -142,7 +163,13 @@ mod tests {
     use super::*;
 
     fn error(stage: FailureStage, kind: FailureKind) -> ModelError {
-        ModelError { stage, kind, message: String::new(), retry_after: None, transient: false }
+        ModelError {
+            stage,
+            kind,
+            message: String::new(),
+            retry_after: None,
+            transient: false,
+        }
     }
 
     /// Follows a failure that never goes away: how many requests are sent, and how many notices are shown.
@@ -174,8 +201,18 @@ mod tests {
         check(FailureStage::Status(404), FailureKind::NotFound, 1, 0);
         check(FailureStage::Status(413), FailureKind::TooLarge, 1, 0);
         check(FailureStage::Status(429), FailureKind::RateLimited, 6, 5);
-        check(FailureStage::Status(429), FailureKind::UsageLimitReached, 1, 0);
-        check(FailureStage::Event, FailureKind::ContextWindowExceeded, 1, 0);
+        check(
+            FailureStage::Status(429),
+            FailureKind::UsageLimitReached,
+            1,
+            0,
+        );
+        check(
+            FailureStage::Event,
+            FailureKind::ContextWindowExceeded,
+            1,
+            0,
+        );
         check(FailureStage::Event, FailureKind::Unknown, 6, 5);
         check(FailureStage::Stream, FailureKind::Unknown, 6, 5);
         check(FailureStage::Auth, FailureKind::Unknown, 1, 0);
@@ -183,20 +220,35 @@ mod tests {
 
     #[test]
     fn delays_double_and_a_servers_wish_counts_exactly() {
-        let mut budget = RetryBudget::new(RetryLimits { request_max: 0, stream_max: 3 });
+        let mut budget = RetryBudget::new(RetryLimits {
+            request_max: 0,
+            stream_max: 3,
+        });
         let mut failing = error(FailureStage::Stream, FailureKind::Unknown);
         let delays: Vec<NextStep> = (0..2).map(|_| budget.next(&failing, 0)).collect();
         assert_eq!(
             delays,
             [
-                NextStep::Reconnect { delay: Duration::from_millis(180), attempt: 1, max: 3 },
-                NextStep::Reconnect { delay: Duration::from_millis(360), attempt: 2, max: 3 },
+                NextStep::Reconnect {
+                    delay: Duration::from_millis(180),
+                    attempt: 1,
+                    max: 3
+                },
+                NextStep::Reconnect {
+                    delay: Duration::from_millis(360),
+                    attempt: 2,
+                    max: 3
+                },
             ]
         );
         failing.retry_after = Some(Duration::from_secs(7));
         assert_eq!(
             budget.next(&failing, 0),
-            NextStep::Reconnect { delay: Duration::from_secs(7), attempt: 3, max: 3 }
+            NextStep::Reconnect {
+                delay: Duration::from_secs(7),
+                attempt: 3,
+                max: 3
+            }
         );
     }
 }

@@ -91,14 +91,43 @@ pub struct RequestSnapshot {
 
 /// Names that extras can never set: every field of the blob, and the flat keys.
 const RESERVED: &[&str] = &[
-    "installation_id", "session_id", "thread_id", "agent_name", "turn_id", "window_id", "window_number",
-    "context_window_id", "request_kind", "history_initialization", "forked_from_thread_id",
-    "forked_from_ordinal_exclusive", "parent_thread_id", "parent_turn_id", "root_turn_id", "subagent_kind",
-    "thread_source", "turn_trigger", "sandbox", "sandbox_mode", "auto_review_enabled",
-    "node_repl_auto_review_required", "node_repl_disabled", "workspaces", "tool_namespaces_info",
-    "turn_started_at_unix_ms", "history_ingest_requested", "compaction", "analytics_enabled", "model",
-    "reasoning_effort", "x-codex-installation-id", "x-codex-window-id", "x-codex-turn-metadata",
-    "x-codex-parent-thread-id", "x-openai-subagent", "code_mode_tool_names",
+    "installation_id",
+    "session_id",
+    "thread_id",
+    "agent_name",
+    "turn_id",
+    "window_id",
+    "window_number",
+    "context_window_id",
+    "request_kind",
+    "history_initialization",
+    "forked_from_thread_id",
+    "forked_from_ordinal_exclusive",
+    "parent_thread_id",
+    "parent_turn_id",
+    "root_turn_id",
+    "subagent_kind",
+    "thread_source",
+    "turn_trigger",
+    "sandbox",
+    "sandbox_mode",
+    "auto_review_enabled",
+    "node_repl_auto_review_required",
+    "node_repl_disabled",
+    "workspaces",
+    "tool_namespaces_info",
+    "turn_started_at_unix_ms",
+    "history_ingest_requested",
+    "compaction",
+    "analytics_enabled",
+    "model",
+    "reasoning_effort",
+    "x-codex-installation-id",
+    "x-codex-window-id",
+    "x-codex-turn-metadata",
+    "x-codex-parent-thread-id",
+    "x-openai-subagent",
+    "code_mode_tool_names",
 ];
 
 /// What existing clients advertise; servers select their behaviour by it.
@@ -141,18 +170,35 @@ impl RequestSnapshot {
     /// The blob as ASCII JSON: it travels in a header, where other bytes get lost.
     pub fn turn_metadata(&self) -> String {
         let text = serde_json::to_string(self).expect("a snapshot has only string keys");
-        if text.is_ascii() { text } else { escape_non_ascii(&text) }
+        if text.is_ascii() {
+            text
+        } else {
+            escape_non_ascii(&text)
+        }
     }
 
     /// What MCP calls carry: no installation id, no window, no request kind.
     pub fn mcp_metadata(&self, version: &str) -> Value {
         let mut value = serde_json::to_value(self).unwrap_or(Value::Null);
         if let Some(fields) = value.as_object_mut() {
-            for hidden in ["installation_id", "window_id", "window_number", "context_window_id", "request_kind",
-                "history_initialization", "agent_name", "root_turn_id", "turn_trigger", "analytics_enabled"] {
+            for hidden in [
+                "installation_id",
+                "window_id",
+                "window_number",
+                "context_window_id",
+                "request_kind",
+                "history_initialization",
+                "agent_name",
+                "root_turn_id",
+                "turn_trigger",
+                "analytics_enabled",
+            ] {
                 fields.shift_remove(hidden);
             }
-            fields.insert("codex_version".to_owned(), Value::String(version.to_owned()));
+            fields.insert(
+                "codex_version".to_owned(),
+                Value::String(version.to_owned()),
+            );
         }
         value
     }
@@ -214,8 +260,9 @@ impl RequestSnapshot {
 
 /// Milliseconds since 1970; a clock set before then counts as 1970.
 pub fn unix_ms(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 fn escape_non_ascii(text: &str) -> String {
@@ -247,7 +294,8 @@ mod tests {
             thread_id: thread,
             turn_id: TurnId::parse("01a1fb58-281e-70a2-86d0-a2fafa391008").expect("a UUID"),
             window_number: 0,
-            context_window_id: WindowId::parse("01a1fb58-2813-7c21-83a0-271860cc2021").expect("a UUID"),
+            context_window_id: WindowId::parse("01a1fb58-2813-7c21-83a0-271860cc2021")
+                .expect("a UUID"),
             request_kind: RequestKind::Turn,
             history_initialization: HistoryInitialization::New,
             thread_source: Some("user".to_owned()),
@@ -275,7 +323,8 @@ mod tests {
         let mut snapshot = snapshot();
         snapshot.extras.insert("turn_id".to_owned(), "EVIL".into());
         snapshot.extras.insert("a_key".to_owned(), "kept".into());
-        let blob: Value = serde_json::from_str(&snapshot.turn_metadata()).expect("the blob is JSON");
+        let blob: Value =
+            serde_json::from_str(&snapshot.turn_metadata()).expect("the blob is JSON");
         assert_eq!(blob["turn_id"], "01a1fb58-281e-70a2-86d0-a2fafa391008");
         assert_eq!(blob["a_key"], "kept");
     }
@@ -283,7 +332,9 @@ mod tests {
     #[test]
     fn the_blob_is_ascii_whatever_is_in_it() {
         let mut snapshot = snapshot();
-        snapshot.extras.insert("place".to_owned(), "Zürich 🏔".into());
+        snapshot
+            .extras
+            .insert("place".to_owned(), "Zürich 🏔".into());
         let text = snapshot.turn_metadata();
         assert!(text.is_ascii());
         let blob: Value = serde_json::from_str(&text).expect("the blob is JSON");

@@ -77,12 +77,18 @@ pub struct ToolOutcome {
 impl ToolOutcome {
     /// A text for the model about a call that could not be carried out.
     pub fn refused(text: impl Into<String>) -> Self {
-        Self { output: OutputPayload::Text(text.into()), success: false }
+        Self {
+            output: OutputPayload::Text(text.into()),
+            success: false,
+        }
     }
 
     /// A text that is the result.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { output: OutputPayload::Text(text.into()), success: true }
+        Self {
+            output: OutputPayload::Text(text.into()),
+            success: true,
+        }
     }
 }
 
@@ -113,7 +119,8 @@ impl CallContext {
 
     /// Reports that it ended.
     pub fn finished(&self, call_id: &CallId, activity: ToolActivity, duration: Duration) {
-        self.events.tool_finished(call_id.clone(), activity, duration);
+        self.events
+            .tool_finished(call_id.clone(), activity, duration);
     }
 }
 
@@ -137,6 +144,11 @@ pub trait Tool: Send + Sync {
     /// # Errors
     /// Says why the input cannot be used; the call is then refused.
     fn rewrite(&self, call: ToolCall, input: Value) -> Result<ToolCall, String>;
+
+    /// What people see of a call that was refused before it ran; none where there is nothing to show.
+    fn declined(&self, _call: &ToolCall, _reason: &str) -> Option<ToolActivity> {
+        None
+    }
 
     /// Runs a call. Never fails: what went wrong is an output for the model.
     async fn run(&self, call: Cleared<ToolCall>, context: &CallContext) -> ToolOutcome;

@@ -29,12 +29,16 @@ impl AddAssign for TokenUsage {
     fn add_assign(&mut self, other: Self) {
         // A hostile server may report anything; a wrapped count would be worse than a capped one.
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
-        self.cached_input_tokens = self.cached_input_tokens.saturating_add(other.cached_input_tokens);
-        self.cache_write_input_tokens =
-            self.cache_write_input_tokens.saturating_add(other.cache_write_input_tokens);
+        self.cached_input_tokens = self
+            .cached_input_tokens
+            .saturating_add(other.cached_input_tokens);
+        self.cache_write_input_tokens = self
+            .cache_write_input_tokens
+            .saturating_add(other.cache_write_input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
-        self.reasoning_output_tokens =
-            self.reasoning_output_tokens.saturating_add(other.reasoning_output_tokens);
+        self.reasoning_output_tokens = self
+            .reasoning_output_tokens
+            .saturating_add(other.reasoning_output_tokens);
         self.total_tokens = self.total_tokens.saturating_add(other.total_tokens);
     }
 }

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use crate::event::{HookResult, HookRun};
 use crate::ids::{ThreadId, TurnId};
-use crate::plugin::{Hook, HookDecision, HookEvent, HookMode, HookOutcome, HookToolUse, OnFailure, PluginError};
+use crate::plugin::{
+    Hook, HookDecision, HookEvent, HookMode, HookOutcome, HookToolUse, OnFailure, PluginError,
+};
 use crate::tool::{Tool, ToolCall, ToolOutcome};
 
 /// Proof that hooks and policy were asked about a value and none objected.
@@ -99,10 +101,16 @@ impl Matcher {
         if text.is_empty() || text == "*" {
             return Self::All;
         }
-        if text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '|')) {
+        if text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '|'))
+        {
             return Self::Names(text.split('|').map(str::to_owned).collect());
         }
-        Regex::new(text).map_or_else(|error| Self::Broken(format!("matcher `{text}`: {error}")), Self::Pattern)
+        Regex::new(text).map_or_else(
+            |error| Self::Broken(format!("matcher `{text}`: {error}")),
+            Self::Pattern,
+        )
     }
 
     fn matches(&self, subject: &str) -> bool {
@@ -158,7 +166,10 @@ impl HookChain {
         report: &mut (dyn FnMut(HookRun) + Send),
     ) -> Clearance {
         if !self.listens("PreToolUse") {
-            return Clearance::Cleared { call: Cleared(call), context: Vec::new() };
+            return Clearance::Cleared {
+                call: Cleared(call),
+                context: Vec::new(),
+            };
         }
         let name = tool.hook_name();
         let mut call = call;
@@ -177,7 +188,10 @@ impl HookChain {
             }
             let Some(rewrite) = pass.rewrite else {
                 self.observe(&event, &name, report).await;
-                return Clearance::Cleared { call: Cleared(call), context };
+                return Clearance::Cleared {
+                    call: Cleared(call),
+                    context,
+                };
             };
             let changed = serde_json::from_str(&rewrite)
                 .map_err(|error| format!("a hook put in an input that is not JSON: {error}"))
@@ -215,7 +229,10 @@ impl HookChain {
             None if pass.context.is_empty() => outcome,
             None => {
                 let text = format!("{}\n\n{}", outcome.output.text(), pass.context.join("\n"));
-                ToolOutcome { output: crate::item::OutputPayload::Text(text), success: outcome.success }
+                ToolOutcome {
+                    output: crate::item::OutputPayload::Text(text),
+                    success: outcome.success,
+                }
             }
         }
     }
@@ -230,7 +247,10 @@ impl HookChain {
         report: &mut (dyn FnMut(HookRun) + Send),
     ) -> Ruling {
         if !self.listens(event) {
-            return Ruling::Proceed { text: text.to_owned(), context: Vec::new() };
+            return Ruling::Proceed {
+                text: text.to_owned(),
+                context: Vec::new(),
+            };
         }
         let mut text = text.to_owned();
         let mut context = Vec::new();
@@ -253,13 +273,24 @@ impl HookChain {
                 (None, None) => return Ruling::Proceed { text, context },
             }
         }
-        Ruling::Stop(format!("hooks rewrote the text {MAX_REWRITES} times without agreeing"))
+        Ruling::Stop(format!(
+            "hooks rewrote the text {MAX_REWRITES} times without agreeing"
+        ))
     }
 
     /// One pass over the gates, in order. Ends at the first denial (nothing is stricter) or rewrite (which starts
     /// the chain again).
-    async fn gates(&self, event: &HookEvent, subject: &str, report: &mut (dyn FnMut(HookRun) + Send)) -> Pass {
-        let mut pass = Pass { rewrite: None, denied: None, context: Vec::new() };
+    async fn gates(
+        &self,
+        event: &HookEvent,
+        subject: &str,
+        report: &mut (dyn FnMut(HookRun) + Send),
+    ) -> Pass {
+        let mut pass = Pass {
+            rewrite: None,
+            denied: None,
+            context: Vec::new(),
+        };
         let mut question = None;
         for entry in self.matching(event.name, subject, HookMode::Gate) {
             let started = Instant::now();
@@ -274,7 +305,9 @@ impl HookChain {
                             HookResult::Passed
                         }
                         HookDecision::Deny(reason) => HookResult::Denied(reason),
-                        HookDecision::Rewrite(text) if same_input(event, &text) => HookResult::Passed,
+                        HookDecision::Rewrite(text) if same_input(event, &text) => {
+                            HookResult::Passed
+                        }
                         HookDecision::Rewrite(text) => {
                             pass.rewrite = Some(text);
                             HookResult::Rewrote
@@ -284,15 +317,24 @@ impl HookChain {
                 }
                 Err(error) => {
                     let closed = entry.hook.on_failure() == OnFailure::Deny;
-                    (HookResult::Failed { why: error.to_string(), closed }, None)
+                    (
+                        HookResult::Failed {
+                            why: error.to_string(),
+                            closed,
+                        },
+                        None,
+                    )
                 }
             };
             pass.denied = match &result {
                 HookResult::Denied(reason) => Some(reason.clone()),
-                HookResult::Failed { why, closed: true } => {
-                    Some(format!("hook `{}` failed and its gate is closed: {why}", entry.hook.plugin()))
-                }
-                HookResult::Failed { closed: false, .. } | HookResult::Passed | HookResult::Rewrote => None,
+                HookResult::Failed { why, closed: true } => Some(format!(
+                    "hook `{}` failed and its gate is closed: {why}",
+                    entry.hook.plugin()
+                )),
+                HookResult::Failed { closed: false, .. }
+                | HookResult::Passed
+                | HookResult::Rewrote => None,
             };
             report(entry.run(event, subject, result, message, started));
             if pass.denied.is_some() || pass.rewrite.is_some() {
@@ -300,29 +342,48 @@ impl HookChain {
             }
         }
         // Nobody can be asked yet, so a question is a no.
-        pass.denied = question.map(|text| format!("a person must decide, and nobody can be asked here: {text}"));
+        pass.denied = question
+            .map(|text| format!("a person must decide, and nobody can be asked here: {text}"));
         pass
     }
 
     /// Tells the observers. They cannot change anything; a failing one is reported and that is all.
-    async fn observe(&self, event: &HookEvent, subject: &str, report: &mut (dyn FnMut(HookRun) + Send)) {
-        let asked = self.matching(event.name, subject, HookMode::Observer).map(|entry| async move {
-            let started = Instant::now();
-            let (result, message) = match entry.ask(event).await {
-                Ok(outcome) => (HookResult::Passed, outcome.message),
-                Err(error) => (HookResult::Failed { why: error.to_string(), closed: false }, None),
-            };
-            entry.run(event, subject, result, message, started)
-        });
+    async fn observe(
+        &self,
+        event: &HookEvent,
+        subject: &str,
+        report: &mut (dyn FnMut(HookRun) + Send),
+    ) {
+        let asked =
+            self.matching(event.name, subject, HookMode::Observer)
+                .map(|entry| async move {
+                    let started = Instant::now();
+                    let (result, message) = match entry.ask(event).await {
+                        Ok(outcome) => (HookResult::Passed, outcome.message),
+                        Err(error) => (
+                            HookResult::Failed {
+                                why: error.to_string(),
+                                closed: false,
+                            },
+                            None,
+                        ),
+                    };
+                    entry.run(event, subject, result, message, started)
+                });
         for run in futures_util::future::join_all(asked).await {
             report(run);
         }
     }
 
-    fn matching<'a>(&'a self, event: &'a str, subject: &'a str, mode: HookMode) -> impl Iterator<Item = &'a Entry> {
-        self.entries
-            .iter()
-            .filter(move |entry| entry.mode == mode && entry.event == event && entry.matcher.matches(subject))
+    fn matching<'a>(
+        &'a self,
+        event: &'a str,
+        subject: &'a str,
+        mode: HookMode,
+    ) -> impl Iterator<Item = &'a Entry> {
+        self.entries.iter().filter(move |entry| {
+            entry.mode == mode && entry.event == event && entry.matcher.matches(subject)
+        })
     }
 }
 
@@ -345,7 +406,10 @@ impl Entry {
         HookRun {
             plugin: self.hook.plugin().clone(),
             event: event.name,
-            subject: event.tool.as_ref().map_or_else(|| subject.to_owned(), describe_tool_use),
+            subject: event
+                .tool
+                .as_ref()
+                .map_or_else(|| subject.to_owned(), describe_tool_use),
             result,
             message,
             duration: started.elapsed(),
@@ -364,7 +428,9 @@ fn describe_tool_use(tool: &HookToolUse) -> String {
 /// Whether a rewrite puts in what is there already: then the chain has come to rest.
 fn same_input(event: &HookEvent, text: &str) -> bool {
     match (&event.tool, &event.prompt) {
-        (Some(tool), _) => serde_json::from_str::<Value>(text).is_ok_and(|value| value == tool.input),
+        (Some(tool), _) => {
+            serde_json::from_str::<Value>(text).is_ok_and(|value| value == tool.input)
+        }
         (None, Some(prompt)) => prompt == text,
         (None, None) => false,
     }
@@ -372,7 +438,11 @@ fn same_input(event: &HookEvent, text: &str) -> bool {
 
 /// What the model reads when a hook said no, in the words existing clients use.
 fn blocked_text(name: &str, event: &HookEvent, reason: &str) -> String {
-    let command = event.tool.as_ref().and_then(|tool| tool.input.get("command")).and_then(Value::as_str);
+    let command = event
+        .tool
+        .as_ref()
+        .and_then(|tool| tool.input.get("command"))
+        .and_then(Value::as_str);
     match command {
         Some(command) if name == "Bash" => {
             format!("Command blocked by PreToolUse hook: {reason}. Command: {command}")
