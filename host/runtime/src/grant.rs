@@ -1,0 +1,119 @@
+//! The grant in force for a plugin: what it asked for and a person allowed.
+
+use std::net::IpAddr;
+
+use dovetail_core::plugin::FieldClass;
+use url::Url;
+
+use crate::capability::Capabilities;
+use crate::fs_rule::FsRule;
+
+/// What a plugin may do. Every effect asks one of these before it happens.
+///
+/// It can only be made by intersecting a request with a grant, or for a plugin that is part of the host, so no code
+/// path gives a plugin more than both sides agreed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    effective: Capabilities,
+    process_env: ProcessEnv,
+}
+
+/// Which environment the programs of a plugin get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessEnv {
+    /// The host's, less everything that looks like a credential. For commands that a plugin chose.
+    NoCredentials,
+    /// The host's, less only the credentials of the host itself. For commands that the user wrote in the
+    /// configuration, which often are cloud tools that need their own credentials.
+    NoHostCredentials,
+}
+
+impl Grant {
+    /// What is both requested and granted.
+    pub fn intersect(requested: &Capabilities, granted: &Capabilities) -> Self {
+        Self {
+            effective: requested.meet(granted),
+            process_env: ProcessEnv::NoCredentials,
+        }
+    }
+
+    /// The grant of a plugin that is part of the host, drawn by the caller from the user's own configuration.
+    pub fn builtin(given: Capabilities) -> Self {
+        Self {
+            effective: given,
+            process_env: ProcessEnv::NoHostCredentials,
+        }
+    }
+
+    /// All of it, to show.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.effective
+    }
+
+    /// Whether it may send requests to a URL's origin.
+    pub fn allows_url(&self, url: &Url) -> bool {
+        let plain = url.username().is_empty() && url.password().is_none();
+        plain && self.effective.net.iter().any(|origin| origin.matches(url))
+    }
+
+    /// Whether some granted origin is that very address.
+    pub fn names_address(&self, address: IpAddr) -> bool {
+        self.effective
+            .net
+            .iter()
+            .any(|origin| origin.address() == Some(address))
+    }
+
+    /// Whether it may have a command line run.
+    pub fn allows_argv(&self, argv: &[String]) -> bool {
+        self.effective
+            .process
+            .iter()
+            .any(|pattern| pattern.matches(argv))
+    }
+
+    /// Whether it may use a secret slot in headers.
+    pub fn allows_secret(&self, slot: &str) -> bool {
+        self.effective.secrets.contains(slot)
+    }
+
+    /// Whether it may read and replace a secret slot.
+    pub fn owns(&self, slot: &str) -> bool {
+        self.effective.owns.contains(slot)
+    }
+
+    /// The directories it may see.
+    pub fn fs(&self) -> impl Iterator<Item = &FsRule> {
+        self.effective.fs.iter()
+    }
+
+    /// The environment variables it may see.
+    pub fn env(&self) -> impl Iterator<Item = &str> {
+        self.effective.env.iter().map(String::as_str)
+    }
+
+    /// Bytes it may keep between runs; zero for none.
+    pub fn kv_bytes(&self) -> u64 {
+        self.effective.kv
+    }
+
+    /// Whether it may ask the connected application.
+    pub fn client(&self) -> bool {
+        self.effective.client
+    }
+
+    /// Whether a sink may receive fields of a class. The basic ones always.
+    pub fn allows_class(&self, class: FieldClass) -> bool {
+        class == FieldClass::Basic || self.effective.classes.contains(&class)
+    }
+
+    /// Whether what it guards goes ahead when it fails.
+    pub fn fails_open(&self) -> bool {
+        self.effective.fail_open
+    }
+
+    /// Which environment its programs get.
+    pub fn process_env(&self) -> ProcessEnv {
+        self.process_env
+    }
+}

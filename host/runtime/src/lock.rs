@@ -1,0 +1,279 @@
+//! `plugins.lock`: which plugin files a person has granted what, and where their secrets come from.
+//!
+//! The user's lock is authenticated entry by entry with [`TrustKey`]. A project may commit a lock of its own; that one
+//! is only compared with, and can narrow or refuse but never grant.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use dovetail_core::ids::PluginId;
+
+use crate::capability::{Capabilities, SlotName};
+use crate::digest::Sha256;
+use crate::lock_file;
+use crate::private_file;
+use crate::toml_reader::Located;
+use crate::trust::{TrustKey, TrustKeyError};
+
+/// Whose plugin an entry is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Part of the host. Has an entry only where the user disabled it.
+    Builtin,
+    /// Installed for everybody on the machine.
+    System,
+    /// Installed by the user.
+    User,
+    /// In the project with that root.
+    Project(PathBuf),
+}
+
+/// What a person granted one plugin, and for which bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockEntry {
+    /// Whose plugin.
+    pub scope: Scope,
+    /// Which plugin.
+    pub id: PluginId,
+    /// Its version when it was granted, to show.
+    pub version: String,
+    /// Its component.
+    pub wasm: Sha256,
+    /// The digest of what it asked for.
+    pub request: Sha256,
+    /// What it was given. May be less than it asked for.
+    pub granted: Capabilities,
+    /// Where its secrets come from, by slot; a slot that is missing has the default source.
+    pub secrets: BTreeMap<SlotName, String>,
+    /// When, in RFC 3339.
+    pub granted_at: String,
+    /// Whether it may run.
+    pub enabled: bool,
+}
+
+/// An entry with the code that came with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    pub(crate) entry: LockEntry,
+    pub(crate) mac: String,
+}
+
+/// The user's lock.
+#[derive(Debug)]
+pub struct PluginsLock {
+    path: PathBuf,
+    key: Option<TrustKey>,
+    sealed: Vec<Sealed>,
+}
+
+/// What the user's lock says about a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// Nothing.
+    Absent,
+    /// This, and it was written by this user's dovetail.
+    Authentic(&'a LockEntry),
+    /// Something that was not.
+    Forged,
+}
+
+/// Why a lock cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The file cannot be read or written.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// `read`, `write` or `lock`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The file is not a lock.
+    #[error(transparent)]
+    Format(#[from] Located),
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] TrustKeyError),
+}
+
+impl PluginsLock {
+    /// The lock's file in the host's own directory (`$CODEX_HOME/dovetail`).
+    pub fn path_in(own_dir: &Path) -> PathBuf {
+        own_dir.join("plugins.lock")
+    }
+
+    /// Reads the user's lock. A file that is not there is an empty lock.
+    ///
+    /// # Errors
+    /// Where the file or the key cannot be read.
+    pub fn load(own_dir: &Path) -> Result<Self, LockError> {
+        let key = TrustKey::load(&key_path(own_dir))?;
+        Self::read(own_dir, key)
+    }
+
+    fn read(own_dir: &Path, key: Option<TrustKey>) -> Result<Self, LockError> {
+        let path = Self::path_in(own_dir);
+        let sealed = match fs::read_to_string(&path) {
+            Ok(text) => lock_file::read(&text, &path, None)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => {
+                return Err(LockError::Io {
+                    action: "read",
+                    path,
+                    source,
+                });
+            }
+        };
+        Ok(Self { path, key, sealed })
+    }
+
+    /// What it says about a plugin.
+    pub fn get(&self, scope: &Scope, id: &PluginId) -> Record<'_> {
+        let found = self
+            .sealed
+            .iter()
+            .find(|sealed| sealed.entry.scope == *scope && sealed.entry.id == *id);
+        let Some(sealed) = found else {
+            return Record::Absent;
+        };
+        let record = lock_file::canonical(&sealed.entry);
+        match &self.key {
+            Some(key) if key.verify(&record, &sealed.mac) => Record::Authentic(&sealed.entry),
+            Some(_) | None => Record::Forged,
+        }
+    }
+
+    /// Adds an entry, or replaces the one for the same plugin.
+    ///
+    /// # Errors
+    /// Where the file or the key cannot be read or written; nothing is changed then.
+    pub fn put(own_dir: &Path, entry: LockEntry) -> Result<(), LockError> {
+        let _guard = hold(own_dir)?;
+        let key = TrustKey::load_or_make(&key_path(own_dir))?;
+        let mac = key.sign(&lock_file::canonical(&entry));
+        let mut lock = Self::read(own_dir, Some(key))?;
+        lock.sealed
+            .retain(|sealed| sealed.entry.scope != entry.scope || sealed.entry.id != entry.id);
+        // Other entries keep the code they came with: nothing is authenticated by standing next to a grant.
+        lock.sealed.push(Sealed { entry, mac });
+        lock.write()
+    }
+
+    /// Removes the entry of a plugin, and says whether there was one.
+    ///
+    /// # Errors
+    /// As [`PluginsLock::put`].
+    pub fn remove(own_dir: &Path, scope: &Scope, id: &PluginId) -> Result<bool, LockError> {
+        let _guard = hold(own_dir)?;
+        let mut lock = Self::read(own_dir, None)?;
+        let before = lock.sealed.len();
+        lock.sealed
+            .retain(|sealed| sealed.entry.scope != *scope || sealed.entry.id != *id);
+        if lock.sealed.len() == before {
+            return Ok(false);
+        }
+        lock.write()?;
+        Ok(true)
+    }
+
+    fn write(&mut self) -> Result<(), LockError> {
+        self.sealed
+            .sort_by(|a, b| (&a.entry.scope, &a.entry.id).cmp(&(&b.entry.scope, &b.entry.id)));
+        let text = lock_file::render(&self.sealed);
+        private_file::replace(&self.path, text.as_bytes()).map_err(|source| LockError::Io {
+            action: "write",
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+/// A lock that a project commits beside its plugins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectPins {
+    path: PathBuf,
+    entries: Vec<LockEntry>,
+}
+
+impl ProjectPins {
+    /// Reads a project's lock; none where it commits none.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn load(project_root: &Path) -> Result<Option<Self>, LockError> {
+        let path = Self::path_in(project_root);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(LockError::Io {
+                    action: "read",
+                    path,
+                    source,
+                });
+            }
+        };
+        let sealed = lock_file::read(&text, &path, Some(&Scope::Project(project_root.to_owned())))?;
+        Ok(Some(Self {
+            path,
+            entries: sealed.into_iter().map(|sealed| sealed.entry).collect(),
+        }))
+    }
+
+    /// Where a project keeps it.
+    pub fn path_in(project_root: &Path) -> PathBuf {
+        project_root.join(".codex/dovetail/plugins.lock")
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says about a plugin.
+    pub fn get(&self, id: &PluginId) -> Option<&LockEntry> {
+        self.entries.iter().find(|entry| entry.id == *id)
+    }
+
+    /// Adds an entry to a project's lock, or replaces the one for the same plugin. Secret sources are left out: they
+    /// are each user's own.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or written.
+    pub fn put(project_root: &Path, entry: &LockEntry) -> Result<(), LockError> {
+        let path = Self::path_in(project_root);
+        let mut entries = Self::load(project_root)?
+            .map(|pins| pins.entries)
+            .unwrap_or_default();
+        entries.retain(|other| other.id != entry.id);
+        entries.push(LockEntry {
+            secrets: BTreeMap::new(),
+            ..entry.clone()
+        });
+        entries.sort_by(|a, b| a.id.cmp(&b.id));
+        fs::write(&path, lock_file::render_pins(&entries)).map_err(|source| LockError::Io {
+            action: "write",
+            path,
+            source,
+        })
+    }
+}
+
+fn key_path(own_dir: &Path) -> PathBuf {
+    own_dir.join("lock.key")
+}
+
+/// Keeps other processes from editing the lock until the file is dropped.
+fn hold(own_dir: &Path) -> Result<fs::File, LockError> {
+    let path = own_dir.join("plugins.lock.guard");
+    let held = private_file::open_lock(&path).and_then(|file| file.lock().map(|()| file));
+    held.map_err(|source| LockError::Io {
+        action: "lock",
+        path,
+        source,
+    })
+}

@@ -1,0 +1,302 @@
+//! Fills secret slots from their sources. Values stay in [`SecretText`] and never reach a message.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use dovetail_core::ids::PluginId;
+use dovetail_core::plugin::PluginError;
+use dovetail_core::secret::SecretText;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::argv::ArgvPattern;
+use crate::capability::Capabilities;
+use crate::grant::Grant;
+use crate::host_env::HostEnv;
+use crate::private_file;
+use crate::process::{self, Command};
+use crate::secret_source::SecretSource;
+
+/// Longer secrets are refused: they are no tokens, and headers have no room for them.
+const MOST_SECRET_BYTES: u64 = 64 << 10;
+/// A password manager may ask for a touch or a fingerprint.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a slot cannot be filled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// Its source is empty.
+    #[error("secret `{slot}` is not set: {source_text} is missing or empty")]
+    Missing {
+        /// The slot.
+        slot: String,
+        /// Its source, described.
+        source_text: String,
+    },
+    /// No source is chosen and there is no default.
+    #[error(
+        "secret `{slot}` has no source, and a slot of that name is not filled from the environment unasked"
+    )]
+    NoSource {
+        /// The slot.
+        slot: String,
+    },
+    /// Its source is there but cannot be used.
+    #[error("secret `{slot}` cannot be read from {source_text}: {why}")]
+    Unreadable {
+        /// The slot.
+        slot: String,
+        /// Its source, described.
+        source_text: String,
+        /// What is wrong, without the value.
+        why: String,
+    },
+}
+
+impl From<SecretError> for PluginError {
+    fn from(error: SecretError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// The sources of all plugins' secrets.
+pub struct Secrets {
+    env: Arc<HostEnv>,
+    codex_home: PathBuf,
+    home: Option<PathBuf>,
+    sources: RwLock<HashMap<PluginId, BTreeMap<String, SecretSource>>>,
+    /// What commands printed, for the life of the process: they may ask the user, and once is enough.
+    printed: RwLock<HashMap<Vec<String>, SecretText>>,
+}
+
+impl Secrets {
+    /// Starts without any chosen source.
+    pub fn new(env: Arc<HostEnv>, codex_home: PathBuf) -> Self {
+        let home = env.get("HOME").map(PathBuf::from);
+        Self {
+            env,
+            codex_home,
+            home,
+            sources: RwLock::default(),
+            printed: RwLock::default(),
+        }
+    }
+
+    /// Sets the sources of a plugin's slots, in place of those set before.
+    pub fn bind(&self, plugin: PluginId, sources: BTreeMap<String, SecretSource>) {
+        self.sources
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(plugin, sources);
+    }
+
+    /// The source of a slot: the chosen one, or the default.
+    pub fn source(&self, plugin: &PluginId, slot: &str) -> Option<SecretSource> {
+        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        sources
+            .get(plugin)
+            .and_then(|slots| slots.get(slot))
+            .cloned()
+            .or_else(|| SecretSource::default_of(slot))
+    }
+
+    /// Reads a slot's value. Blocks: the file system for files, up to half a minute for a command's first time.
+    /// Whether the plugin may use the slot is for the caller to check.
+    ///
+    /// # Errors
+    /// Names the slot and its source.
+    pub fn get(&self, plugin: &PluginId, slot: &str) -> Result<SecretText, SecretError> {
+        let source = self
+            .source(plugin, slot)
+            .ok_or_else(|| SecretError::NoSource {
+                slot: slot.to_owned(),
+            })?;
+        let unreadable = |why: String| SecretError::Unreadable {
+            slot: slot.to_owned(),
+            source_text: source.to_string(),
+            why,
+        };
+        let value = match &source {
+            SecretSource::Env(name) => self.from_env(name),
+            SecretSource::File(path) => self.from_file(path),
+            SecretSource::Auth(key) => self.from_auth(key),
+            SecretSource::Command(argv) => self.from_command(argv),
+            SecretSource::Inline(value) => Ok(Some(value.clone())),
+            SecretSource::Keyring(_) => Err("keyrings are not supported yet".to_owned()),
+            SecretSource::Unusable => {
+                Err("write it as env:NAME, file:PATH, auth:KEY or command:PROGRAM".to_owned())
+            }
+        };
+        value
+            .map_err(unreadable)?
+            .filter(|value| !value.expose().is_empty())
+            .ok_or_else(|| SecretError::Missing {
+                slot: slot.to_owned(),
+                source_text: source.to_string(),
+            })
+    }
+
+    /// Whether reading a slot may take long, so that an async caller moves it off its thread.
+    pub fn may_wait(&self, plugin: &PluginId, slot: &str) -> bool {
+        matches!(self.source(plugin, slot), Some(SecretSource::Command(_)))
+    }
+
+    /// Forgets what a slot's command printed, so that the next use asks again.
+    pub fn forget(&self, plugin: &PluginId, slot: &str) {
+        if let Some(SecretSource::Command(argv)) = self.source(plugin, slot) {
+            self.printed
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&argv);
+        }
+    }
+
+    /// The file behind a slot; none where its source is not a file.
+    pub(crate) fn file_of(&self, plugin: &PluginId, slot: &str) -> Option<PathBuf> {
+        match self.source(plugin, slot)? {
+            SecretSource::File(path) => SecretSource::file(&path, self.home.as_deref()),
+            _ => None,
+        }
+    }
+
+    fn from_env(&self, name: &str) -> Result<Option<SecretText>, String> {
+        let Some(value) = self.env.get(name) else {
+            return Ok(None);
+        };
+        let text = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned())?;
+        Ok(Some(SecretText::new(text.to_owned())))
+    }
+
+    fn from_file(&self, path: &Path) -> Result<Option<SecretText>, String> {
+        let path = SecretSource::file(path, self.home.as_deref())
+            .ok_or("the home directory is not known")?;
+        Ok(read_private(&path)?.map(trimmed).transpose()?)
+    }
+
+    fn from_auth(&self, key: &str) -> Result<Option<SecretText>, String> {
+        let path = self.codex_home.join("auth.json");
+        let Some(bytes) = read_capped(&path)? else {
+            return Ok(None);
+        };
+        let mut document: serde_json::Value = serde_json::from_slice(&bytes)
+            .map_err(|error| format!("line {} is not JSON", error.line()))?;
+        let found = key
+            .split('.')
+            .try_fold(&document, |value, part| value.get(part));
+        let value = found
+            .and_then(serde_json::Value::as_str)
+            .map(|text| SecretText::new(text.to_owned()));
+        wipe(&mut document);
+        Ok(value)
+    }
+
+    fn from_command(&self, argv: &[String]) -> Result<Option<SecretText>, String> {
+        if let Some(value) = self
+            .printed
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(argv)
+        {
+            return Ok(Some(value.clone()));
+        }
+        let output = run_blocking(&self.env, argv)?;
+        if output.exit_code != Some(0) {
+            return Err(match output.exit_code {
+                Some(code) => format!("it ended with exit code {code}"),
+                None => "a signal ended it".to_owned(),
+            });
+        }
+        let value = trimmed(Zeroizing::new(output.stdout))?;
+        self.printed
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(argv.to_owned(), value.clone());
+        Ok(Some(value))
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets")
+            .field("codex_home", &self.codex_home)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a file that nobody else may read; none where there is none.
+pub(crate) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if private_file::is_shared(&metadata) => Err(format!(
+            "other users can read it; run: chmod 600 {}",
+            path.display()
+        )),
+        Ok(_) => read_capped(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn read_capped(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    // Room for the most at once: growing would leave copies behind that nothing wipes.
+    let most = usize::try_from(MOST_SECRET_BYTES).unwrap_or(usize::MAX);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most + 1));
+    file.take(MOST_SECRET_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
+    if bytes.len() > most {
+        return Err(format!("it is longer than {MOST_SECRET_BYTES} bytes"));
+    }
+    Ok(Some(bytes))
+}
+
+/// The value without the line end that editors and programs add.
+fn trimmed(bytes: Zeroizing<Vec<u8>>) -> Result<SecretText, String> {
+    let text = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    Ok(SecretText::new(
+        text.trim_matches(['\r', '\n', ' ', '\t']).to_owned(),
+    ))
+}
+
+/// Runs a program to its end from sync code, which may itself be called from async code: on a thread of its own.
+fn run_blocking(env: &HostEnv, argv: &[String]) -> Result<process::Output, String> {
+    let process = ArgvPattern::exact(argv).into_iter().collect();
+    let grant = Grant::builtin(Capabilities {
+        process,
+        ..Capabilities::default()
+    });
+    let command = Command {
+        argv: argv.to_owned(),
+        cwd: None,
+        stdin: Vec::new(),
+        timeout: Some(COMMAND_TIMEOUT),
+    };
+    let limit = usize::try_from(MOST_SECRET_BYTES).unwrap_or(usize::MAX);
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        runtime
+            .block_on(process::run_granted(&grant, env, command, limit))
+            .map_err(|error| error.to_string())
+    };
+    std::thread::scope(|scope| scope.spawn(run).join())
+        .unwrap_or_else(|_| Err("it could not be waited for".to_owned()))
+}
+
+/// Overwrites all text of a document that held credentials.
+fn wipe(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => text.zeroize(),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(wipe),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(wipe),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+    }
+}
