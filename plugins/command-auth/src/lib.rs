@@ -1,0 +1,111 @@
+//! A provider whose bearer token is printed by a command that the user's table names.
+//!
+//! The host runs the command and caches the token until it expires; a command that fails, in whatever way, fails the
+//! request. The token is the one credential that passes through plugin memory, because the plugin makes it.
+
+mod auth_table;
+mod token;
+
+use std::collections::BTreeMap;
+
+use dovetail_plugin_api::provider::{
+    Capabilities, Description, Endpoint, Failure, Prepared, Recovery, Scope,
+};
+use dovetail_plugin_api::{
+    Error, Header, Provider, ProviderTable, clock, export_provider, secrets,
+};
+use serde_json::{Map, Value};
+
+use auth_table::AuthTable;
+use token::Token;
+
+/// Where a table without a `base_url` leads, as for every provider.
+const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
+
+/// One provider id.
+#[derive(Debug)]
+struct Served {
+    auth: AuthTable,
+    /// The token that was last given to the host.
+    given: Option<Token>,
+    /// A token that `recover` fetched and the host has not asked for yet.
+    fetched: Option<Token>,
+}
+
+/// What was configured, by provider id.
+#[derive(Debug, Default)]
+struct CommandAuth {
+    served: BTreeMap<String, Served>,
+}
+
+impl Provider for CommandAuth {
+    fn describe(&self) -> Description {
+        Description {
+            // No ids: it serves every table with an `auth` block.
+            name: "Command auth".to_owned(),
+            default_endpoint: Some(DEFAULT_BASE_URL.to_owned()),
+            capabilities: Capabilities::empty(),
+            ..Description::default()
+        }
+    }
+
+    fn configure(
+        &mut self,
+        provider_id: &str,
+        table: &Map<String, Value>,
+    ) -> Result<Endpoint, Error> {
+        let table = ProviderTable::parse(provider_id, table)?;
+        let auth = AuthTable::parse(&table)?;
+        let endpoint = table.endpoint(Some(DEFAULT_BASE_URL), secrets::exists)?;
+        self.served.insert(
+            provider_id.to_owned(),
+            Served {
+                auth,
+                given: None,
+                fetched: None,
+            },
+        );
+        Ok(endpoint)
+    }
+
+    fn prepare(&mut self, scope: &Scope) -> Result<Prepared, Error> {
+        let served = self.served(&scope.provider_id)?;
+        let token = match served.fetched.take() {
+            Some(token) => token,
+            None => token::fetch(&served.auth)?,
+        };
+        let header = Header::bearer(token.text()).sensitive();
+        served.given = Some(token);
+        Ok(Prepared {
+            headers: vec![header],
+            expires_at_unix_ms: served
+                .auth
+                .refresh_interval_ms
+                .map(|ms| clock::now_unix_ms().saturating_add(ms)),
+        })
+    }
+
+    /// Runs the command again, whatever the token's age.
+    fn recover(&mut self, scope: &Scope, _failure: &Failure) -> Result<Recovery, Error> {
+        let served = self.served(&scope.provider_id)?;
+        let token = match token::fetch(&served.auth) {
+            Ok(token) => token,
+            Err(error) => return Ok(Recovery::Transient(error.to_string())),
+        };
+        if served.given.as_ref() == Some(&token) {
+            return Ok(Recovery::Unchanged);
+        }
+        served.fetched = Some(token);
+        Ok(Recovery::Changed)
+    }
+}
+
+impl CommandAuth {
+    fn served(&mut self, provider_id: &str) -> Result<&mut Served, Error> {
+        self.served
+            .get_mut(provider_id)
+            .ok_or_else(|| Error::Other(format!("provider `{provider_id}` is not configured")))
+    }
+}
+
+export_provider!(CommandAuth);
