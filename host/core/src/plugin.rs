@@ -2,6 +2,7 @@
 //!
 //! `host/runtime` implements them with components (and later with native libraries); nothing here knows which.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -583,7 +584,7 @@ pub trait Sink: Send + Sync {
     /// Called once before the first batch.
     async fn open(&self) -> Result<(), PluginError>;
     /// Gives it a batch, in order. Fields of other classes are already gone.
-    async fn deliver(&self, batch: &[EventRecord]) -> Result<Ack, PluginError>;
+    async fn deliver(&self, batch: &[Arc<EventRecord>]) -> Result<Ack, PluginError>;
     /// The host is about to stop.
     async fn close(&self) -> Result<(), PluginError>;
 }

@@ -32,3 +32,28 @@ pub mod net;
 pub mod process;
 pub mod secret_source;
 pub mod secrets;
+
+// What runs them.
+mod bindings;
+pub mod cache;
+mod capture;
+mod convert;
+pub mod engine;
+mod fs_guard;
+mod guest_log;
+mod guest_state;
+mod health;
+mod hooks;
+mod imports;
+pub mod inspect;
+mod instance;
+pub mod link;
+pub mod load;
+pub mod plugin;
+mod plugin_context;
+mod provider;
+pub mod services;
+mod sink;
+pub mod stats;
+mod tools;
+mod warm;

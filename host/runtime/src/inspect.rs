@@ -1,0 +1,179 @@
+//! Looks into a component without running it: what it is (by its exports) and what it needs (its imports).
+
+use std::collections::BTreeSet;
+
+use semver::Version;
+use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+
+use crate::manifest::{HOST_API, Kind};
+
+/// The package that plugins speak.
+const CONTRACT: &str = "dovetail:plugin";
+
+/// What a component says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// What it is, by its exports.
+    pub kinds: BTreeSet<Kind>,
+    /// What a provider can do besides.
+    pub extras: BTreeSet<Extra>,
+    /// The names of its imports as written, such as `dovetail:plugin/http@0.1.0`.
+    pub imports: BTreeSet<String>,
+}
+
+/// An optional export beside `provider`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Extra {
+    /// Users can sign in.
+    Login,
+    /// It speaks a model API of its own.
+    Wire,
+}
+
+/// Why a file is no plugin. Reads after its name: ``plugin `x` `` or a path.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// Truncated, damaged or something else altogether.
+    #[error("is not a valid WebAssembly component")]
+    Invalid(#[source] wasmparser::BinaryReaderError),
+    /// A module without the component around it.
+    #[error("is a core WebAssembly module, not a component")]
+    CoreModule,
+    /// A component that is a program.
+    #[error("is a program (it exports `wasi:cli/run`), not a plugin")]
+    Program,
+    /// A component of something else.
+    #[error("exports none of `provider`, `tools`, `hooks` and `sink` of `dovetail:plugin`")]
+    NoKind,
+    /// Built for another version of the contract.
+    #[error("was built for `dovetail:plugin@{guest}`, this host speaks {HOST_API}")]
+    OtherContract {
+        /// The version it names.
+        guest: Version,
+    },
+}
+
+impl InspectError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Invalid(_) => "the file may be incomplete: build or download it again".to_owned(),
+            Self::CoreModule => "build it with `cargo build --target wasm32-wasip2`".to_owned(),
+            Self::Program => {
+                "build it as a library: `crate-type = [\"cdylib\"]` and an export of a plugin kind"
+                    .to_owned()
+            }
+            Self::NoKind => {
+                "it needs an export of a plugin kind, see `dovetail plugin new`".to_owned()
+            }
+            Self::OtherContract { guest } if *guest > HOST_API => {
+                "update dovetail, or install an older plugin".to_owned()
+            }
+            Self::OtherContract { .. } => format!("rebuild it with the plugin API {HOST_API}"),
+        }
+    }
+}
+
+/// Checks a component fully and says what it is, without compiling or running any of it.
+///
+/// # Errors
+/// Says what the bytes are instead of a plugin.
+pub fn check(wasm: &[u8]) -> Result<Inspection, InspectError> {
+    let inspection = outline(wasm)?;
+    Validator::new_with_features(WasmFeatures::default())
+        .validate_all(wasm)
+        .map_err(InspectError::Invalid)?;
+    Ok(inspection)
+}
+
+/// Reads only the outermost imports and exports: enough for bytes that are compiled (and thereby validated) next, or
+/// that were when they entered the cache.
+pub(crate) fn outline(wasm: &[u8]) -> Result<Inspection, InspectError> {
+    let names = outer_names(wasm)?;
+    let mut inspection = Inspection {
+        kinds: BTreeSet::new(),
+        extras: BTreeSet::new(),
+        imports: names.imports.clone(),
+    };
+    let mut program = false;
+    for export in &names.exports {
+        match contract_item(export)? {
+            Some(item) => {
+                inspection
+                    .kinds
+                    .extend(Kind::ALL.into_iter().find(|kind| kind.name() == item));
+                match item {
+                    "login" => _ = inspection.extras.insert(Extra::Login),
+                    "wire" => _ = inspection.extras.insert(Extra::Wire),
+                    // A newer minor version may export more than this host calls.
+                    _ => {}
+                }
+            }
+            None => program |= export.starts_with("wasi:cli/run"),
+        }
+    }
+    for import in &names.imports {
+        contract_item(import)?;
+    }
+    match (inspection.kinds.is_empty(), program) {
+        (false, _) => Ok(inspection),
+        (true, true) => Err(InspectError::Program),
+        (true, false) => Err(InspectError::NoKind),
+    }
+}
+
+/// The interface of our own package that a name means, if it is one, checked to be of this contract.
+fn contract_item(name: &str) -> Result<Option<&str>, InspectError> {
+    let Some(rest) = name
+        .strip_prefix(CONTRACT)
+        .and_then(|rest| rest.strip_prefix('/'))
+    else {
+        return Ok(None);
+    };
+    let (item, version) = rest.split_once('@').unwrap_or((rest, ""));
+    let guest = Version::parse(version).unwrap_or(Version::new(0, 0, 0));
+    // Below 1.0 a new minor version may break; from then on only a new major one.
+    let same = guest.major == HOST_API.major && (guest.major > 0 || guest.minor == HOST_API.minor);
+    if same {
+        Ok(Some(item))
+    } else {
+        Err(InspectError::OtherContract { guest })
+    }
+}
+
+#[derive(Default)]
+struct Names {
+    imports: BTreeSet<String>,
+    exports: Vec<String>,
+}
+
+fn outer_names(wasm: &[u8]) -> Result<Names, InspectError> {
+    let mut names = Names::default();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload.map_err(InspectError::Invalid)? {
+            Payload::Version {
+                encoding: Encoding::Module,
+                ..
+            } if depth == 0 => return Err(InspectError::CoreModule),
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(imports) if depth == 0 => {
+                for import in imports {
+                    names
+                        .imports
+                        .insert(import.map_err(InspectError::Invalid)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(exports) if depth == 0 => {
+                for export in exports {
+                    names
+                        .exports
+                        .push(export.map_err(InspectError::Invalid)?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,293 @@
+//! Which imports a component gets: WASI without network for all, our own interfaces by its grant, nothing else.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dovetail_core::ids::PluginId;
+use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
+use wasmtime_wasi::p2::bindings as wasi;
+use wasmtime_wasi::random::WasiRandom;
+
+use crate::bindings::dovetail::plugin as contract;
+use crate::capability::Capabilities;
+use crate::fs_guard::HasGuardedFs;
+use crate::guest_state::GuestState;
+
+/// WASI packages that every Rust guest imports through its standard library. They give nothing by themselves: no
+/// directory is open, no variable set, no input there unless the grant says so.
+const WASI_BASE: [&str; 5] = [
+    "wasi:cli/",
+    "wasi:io/",
+    "wasi:clocks/",
+    "wasi:random/",
+    "wasi:filesystem/",
+];
+
+/// An interface of the contract that needs a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Granted {
+    Http,
+    Process,
+    Kv,
+    Secrets,
+    Credentials,
+    Client,
+}
+
+impl Granted {
+    const ALL: [Self; 6] = [
+        Self::Http,
+        Self::Process,
+        Self::Kv,
+        Self::Secrets,
+        Self::Credentials,
+        Self::Client,
+    ];
+
+    fn interface(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Process => "process",
+            Self::Kv => "kv",
+            Self::Secrets => "secrets",
+            Self::Credentials => "credentials",
+            Self::Client => "client",
+        }
+    }
+
+    fn is_in(self, capabilities: &Capabilities) -> bool {
+        match self {
+            Self::Http => !capabilities.net.is_empty(),
+            Self::Process => !capabilities.process.is_empty(),
+            Self::Kv => capabilities.kv > 0,
+            Self::Secrets => !capabilities.secrets.is_empty(),
+            Self::Credentials => !capabilities.owns.is_empty(),
+            Self::Client => capabilities.client,
+        }
+    }
+
+    /// The key of a manifest's `[request]` and the word of `dovetail plugin grant`.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Http => "net",
+            Self::Process => "process",
+            Self::Kv => "kv",
+            Self::Secrets => "secrets",
+            Self::Credentials => "owns",
+            Self::Client => "client",
+        }
+    }
+
+    /// What to write after `dovetail plugin grant <id> `: the manifest's own request, or a placeholder.
+    fn example(self, requested: &Capabilities) -> String {
+        let value = match self {
+            Self::Http => requested
+                .net
+                .first()
+                .map_or("<origin>".to_owned(), ToString::to_string),
+            Self::Process => requested
+                .process
+                .first()
+                .map_or("<command>".to_owned(), ToString::to_string),
+            Self::Kv => requested.kv.to_string(),
+            Self::Secrets => requested
+                .secrets
+                .first()
+                .map_or("<slot>".to_owned(), ToString::to_string),
+            Self::Credentials => requested
+                .owns
+                .first()
+                .map_or("<slot>".to_owned(), ToString::to_string),
+            Self::Client => String::new(),
+        };
+        format!("{} {value}", self.key()).trim_end().to_owned()
+    }
+}
+
+/// Why an import is not linked. Reads after ``plugin `x` ``.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImportRefused {
+    /// The grant does not have what the import needs.
+    #[error("imports `{import}` but its grant has no `{key}`")]
+    NotGranted {
+        /// The import as written.
+        import: String,
+        /// The capability.
+        key: &'static str,
+        /// What to grant; none where the manifest does not request it.
+        grant: Option<String>,
+    },
+    /// No plugin ever gets it.
+    #[error("imports `{import}`, which no plugin gets")]
+    Never {
+        /// The import as written.
+        import: String,
+    },
+    /// This host knows nothing of that name.
+    #[error("imports `{import}`, which this host does not offer")]
+    Unknown {
+        /// The import as written.
+        import: String,
+    },
+}
+
+impl ImportRefused {
+    /// What to do about it.
+    pub fn hint(&self, plugin: &PluginId) -> String {
+        match self {
+            Self::NotGranted {
+                grant: Some(grant), ..
+            } => format!("dovetail plugin grant {plugin} {grant}"),
+            Self::NotGranted {
+                key, grant: None, ..
+            } => {
+                format!(
+                    "its manifest does not ask for it; its author must add `{key}` under [request]"
+                )
+            }
+            Self::Never { .. } => {
+                "plugins reach the network through `dovetail:plugin/http`, which checks their grant"
+                    .to_owned()
+            }
+            Self::Unknown { .. } => "it may be built for a newer host: update dovetail".to_owned(),
+        }
+    }
+}
+
+/// The granted interfaces that a component imports, or the first import that it does not get.
+pub(crate) fn admit(
+    imports: &BTreeSet<String>,
+    requested: &Capabilities,
+    granted: &Capabilities,
+) -> Result<BTreeSet<Granted>, ImportRefused> {
+    let mut interfaces = BTreeSet::new();
+    for import in imports {
+        let name = import
+            .split_once('@')
+            .map_or(import.as_str(), |(name, _)| name);
+        if WASI_BASE.iter().any(|package| name.starts_with(package)) {
+            continue;
+        }
+        let Some(interface) = name.strip_prefix("dovetail:plugin/") else {
+            let import = import.clone();
+            let never = name.starts_with("wasi:sockets/") || name.starts_with("wasi:http/");
+            return Err(if never {
+                ImportRefused::Never { import }
+            } else {
+                ImportRefused::Unknown { import }
+            });
+        };
+        match Granted::ALL
+            .into_iter()
+            .find(|granted| granted.interface() == interface)
+        {
+            Some(wanted) if wanted.is_in(granted) => _ = interfaces.insert(wanted),
+            Some(wanted) => {
+                let grant = wanted.is_in(requested).then(|| wanted.example(requested));
+                return Err(ImportRefused::NotGranted {
+                    import: import.clone(),
+                    key: wanted.key(),
+                    grant,
+                });
+            }
+            None if matches!(interface, "types" | "log" | "config" | "clock" | "progress") => {}
+            None => {
+                return Err(ImportRefused::Unknown {
+                    import: import.clone(),
+                });
+            }
+        }
+    }
+    Ok(interfaces)
+}
+
+/// Linkers by what is linked. Few plugins differ in that, and a linker takes longer to make than to use.
+#[derive(Default)]
+pub(crate) struct Linkers(Mutex<HashMap<BTreeSet<Granted>, Arc<Linker<GuestState>>>>);
+
+impl Linkers {
+    /// The linker that offers the base and these interfaces.
+    pub(crate) fn get(
+        &self,
+        engine: &wasmtime::Engine,
+        interfaces: &BTreeSet<Granted>,
+    ) -> wasmtime::Result<Arc<Linker<GuestState>>> {
+        // Held while a linker is made (0.2 ms), so that plugins that load in parallel do not make the same one.
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(linker) = made.get(interfaces) {
+            return Ok(Arc::clone(linker));
+        }
+        let mut linker = match made.get(&BTreeSet::new()) {
+            Some(base) => Linker::clone(base),
+            None => base(engine)?,
+        };
+        for interface in interfaces {
+            add(&mut linker, *interface)?;
+        }
+        let linker = Arc::new(linker);
+        made.insert(interfaces.clone(), Arc::clone(&linker));
+        Ok(linker)
+    }
+}
+
+fn add(linker: &mut Linker<GuestState>, interface: Granted) -> wasmtime::Result<()> {
+    type This = HasSelf<GuestState>;
+    match interface {
+        Granted::Http => contract::http::add_to_linker::<_, This>(linker, |state| state),
+        Granted::Process => contract::process::add_to_linker::<_, This>(linker, |state| state),
+        Granted::Kv => contract::kv::add_to_linker::<_, This>(linker, |state| state),
+        Granted::Secrets => contract::secrets::add_to_linker::<_, This>(linker, |state| state),
+        Granted::Credentials => {
+            contract::credentials::add_to_linker::<_, This>(linker, |state| state)
+        }
+        Granted::Client => contract::client::add_to_linker::<_, This>(linker, |state| state),
+    }
+}
+
+/// What every plugin gets.
+fn base(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
+    type This = HasSelf<GuestState>;
+    let mut linker = Linker::new(engine);
+    let l = &mut linker;
+    contract::types::add_to_linker::<_, This>(l, |state| state)?;
+    contract::log::add_to_linker::<_, This>(l, |state| state)?;
+    contract::config::add_to_linker::<_, This>(l, |state| state)?;
+    contract::clock::add_to_linker::<_, This>(l, |state| state)?;
+    contract::progress::add_to_linker::<_, This>(l, |state| state)?;
+    add_wasi(l)?;
+    Ok(linker)
+}
+
+struct HasTable;
+
+impl HasData for HasTable {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+fn add_wasi(l: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    wasi::io::error::add_to_linker::<_, HasTable>(l, |state| state.table())?;
+    wasi::io::poll::add_to_linker::<_, HasTable>(l, |state| state.table())?;
+    wasi::io::streams::add_to_linker::<_, HasTable>(l, |state| state.table())?;
+    wasi::clocks::wall_clock::add_to_linker::<_, WasiClocks>(l, WasiClocksView::clocks)?;
+    wasi::clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(l, WasiClocksView::clocks)?;
+    wasi::random::random::add_to_linker::<_, WasiRandom>(l, |state| state.ctx().ctx.random())?;
+    wasi::random::insecure::add_to_linker::<_, WasiRandom>(l, |state| state.ctx().ctx.random())?;
+    wasi::random::insecure_seed::add_to_linker::<_, WasiRandom>(l, |state| {
+        state.ctx().ctx.random()
+    })?;
+    wasi::cli::exit::add_to_linker::<_, WasiCli>(l, WasiCliView::cli)?;
+    wasi::cli::environment::add_to_linker::<_, WasiCli>(l, WasiCliView::cli)?;
+    wasi::cli::stdin::add_to_linker::<_, WasiCli>(l, WasiCliView::cli)?;
+    wasi::cli::stdout::add_to_linker::<_, WasiCli>(l, WasiCliView::cli)?;
+    wasi::cli::stderr::add_to_linker::<_, WasiCli>(l, WasiCliView::cli)?;
+    wasi::cli::terminal_input::add_to_linker::<_, WasiCli>(l, WasiCliView::cli)?;
+    wasi::cli::terminal_output::add_to_linker::<_, WasiCli>(l, WasiCliView::cli)?;
+    wasi::cli::terminal_stdin::add_to_linker::<_, WasiCli>(l, WasiCliView::cli)?;
+    wasi::cli::terminal_stdout::add_to_linker::<_, WasiCli>(l, WasiCliView::cli)?;
+    wasi::cli::terminal_stderr::add_to_linker::<_, WasiCli>(l, WasiCliView::cli)?;
+    wasi::filesystem::preopens::add_to_linker::<_, HasGuardedFs>(l, GuestState::guarded_fs)?;
+    wasi::filesystem::types::add_to_linker::<_, HasGuardedFs>(l, GuestState::guarded_fs)
+}

@@ -1,0 +1,384 @@
+//! From a file to a running plugin. Everything that can be known without running guest code is checked first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dovetail_core::ids::PluginId;
+use dovetail_core::plugin::PluginFault;
+use serde_json::Value;
+use wasmtime::component::{Component, InstancePre};
+
+use crate::cache::{Cache, CacheRefused};
+use crate::catalogue::Entry;
+use crate::discovery::{Found, Wasm};
+use crate::engine::{Engine, EngineError};
+use crate::fs_rule::FsRuleError;
+use crate::grant::Grant;
+use crate::guest_state::GuestState;
+use crate::hooks::HookPlugin;
+use crate::inspect::{self, InspectError, Inspection};
+use crate::instance::{Blueprint, Exports};
+use crate::link::{self, ImportRefused, Linkers};
+use crate::manifest::Kind;
+use crate::plugin::{Parts, Plugin};
+use crate::plugin_context::PluginContext;
+use crate::provider::ProviderPlugin;
+use crate::secret_source::SecretSource;
+use crate::services::Services;
+use crate::sink::SinkPlugin;
+use crate::state::{Refusal, State};
+use crate::tools::ToolsPlugin;
+
+/// Why a plugin was not loaded. The text names the plugin.
+#[derive(Debug, thiserror::Error)]
+#[error("plugin `{plugin}` {problem}")]
+pub struct LoadError {
+    plugin: PluginId,
+    #[source]
+    problem: LoadProblem,
+}
+
+/// What was wrong. Reads after ``plugin `x` ``.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadProblem {
+    /// The file is no plugin.
+    #[error(transparent)]
+    NoPlugin(#[from] InspectError),
+    /// The manifest and the component disagree.
+    #[error(
+        "says in its manifest that it is {}, but exports {}",
+        list(manifest),
+        list(component)
+    )]
+    OtherKinds {
+        /// By the manifest.
+        manifest: BTreeSet<Kind>,
+        /// By the exports.
+        component: BTreeSet<Kind>,
+    },
+    /// It needs something that it does not get.
+    #[error(transparent)]
+    Import(#[from] ImportRefused),
+    /// A granted directory cannot be used.
+    #[error("cannot be given a directory")]
+    Directory(#[from] FsRuleError),
+    /// It does not compile.
+    #[error("is damaged or uses WebAssembly features that this host does not have")]
+    Compile(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An import or export has another type than the contract says.
+    #[error("does not follow the contract `dovetail:plugin`")]
+    Contract(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It broke when asked what it is or wants.
+    #[error("broke while it was loaded")]
+    Broke(#[source] PluginFault),
+    /// The host could not do its part.
+    #[error("could not be loaded: {0}")]
+    Host(String),
+}
+
+fn list(kinds: &BTreeSet<Kind>) -> String {
+    let words: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
+    if words.is_empty() {
+        "nothing".to_owned()
+    } else {
+        words.join(" and ")
+    }
+}
+
+impl LoadError {
+    /// Which plugin.
+    pub fn plugin(&self) -> &PluginId {
+        &self.plugin
+    }
+
+    /// What was wrong.
+    pub fn problem(&self) -> &LoadProblem {
+        &self.problem
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let id = &self.plugin;
+        match &self.problem {
+            LoadProblem::NoPlugin(error) => Some(error.hint()),
+            LoadProblem::OtherKinds { component, .. } => {
+                let kinds: Vec<String> = component
+                    .iter()
+                    .map(|kind| format!("{:?}", kind.name()))
+                    .collect();
+                Some(format!(
+                    "write `kinds = [{}]` in its plugin.toml",
+                    kinds.join(", ")
+                ))
+            }
+            LoadProblem::Import(refused) => Some(refused.hint(id)),
+            LoadProblem::Compile(_) => {
+                Some("the file may be incomplete: build or install it again".to_owned())
+            }
+            LoadProblem::Contract(_) => Some(format!(
+                "rebuild it with the plugin API {}",
+                crate::manifest::HOST_API
+            )),
+            LoadProblem::Broke(_) => Some(format!("dovetail plugin inspect {id}")),
+            LoadProblem::Directory(_) | LoadProblem::Host(_) => None,
+        }
+    }
+}
+
+/// A plugin to load: found, and granted something by somebody.
+#[derive(Debug)]
+pub struct LoadRequest {
+    /// The plugin.
+    pub found: Found,
+    /// What it may do.
+    pub grant: Grant,
+    /// Where its secrets come from, by slot, as far as the user said.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// `[dovetail.plugins.<id>.config]`, null where there is none.
+    pub config: Value,
+}
+
+impl LoadRequest {
+    /// From an entry of the catalogue.
+    ///
+    /// # Errors
+    /// Why the plugin may not run.
+    pub fn new(entry: Entry, config: Value) -> Result<Self, Refusal> {
+        if let Some(refusal) = entry.state.refusal(&entry.found.manifest.id) {
+            return Err(refusal);
+        }
+        match entry.state {
+            State::Ready(grant) => Ok(Self {
+                found: entry.found,
+                grant,
+                secrets: entry.secrets,
+                config,
+            }),
+            state => Err(Refusal {
+                sentence: format!("the plugin is {}", state.name()),
+                hint: String::new(),
+            }),
+        }
+    }
+}
+
+/// Loads plugins, and holds what they share. Cheap to clone.
+#[derive(Clone)]
+pub struct Runtime(Arc<Shared>);
+
+struct Shared {
+    engine: Arc<Engine>,
+    cache: Option<Cache>,
+    linkers: Linkers,
+    services: Arc<Services>,
+}
+
+impl Runtime {
+    /// Makes the engine. `cache_dir` is where compiled plugins are kept; a directory that cannot be trusted is not
+    /// used, which costs time and is returned as a warning.
+    ///
+    /// # Errors
+    /// Where the machine cannot run the engine at all.
+    pub fn new(
+        cache_dir: &Path,
+        services: Services,
+    ) -> Result<(Self, Option<CacheRefused>), EngineError> {
+        let engine = Arc::new(Engine::new()?);
+        let (cache, refused) = match Cache::open(cache_dir, engine.wasm()) {
+            Ok(cache) => (Some(cache), None),
+            Err(refused) => (None, Some(refused)),
+        };
+        let shared = Shared {
+            engine,
+            cache,
+            linkers: Linkers::default(),
+            services: Arc::new(services),
+        };
+        Ok((Self(Arc::new(shared)), refused))
+    }
+
+    /// What the host does for plugins.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.0.services
+    }
+
+    /// Loads one plugin.
+    ///
+    /// # Errors
+    /// Says what is wrong with which plugin.
+    pub async fn load(&self, request: LoadRequest) -> Result<Plugin, LoadError> {
+        let plugin = request.found.manifest.id.clone();
+        let mut loaded = self.load_all(vec![request]).await;
+        let lost = || LoadError {
+            plugin,
+            problem: LoadProblem::Host("its loader ended".to_owned()),
+        };
+        loaded.pop().unwrap_or_else(|| Err(lost()))
+    }
+
+    /// Loads plugins in parallel, off the async threads. Results are in the order of the requests.
+    pub async fn load_all(&self, requests: Vec<LoadRequest>) -> Vec<Result<Plugin, LoadError>> {
+        let ids: Vec<PluginId> = requests
+            .iter()
+            .map(|request| request.found.manifest.id.clone())
+            .collect();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = cores.min(requests.len());
+        let queue = Arc::new(Mutex::new(requests.into_iter().enumerate()));
+        let work = |_| {
+            let (shared, queue) = (Arc::clone(&self.0), Arc::clone(&queue));
+            tokio::task::spawn_blocking(move || {
+                let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let mut loaded = Vec::new();
+                while let Some((at, request)) = next() {
+                    loaded.push((at, shared.load(request)));
+                }
+                loaded
+            })
+        };
+        let tasks: Vec<_> = (0..workers).map(work).collect();
+        let mut results: BTreeMap<usize, Result<Plugin, LoadError>> = BTreeMap::new();
+        for task in tasks {
+            match task.await {
+                Ok(loaded) => results.extend(loaded),
+                Err(error) => tracing::error!("a plugin loader ended: {error}"),
+            }
+        }
+        let lost = |plugin| LoadError {
+            plugin,
+            problem: LoadProblem::Host("its loader ended".to_owned()),
+        };
+        ids.into_iter()
+            .enumerate()
+            .map(|(at, id)| results.remove(&at).unwrap_or_else(|| Err(lost(id))))
+            .collect()
+    }
+}
+
+impl Shared {
+    /// Runs on a thread that may block.
+    fn load(&self, request: LoadRequest) -> Result<Plugin, LoadError> {
+        let id = request.found.manifest.id.clone();
+        self.try_load(request).map_err(|problem| LoadError {
+            plugin: id,
+            problem,
+        })
+    }
+
+    fn try_load(&self, request: LoadRequest) -> Result<Plugin, LoadProblem> {
+        let LoadRequest {
+            found,
+            grant,
+            secrets,
+            config,
+        } = request;
+        let manifest = found.manifest;
+        let inspection = inspect::outline(&found.wasm.bytes)?;
+        if inspection.kinds != manifest.kinds {
+            return Err(LoadProblem::OtherKinds {
+                manifest: manifest.kinds,
+                component: inspection.kinds,
+            });
+        }
+        let interfaces = link::admit(&inspection.imports, &manifest.request, grant.capabilities())?;
+        let component = self.component(&found.wasm)?;
+        let contract = |error: wasmtime::Error| LoadProblem::Contract(error.into());
+        let linker = self
+            .linkers
+            .get(self.engine.wasm(), &interfaces)
+            .map_err(contract)?;
+        let pre = linker.instantiate_pre(&component).map_err(contract)?;
+        let grant = Arc::new(grant);
+        let services = Arc::clone(&self.services);
+        let context = PluginContext::new(
+            manifest.id.clone(),
+            Arc::clone(&grant),
+            manifest.limits,
+            &config,
+            services,
+        )?;
+        let context = Arc::new(context);
+        self.services
+            .egress()
+            .secrets()
+            .bind(manifest.id.clone(), secrets);
+        self.services.egress().admit(manifest.id.clone(), grant);
+        let parts = self.parts(&inspection, &context, &pre).inspect_err(|_| {
+            self.services.egress().revoke(&manifest.id);
+        })?;
+        Ok(Plugin::new(
+            context,
+            manifest,
+            found.scope,
+            inspection,
+            parts,
+        ))
+    }
+
+    /// The compiled component: from the cache, or compiled now.
+    fn component(&self, wasm: &Wasm) -> Result<Component, LoadProblem> {
+        let engine = self.engine.wasm();
+        if let Some(component) = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.load(engine, &wasm.sha256))
+        {
+            return Ok(component);
+        }
+        let compile = |error: wasmtime::Error| LoadProblem::Compile(error.into());
+        let compiled = engine.precompile_component(&wasm.bytes).map_err(compile)?;
+        if let Some(cache) = &self.cache {
+            cache.store(&wasm.sha256, &compiled);
+            // Mapped from the file it shares its memory with other processes.
+            if let Some(component) = cache.load(engine, &wasm.sha256) {
+                return Ok(component);
+            }
+        }
+        // SAFETY: these bytes are what this engine made a moment ago; they never left this process.
+        unsafe { Component::deserialize(engine, &compiled) }.map_err(compile)
+    }
+
+    fn parts(
+        &self,
+        inspection: &Inspection,
+        context: &Arc<PluginContext>,
+        pre: &InstancePre<GuestState>,
+    ) -> Result<Parts, LoadProblem> {
+        let has = |kind| inspection.kinds.contains(&kind);
+        let runtime = tokio::runtime::Handle::current();
+        let mut parts = Parts::default();
+        runtime.block_on(async {
+            if has(Kind::Provider) {
+                let plugin = ProviderPlugin::load(self.blueprint(context, pre)?).await;
+                parts.provider = Some(Arc::new(plugin.map_err(LoadProblem::Broke)?));
+            }
+            if has(Kind::Tools) {
+                parts.tools = Some(Arc::new(ToolsPlugin::load(self.blueprint(context, pre)?)));
+            }
+            if has(Kind::Hooks) {
+                let plugin = HookPlugin::load(self.blueprint(context, pre)?).await;
+                parts.hook = Some(Arc::new(plugin.map_err(LoadProblem::Broke)?));
+            }
+            if has(Kind::Sink) {
+                let plugin = SinkPlugin::load(self.blueprint(context, pre)?).await;
+                parts.sink = Some(Arc::new(plugin.map_err(LoadProblem::Broke)?));
+            }
+            Ok(parts)
+        })
+    }
+
+    fn blueprint<E: Exports>(
+        &self,
+        context: &Arc<PluginContext>,
+        pre: &InstancePre<GuestState>,
+    ) -> Result<Blueprint<E>, LoadProblem> {
+        Blueprint::new(Arc::clone(&self.engine), Arc::clone(context), pre.clone())
+            .map_err(|error| LoadProblem::Contract(error.into()))
+    }
+}
+
+/// The usual place of the cache under the host's own directory.
+pub fn cache_dir(codex_home: &Path) -> PathBuf {
+    codex_home.join("dovetail/cache")
+}

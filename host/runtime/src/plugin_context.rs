@@ -1,0 +1,182 @@
+//! One loaded plugin, as all its instances share it: identity, grant, limits, counters.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dovetail_core::ids::PluginId;
+use dovetail_core::plugin::{PluginError, PluginFault};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+use crate::fs_guard::AppendOnly;
+use crate::fs_rule::{Access, FsRuleError};
+use crate::grant::Grant;
+use crate::guest_log::GuestLog;
+use crate::health::Health;
+use crate::manifest::Limits;
+use crate::services::Services;
+use crate::stats::Counters;
+
+/// One loaded plugin.
+pub(crate) struct PluginContext {
+    id: PluginId,
+    grant: Arc<Grant>,
+    limits: Limits,
+    config_json: String,
+    env: Vec<(String, String)>,
+    mounts: Vec<Mount>,
+    services: Arc<Services>,
+    log: GuestLog,
+    health: Health,
+    counters: Counters,
+}
+
+/// A directory of the host as a guest sees it.
+struct Mount {
+    host: PathBuf,
+    guest: String,
+    access: Access,
+}
+
+impl PluginContext {
+    /// Resolves what the grant lists on this machine.
+    pub(crate) fn new(
+        id: PluginId,
+        grant: Arc<Grant>,
+        limits: Limits,
+        config: &serde_json::Value,
+        services: Arc<Services>,
+    ) -> Result<Self, FsRuleError> {
+        let mounts = mounts(&id, &grant, &services)?;
+        let config_json = if config.is_null() {
+            "{}".to_owned()
+        } else {
+            config.to_string()
+        };
+        let env = services.env().for_guest(&grant);
+        let log = GuestLog::new(id.clone());
+        let (health, counters) = (Health::default(), Counters::default());
+        Ok(Self {
+            id,
+            grant,
+            limits,
+            config_json,
+            env,
+            mounts,
+            services,
+            log,
+            health,
+            counters,
+        })
+    }
+
+    pub(crate) fn id(&self) -> &PluginId {
+        &self.id
+    }
+
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn config_json(&self) -> &str {
+        &self.config_json
+    }
+
+    pub(crate) fn env(&self) -> &[(String, String)] {
+        &self.env
+    }
+
+    pub(crate) fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    pub(crate) fn log(&self) -> &GuestLog {
+        &self.log
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Opens the granted directories for a new instance.
+    pub(crate) fn mount(&self, wasi: &mut WasiCtxBuilder) -> wasmtime::Result<AppendOnly> {
+        let mut append_only = Vec::with_capacity(self.mounts.len());
+        for mount in &self.mounts {
+            let perms = match mount.access {
+                Access::Read => FsPerms::ReadOnly,
+                Access::Append | Access::Write => FsPerms::ReadWrite,
+            };
+            match wasi.preopened_dir(&mount.host, &mount.guest, perms) {
+                Ok(_) => append_only.push(mount.access == Access::Append),
+                // The guest finds nothing there, as it would in any other program.
+                Err(e) => {
+                    tracing::debug!(plugin = %self.id, "cannot open `{}`: {e}", mount.host.display())
+                }
+            }
+        }
+        Ok(AppendOnly::new(append_only))
+    }
+
+    /// Fails where the plugin is not called any more.
+    pub(crate) fn admit(&self) -> Result<(), PluginFault> {
+        match self.health.quarantined() {
+            Some(faults) => Err(PluginFault::Quarantined {
+                plugin: self.id.clone(),
+                faults,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes the end of a call.
+    pub(crate) fn called(&self, took: Duration) {
+        self.counters.called(took);
+    }
+
+    /// Notes that the guest broke.
+    pub(crate) fn faulted(&self, fault: &PluginFault) {
+        self.counters.faulted();
+        tracing::warn!(plugin = %self.id, "{fault}");
+        if self.health.fault(Instant::now()) {
+            tracing::warn!(plugin = %self.id, "it broke too often and is quarantined");
+        }
+    }
+
+    /// Notes a denial on its way to the guest.
+    pub(crate) fn noted<T>(&self, answer: Result<T, PluginError>) -> Result<T, PluginError> {
+        if let Err(PluginError::Denied(what)) = &answer {
+            self.counters.denied();
+            tracing::warn!(plugin = %self.id, "denied: {what}");
+        }
+        answer
+    }
+}
+
+fn mounts(id: &PluginId, grant: &Grant, services: &Services) -> Result<Vec<Mount>, FsRuleError> {
+    let base = services.fs_base();
+    let resolve = |rule: &crate::fs_rule::FsRule| {
+        let host = rule.resolve(&base)?;
+        let made = match rule.access() {
+            Access::Read => Ok(()),
+            // A place to write to is made, as a shell's redirection would make the file.
+            Access::Append | Access::Write => std::fs::create_dir_all(&host),
+        };
+        if let Err(e) = made {
+            tracing::warn!(plugin = %id, "cannot make `{}`: {e}", host.display());
+        }
+        Ok(Mount {
+            host,
+            guest: rule.mount().to_owned(),
+            access: rule.access(),
+        })
+    };
+    grant.fs().map(resolve).collect()
+}

@@ -1,0 +1,74 @@
+//! What the host does for plugins, in one place: every import of a guest ends in one of these.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::credentials::Credentials;
+use crate::egress::EgressPolicy;
+use crate::fs_rule::FsBase;
+use crate::host_env::HostEnv;
+use crate::kv::Kv;
+use crate::net::HttpEgress;
+use crate::secrets::Secrets;
+
+/// The host's side of all imports. Shared by all plugins; each call names the plugin it is for.
+#[derive(Debug)]
+pub struct Services {
+    env: Arc<HostEnv>,
+    egress: Arc<EgressPolicy>,
+    http: HttpEgress,
+    kv: Kv,
+    credentials: Credentials,
+    cwd: PathBuf,
+    home: Option<PathBuf>,
+    codex_home: PathBuf,
+}
+
+impl Services {
+    /// Sets the services up for one session. Touches neither disk nor network before a plugin does.
+    pub fn new(env: HostEnv, codex_home: &Path, cwd: &Path) -> Self {
+        let env = Arc::new(env);
+        let own = codex_home.join("dovetail");
+        let secrets = Arc::new(Secrets::new(Arc::clone(&env), codex_home.to_owned()));
+        let egress = Arc::new(EgressPolicy::new(Arc::clone(&secrets)));
+        Self {
+            http: HttpEgress::new(Arc::clone(&egress), &env),
+            kv: Kv::new(own.join("kv")),
+            credentials: Credentials::new(secrets, own.join("locks")),
+            home: env.get("HOME").map(PathBuf::from),
+            env,
+            egress,
+            cwd: cwd.to_owned(),
+            codex_home: codex_home.to_owned(),
+        }
+    }
+
+    /// Grants in force, and the secrets they open: what adapters that send a provider's requests ask.
+    pub fn egress(&self) -> &Arc<EgressPolicy> {
+        &self.egress
+    }
+
+    pub(crate) fn env(&self) -> &HostEnv {
+        &self.env
+    }
+
+    pub(crate) fn http(&self) -> &HttpEgress {
+        &self.http
+    }
+
+    pub(crate) fn kv(&self) -> &Kv {
+        &self.kv
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    pub(crate) fn fs_base(&self) -> FsBase<'_> {
+        FsBase {
+            cwd: &self.cwd,
+            home: self.home.as_deref(),
+            codex_home: &self.codex_home,
+        }
+    }
+}
