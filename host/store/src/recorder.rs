@@ -1,0 +1,371 @@
+//! From events to lines.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use dovetail_core::event::{
+    RateLimits, RecordError, Recorder, ThreadInfo, TurnEvent, TurnSettings,
+};
+use dovetail_core::ids::{ThreadId, TurnId};
+use dovetail_core::item::ResponseItem;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::append::LineFile;
+use crate::error::StoreError;
+use crate::load::{self, LoadedThread};
+use crate::payload::{
+    self, EventMsg, RateLimitSnapshot, SessionMeta, ThreadSettings, TokenInfo, TokenUsageRecord,
+    TurnAttribution, TurnContext,
+};
+use crate::place;
+use crate::sync::Syncer;
+use crate::turn_item::TurnItem;
+
+/// Keeps a thread in its rollout file.
+///
+/// Each line is written when the thing happens; at the end of a turn the file is sent to the disk in the background,
+/// see [`Syncer`]. After a failed write nothing more is written, so that the file has no holes.
+pub struct RolloutRecorder {
+    info: ThreadInfo,
+    file: LineFile,
+    turn: Option<Turn>,
+    /// What the file last said of the thread's settings.
+    settings: Option<TurnSettings>,
+}
+
+/// What must be remembered between two events of a turn.
+struct Turn {
+    id: TurnId,
+    context_window: Option<u64>,
+    /// Calls whose outputs are still to come.
+    open_calls: usize,
+    /// Whether the answer that is coming in has reasoning in it.
+    reasoned: bool,
+    /// Counts that follow the outputs of the answer they belong to.
+    held_count: Option<(TokenInfo, RateLimitSnapshot)>,
+}
+
+impl RolloutRecorder {
+    /// A recorder for a new thread. Nothing is touched on the disk before the first event that is kept.
+    pub fn create(home: &Path, info: ThreadInfo) -> Self {
+        let path = place::rollout(home, info.thread_id, info.created);
+        Self {
+            info,
+            file: LineFile::new(path),
+            turn: None,
+            settings: None,
+        }
+    }
+
+    /// Takes up a thread: locks its file, reads it, and makes its end whole.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no thread, or is in use by another process.
+    pub fn resume(path: &Path) -> Result<(LoadedThread, Self), StoreError> {
+        let (thread, file, length) = load::open_for_append(path)?;
+        let file = LineFile::reopened(path.to_owned(), file, length, thread.next_ordinal);
+        let recorder = Self {
+            info: thread.info.clone(),
+            file,
+            turn: None,
+            settings: None,
+        };
+        Ok((thread, recorder))
+    }
+
+    /// The file, which may not exist yet.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// What waits for the disk. Take it before the recorder is given away.
+    pub fn syncer(&self) -> Syncer {
+        self.file.syncer()
+    }
+
+    fn line<P: Serialize>(&mut self, kind: &'static str, payload: &P) -> Result<(), RecordError> {
+        if self.file.is_missing() {
+            self.file
+                .append("session_meta", &SessionMeta::new(&self.info))?;
+        }
+        self.file.append(kind, payload)
+    }
+
+    fn event(&mut self, event: &EventMsg<'_>) -> Result<(), RecordError> {
+        self.line("event_msg", event)
+    }
+
+    fn turn_started(
+        &mut self,
+        id: TurnId,
+        at: SystemTime,
+        window: Option<u64>,
+    ) -> Result<(), RecordError> {
+        // An earlier turn whose end never came (a failed write) leaves nothing behind.
+        self.turn = Some(Turn {
+            id,
+            context_window: window,
+            open_calls: 0,
+            reasoned: false,
+            held_count: None,
+        });
+        let source = self.info.source.clone();
+        self.event(&EventMsg::TaskStarted {
+            turn_attribution: TurnAttribution {
+                turn_id: id,
+                turn_trigger: (source == "exec").then_some("exec"),
+                parent_turn_id: None,
+                initiating_agent_path: None,
+                root_turn_id: id,
+            },
+            turn_id: id,
+            root_turn_id: id,
+            started_at: payload::seconds(at),
+            model_context_window: window,
+            collaboration_mode_kind: "default",
+        })
+    }
+
+    fn settings(
+        &mut self,
+        thread_id: ThreadId,
+        turn_id: TurnId,
+        settings: &TurnSettings,
+    ) -> Result<(), RecordError> {
+        self.line("turn_context", &TurnContext::new(turn_id, settings))?;
+        if self.settings.as_ref() == Some(settings) {
+            return Ok(());
+        }
+        self.event(&EventMsg::ThreadSettingsApplied {
+            thread_id,
+            thread_settings: ThreadSettings::new(settings),
+        })?;
+        self.settings = Some(settings.clone());
+        Ok(())
+    }
+
+    /// Writes an item; what clients see of it comes first, as in existing files.
+    fn item(
+        &mut self,
+        thread_id: ThreadId,
+        turn_id: TurnId,
+        item: &ResponseItem,
+    ) -> Result<(), RecordError> {
+        if let Some(shown) = TurnItem::of_response(item) {
+            self.completed(thread_id, turn_id, shown, Duration::ZERO)?;
+        }
+        self.line("response_item", item)?;
+        let Some(turn) = &mut self.turn else {
+            return Ok(());
+        };
+        match item {
+            ResponseItem::FunctionCall { .. } | ResponseItem::CustomToolCall { .. } => {
+                turn.open_calls += 1
+            }
+            ResponseItem::FunctionCallOutput { .. } | ResponseItem::CustomToolCallOutput { .. } => {
+                turn.open_calls = turn.open_calls.saturating_sub(1);
+                if turn.open_calls == 0 {
+                    return self.release_count();
+                }
+            }
+            ResponseItem::Reasoning { .. } => turn.reasoned = true,
+            ResponseItem::Message { .. }
+            | ResponseItem::WebSearchCall { .. }
+            | ResponseItem::Other(_) => {}
+        }
+        Ok(())
+    }
+
+    fn completed(
+        &mut self,
+        thread_id: ThreadId,
+        turn_id: TurnId,
+        item: TurnItem<'_>,
+        took: Duration,
+    ) -> Result<(), RecordError> {
+        let completed_at_ms = payload::milliseconds(SystemTime::now());
+        let started_at_ms = completed_at_ms.saturating_sub(payload::whole_ms(took));
+        self.event(&EventMsg::ItemCompleted {
+            thread_id,
+            turn_id,
+            item,
+            started_at_ms,
+            completed_at_ms,
+        })
+    }
+
+    fn request_completed(
+        &mut self,
+        record: &TokenUsageRecord<'_>,
+        limits: &RateLimits,
+    ) -> Result<(), RecordError> {
+        self.release_count()?;
+        self.line("token_usage_record", record)?;
+        let Some(turn) = &mut self.turn else {
+            return Ok(());
+        };
+        let info = TokenInfo {
+            total_token_usage: record.thread_token_usage,
+            last_token_usage: record.usage,
+            last_usage_includes_reasoning: std::mem::take(&mut turn.reasoned),
+            model_context_window: turn.context_window,
+        };
+        turn.held_count = Some((info, limits.into()));
+        if turn.open_calls == 0 {
+            self.release_count()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn release_count(&mut self) -> Result<(), RecordError> {
+        let Some((info, rate_limits)) = self.turn.as_mut().and_then(|turn| turn.held_count.take())
+        else {
+            return Ok(());
+        };
+        self.event(&EventMsg::TokenCount { info, rate_limits })
+    }
+
+    fn turn_ended(&mut self, last_line: &EventMsg<'_>) -> Result<(), RecordError> {
+        self.release_count()?;
+        self.event(last_line)?;
+        self.turn = None;
+        self.file.flush()
+    }
+}
+
+impl Recorder for RolloutRecorder {
+    fn record(&mut self, thread_id: ThreadId, event: &TurnEvent) -> Result<(), RecordError> {
+        match event {
+            TurnEvent::TurnStarted {
+                turn_id,
+                at,
+                context_window,
+            } => self.turn_started(*turn_id, *at, *context_window),
+            TurnEvent::Settings { turn_id, settings } => {
+                self.settings(thread_id, *turn_id, settings)
+            }
+            TurnEvent::ItemRecorded { turn_id, item } => self.item(thread_id, *turn_id, item),
+            TurnEvent::UserMessage { turn_id, text, .. } => {
+                let item = TurnItem::user_message(Uuid::now_v7().to_string(), text);
+                self.completed(thread_id, *turn_id, item, Duration::ZERO)
+            }
+            TurnEvent::ToolFinished {
+                call_id,
+                activity,
+                duration,
+            } => {
+                let turn_id = self.turn.as_ref().map(|turn| turn.id);
+                match (
+                    turn_id,
+                    TurnItem::of_activity(call_id.as_str(), activity, *duration),
+                ) {
+                    (Some(turn_id), Some(item)) => {
+                        self.completed(thread_id, turn_id, item, *duration)
+                    }
+                    (None, _) | (_, None) => Ok(()),
+                }
+            }
+            TurnEvent::RequestCompleted {
+                response_id,
+                usage,
+                turn_total,
+                thread_total,
+                rate_limits,
+                turn_id,
+                ..
+            } => {
+                let record = TokenUsageRecord {
+                    thread_id,
+                    turn_id: *turn_id,
+                    session_id: self.info.session_id,
+                    root_turn_id: *turn_id,
+                    response_id,
+                    usage: *usage,
+                    turn_token_usage: *turn_total,
+                    thread_token_usage: *thread_total,
+                };
+                self.request_completed(&record, rate_limits)
+            }
+            TurnEvent::TurnCompleted {
+                turn_id,
+                last_message,
+                started,
+                duration,
+                time_to_first_token,
+                ..
+            } => {
+                let end = task_complete(
+                    *turn_id,
+                    last_message.as_deref(),
+                    *started,
+                    *duration,
+                    *time_to_first_token,
+                );
+                self.turn_ended(&end)
+            }
+            TurnEvent::TurnFailed {
+                turn_id,
+                message,
+                started,
+                duration,
+            } => {
+                self.release_count()?;
+                self.event(&EventMsg::Error {
+                    message,
+                    codex_error_info: "other",
+                })?;
+                self.turn_ended(&task_complete(*turn_id, None, *started, *duration, None))
+            }
+            TurnEvent::TurnAborted {
+                turn_id,
+                reason,
+                started,
+                duration,
+            } => self.turn_ended(&EventMsg::TurnAborted {
+                turn_id: *turn_id,
+                reason: payload::abort_reason(*reason),
+                started_at: payload::seconds(*started),
+                completed_at: payload::seconds(*started + *duration),
+                duration_ms: payload::whole_ms(*duration),
+            }),
+            TurnEvent::MessageStarted { .. }
+            | TurnEvent::TextDelta { .. }
+            | TurnEvent::ReasoningDelta { .. }
+            | TurnEvent::ToolStarted { .. }
+            | TurnEvent::ToolCalled { .. }
+            | TurnEvent::HookRan(_)
+            | TurnEvent::Reconnecting { .. }
+            | TurnEvent::Warning { .. } => Ok(()),
+        }
+    }
+}
+
+fn task_complete(
+    turn_id: TurnId,
+    last_agent_message: Option<&str>,
+    started: SystemTime,
+    duration: Duration,
+    time_to_first_token: Option<Duration>,
+) -> EventMsg<'_> {
+    EventMsg::TaskComplete {
+        root_turn_id: turn_id,
+        turn_id,
+        last_agent_message,
+        started_at: payload::seconds(started),
+        completed_at: payload::seconds(started + duration),
+        duration_ms: payload::whole_ms(duration),
+        time_to_first_token_ms: time_to_first_token.map(payload::whole_ms),
+    }
+}
+
+/// Keeps nothing, for `--ephemeral`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NullRecorder;
+
+impl Recorder for NullRecorder {
+    fn record(&mut self, _: ThreadId, _: &TurnEvent) -> Result<(), RecordError> {
+        Ok(())
+    }
+}

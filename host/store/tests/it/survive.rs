@@ -1,0 +1,241 @@
+//! Killed processes, torn lines, full disks, two writers.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use dovetail_core::event::{Recorder, TurnEvent};
+use dovetail_core::ids::TurnId;
+use dovetail_store::{Problem, RolloutRecorder, StoreError, load_thread};
+
+use crate::fixture::{Feed, captured, lines};
+
+const LINES_OF_A_TURN: u64 = 10;
+
+fn copy(home: &Path) -> std::path::PathBuf {
+    let path = home.join("rollout.jsonl");
+    std::fs::copy(captured("basic-turn"), &path).expect("a copy");
+    path
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .open(path)
+        .expect("the file opens");
+    file.write_all(bytes).expect("the bytes are written");
+}
+
+/// Appends bytes to a good file, takes it up, runs a turn, and looks at what the file is then.
+#[track_caller]
+fn check_resumes(tail: &[u8], damage: Option<Problem>, items: usize, first_ordinal: u64) {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = copy(home.path());
+    append(&path, tail);
+    let (thread, recorder) = RolloutRecorder::resume(&path).expect("it resumes");
+    let problems: Vec<Problem> = thread
+        .damage
+        .iter()
+        .map(|damage| damage.problem.clone())
+        .collect();
+    assert_eq!(problems, Vec::from_iter(damage));
+    assert_eq!(thread.items.len(), items);
+    assert_eq!(thread.next_ordinal, first_ordinal);
+    let mut feed = Feed::of(recorder, thread.info.thread_id);
+    feed.turn("again", "Yes.");
+    let written = lines(&path);
+    let ordinals: Vec<u64> = written
+        .iter()
+        .filter_map(|line| line["ordinal"].as_u64())
+        .collect();
+    let expected: Vec<u64> = (0..first_ordinal + LINES_OF_A_TURN).collect();
+    assert_eq!(ordinals, expected, "ordinals go on without a gap");
+    assert_eq!(load_thread(&path).expect("it loads again").damage, []);
+}
+
+#[test]
+fn a_whole_file_goes_on() {
+    check_resumes(b"", None, 8, 23);
+}
+
+#[test]
+fn a_torn_line_is_taken_away() {
+    let torn = br#"{"timestamp":"2026-11-20T23:43:42.000Z","ordinal":23,"type":"response_item","payload":{"ty"#;
+    check_resumes(torn, Some(Problem::Torn), 8, 23);
+    check_resumes(b"\0\0\0\0", Some(Problem::Torn), 8, 23);
+}
+
+#[test]
+fn a_line_that_lacks_only_its_end_is_kept() {
+    let line = br#"{"timestamp":"2026-11-20T23:43:42.000Z","ordinal":23,"type":"response_item","payload":{"type":"message","role":"user","content":[{"type":"input_text","text":"kept"}]}}"#;
+    check_resumes(line, None, 9, 24);
+}
+
+#[test]
+fn damaged_lines_are_named_and_skipped() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = copy(home.path());
+    append(
+        &path,
+        b"garbage\n\xff\xfe\n\n{\"type\":\"response_item\",\"payload\":7,\"ordinal\":25}\n",
+    );
+    let thread = load_thread(&path).expect("it loads");
+    assert_eq!(thread.items.len(), 8);
+    let told: Vec<String> = thread
+        .damage
+        .iter()
+        .map(|damage| damage.to_string())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "line 24 cannot be read (not JSON); it is left out",
+            "line 25 cannot be read (not JSON); it is left out",
+            "line 27 cannot be read (JSON of another shape); it is left out",
+        ]
+    );
+}
+
+#[test]
+fn every_cut_of_a_file_can_be_taken_up() {
+    let home = tempfile::tempdir().expect("a directory");
+    let whole = std::fs::read(captured("basic-turn")).expect("the file");
+    let first_line = whole
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .expect("a line")
+        + 1;
+    for length in (first_line..whole.len()).step_by(97) {
+        let path = home.path().join(format!("rollout-{length}.jsonl"));
+        std::fs::write(&path, &whole[..length]).expect("a file");
+        let (thread, recorder) = RolloutRecorder::resume(&path).expect("it resumes");
+        let mut feed = Feed::of(recorder, thread.info.thread_id);
+        feed.turn("again", "Yes.");
+        for (ordinal, line) in lines(&path).iter().enumerate() {
+            assert_eq!(line["ordinal"], ordinal, "cut at {length}");
+        }
+    }
+}
+
+#[test]
+fn a_second_writer_is_refused_and_told_who_the_first_is() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = copy(home.path());
+    let (_thread, first) = RolloutRecorder::resume(&path).expect("it resumes");
+    let error = RolloutRecorder::resume(&path).err().expect("it is in use");
+    assert!(
+        matches!(&error, StoreError::InUse { owner, .. } if owner.contains("process")),
+        "{error}"
+    );
+    load_thread(&path).expect("reading is free");
+    drop(first);
+    RolloutRecorder::resume(&path).expect("the lock is gone with its owner");
+}
+
+/// Set in a child process of a test: the home directory it works in.
+const CHILD_HOME: &str = "DOVETAIL_STORE_TEST_HOME";
+
+fn child(test: &str, home: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this test"));
+    command
+        .args(["--exact", test])
+        .env(CHILD_HOME, home)
+        .stdout(Stdio::null());
+    command
+}
+
+/// What `kill -9` leaves: a child writes turns without end, says when the first is written, and is killed.
+#[test]
+fn a_killed_writer_loses_at_most_its_last_line() {
+    if let Some(home) = std::env::var_os(CHILD_HOME) {
+        let mut feed = Feed::new(Path::new(&home));
+        feed.turn("first", "done");
+        std::io::stderr()
+            .write_all(b"ready\n")
+            .expect("the sign is given");
+        loop {
+            feed.turn("more", &"x".repeat(10_000));
+        }
+    }
+    let home = tempfile::tempdir().expect("a directory");
+    let mut writer = child(
+        "survive::a_killed_writer_loses_at_most_its_last_line",
+        home.path(),
+    );
+    let mut writer = writer
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the test starts itself");
+    let mut sign = String::new();
+    BufReader::new(writer.stderr.take().expect("a pipe"))
+        .read_line(&mut sign)
+        .expect("a sign");
+    assert_eq!(sign, "ready\n");
+    writer.kill().expect("it is killed");
+    writer.wait().expect("it is gone");
+    let found = dovetail_store::find_last(home.path(), None).expect("its thread is there");
+    let (thread, _) = RolloutRecorder::resume(&found.path).expect("it resumes");
+    assert!(thread.damage.len() <= 1, "{:?}", thread.damage);
+    assert!(thread.items.len() >= 2);
+    assert!(thread.totals.input_tokens >= 100);
+    for (ordinal, line) in lines(&found.path).iter().enumerate() {
+        assert_eq!(line["ordinal"], ordinal);
+    }
+}
+
+/// A full disk, played by a limit on the size of files, which holds for a whole process: a child's.
+#[test]
+fn a_write_that_fails_stops_the_thread_and_leaves_whole_lines() {
+    let Some(home) = std::env::var_os(CHILD_HOME) else {
+        let home = tempfile::tempdir().expect("a directory");
+        let test = "survive::a_write_that_fails_stops_the_thread_and_leaves_whole_lines";
+        let ended = child(test, home.path())
+            .status()
+            .expect("the test starts itself");
+        assert!(ended.success());
+        return;
+    };
+    let mut feed = Feed::new(Path::new(&home));
+    feed.turn("first", "done");
+    let path = feed.recorder.path().to_owned();
+    let before = std::fs::read(&path).expect("the file");
+    let message = TurnEvent::UserMessage {
+        turn_id: TurnId::generate(),
+        text: "y".repeat(4096),
+        images: 0,
+    };
+    limit_file_size(before.len() as u64 + 1000);
+    let error = feed
+        .recorder
+        .record(feed.thread_id, &message)
+        .expect_err("there is no room");
+    assert!(
+        error.to_string().contains(path.to_str().expect("text")),
+        "{error}"
+    );
+    assert_eq!(
+        std::fs::read(&path).expect("the file"),
+        before,
+        "the half-written line is gone"
+    );
+    limit_file_size(libc::RLIM_INFINITY);
+    let again = feed
+        .recorder
+        .record(feed.thread_id, &message)
+        .expect_err("it stays broken");
+    assert_eq!(again.to_string(), error.to_string());
+}
+
+fn limit_file_size(bytes: u64) {
+    // SAFETY: the pointers are to valid values on this stack; an ignored signal has no handler to run.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        assert_eq!(libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit), 0);
+        limit.rlim_cur = bytes;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limit), 0);
+    }
+}
