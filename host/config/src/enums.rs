@@ -1,0 +1,172 @@
+//! Settings with a fixed set of values.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::error::quoted;
+use crate::reader::Setting;
+
+macro_rules! choices {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// All values as they are written.
+            pub const VARIANTS: &'static [&'static str] = &[$($text,)+];
+
+            /// The value as it is written.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+
+            /// Reads a value as it is written.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text {
+                    $($text => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl Setting for $name {
+            fn read(value: &Value) -> Result<Self, String> {
+                let found = value.as_str().and_then(Self::parse);
+                found.ok_or_else(|| {
+                    format!("{value} is not one of {}", quoted(Self::VARIANTS.iter().copied()))
+                })
+            }
+        }
+    };
+}
+
+choices! {
+    /// When a person is asked before a command runs.
+    ApprovalPolicy {
+        /// Before anything that is not known to only read.
+        Untrusted = "untrusted",
+        /// After a command failed in the sandbox.
+        OnFailure = "on-failure",
+        /// Where the model asks for it.
+        OnRequest = "on-request",
+        /// By a table of its own.
+        Granular = "granular",
+        /// Never.
+        Never = "never",
+    }
+}
+
+choices! {
+    /// What commands may do to the machine.
+    SandboxMode {
+        /// Read.
+        ReadOnly = "read-only",
+        /// Write to the working directory and declared roots too.
+        WorkspaceWrite = "workspace-write",
+        /// Everything.
+        DangerFullAccess = "danger-full-access",
+    }
+}
+
+choices! {
+    /// How much of its reasoning the model sums up.
+    ReasoningSummary {
+        /// As the model likes.
+        Auto = "auto",
+        /// Little.
+        Concise = "concise",
+        /// Much.
+        Detailed = "detailed",
+        /// Nothing: the key is left out of requests.
+        None = "none",
+    }
+}
+
+choices! {
+    /// How wordy answers are.
+    Verbosity {
+        /// Short.
+        Low = "low",
+        /// Middling.
+        Medium = "medium",
+        /// Long.
+        High = "high",
+    }
+}
+
+choices! {
+    /// How requests are queued by the service.
+    ServiceTier {
+        /// Sooner.
+        Fast = "fast",
+        /// The service's own name for `fast`.
+        Priority = "priority",
+        /// Later and cheaper.
+        Flex = "flex",
+    }
+}
+
+impl ServiceTier {
+    /// The value in requests.
+    pub fn wire(self) -> &'static str {
+        match self {
+            Self::Fast | Self::Priority => "priority",
+            Self::Flex => "flex",
+        }
+    }
+}
+
+choices! {
+    /// Whether the hosted web search is offered.
+    WebSearchMode {
+        /// Not at all.
+        Disabled = "disabled",
+        /// From the service's cache.
+        Cached = "cached",
+        /// From the service's index.
+        Indexed = "indexed",
+        /// From the web.
+        Live = "live",
+    }
+}
+
+choices! {
+    /// Which variables commands inherit.
+    InheritEnv {
+        /// All.
+        All = "all",
+        /// Those a shell needs.
+        Core = "core",
+        /// None.
+        None = "none",
+    }
+}
+
+choices! {
+    /// What is kept of prompts.
+    HistoryPersistence {
+        /// All.
+        SaveAll = "save-all",
+        /// Nothing.
+        None = "none",
+    }
+}
+
+impl Default for SandboxMode {
+    /// The most careful one.
+    fn default() -> Self {
+        Self::ReadOnly
+    }
+}

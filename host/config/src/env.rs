@@ -1,0 +1,71 @@
+//! Every environment variable that the host reads, in one place.
+
+use std::ffi::OsString;
+
+/// An environment variable and what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnvVar {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub meaning: &'static str,
+}
+
+impl EnvVar {
+    const fn new(name: &'static str, meaning: &'static str) -> Self {
+        Self { name, meaning }
+    }
+
+    /// Its value as text; none where it is unset, empty or not UTF-8.
+    pub fn get(self) -> Option<String> {
+        std::env::var(self.name)
+            .ok()
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Its value as the system has it; none where it is unset or empty.
+    pub fn get_os(self) -> Option<OsString> {
+        std::env::var_os(self.name).filter(|value| !value.is_empty())
+    }
+}
+
+/// Where configuration, threads and plugins live.
+pub const CODEX_HOME: EnvVar = EnvVar::new(
+    "CODEX_HOME",
+    "directory of config.toml, auth.json, sessions and plugins (default ~/.codex)",
+);
+/// The API key that wins over `auth.json`.
+pub const CODEX_API_KEY: EnvVar = EnvVar::new(
+    "CODEX_API_KEY",
+    "API key for the openai provider; wins over auth.json",
+);
+/// The API key used where there is no other.
+pub const OPENAI_API_KEY: EnvVar = EnvVar::new(
+    "OPENAI_API_KEY",
+    "API key for the openai provider where neither CODEX_API_KEY nor auth.json has one",
+);
+/// Overrides the name under which requests are made.
+pub const ORIGINATOR_OVERRIDE: EnvVar = EnvVar::new(
+    "CODEX_INTERNAL_ORIGINATOR_OVERRIDE",
+    "name of the client in requests and rollouts",
+);
+/// Turns colour off.
+pub const NO_COLOR: EnvVar = EnvVar::new("NO_COLOR", "set to anything to have no colours");
+/// The user's home directory.
+pub const HOME: EnvVar = EnvVar::new("HOME", "home directory, where CODEX_HOME is not set");
+/// What is logged to standard error.
+pub const DOVETAIL_LOG: EnvVar = EnvVar::new(
+    "DOVETAIL_LOG",
+    "log filter such as `debug` or `dovetail_runtime=trace`",
+);
+
+/// All of them, for documentation and `doctor`.
+pub const ALL: &[EnvVar] = &[
+    CODEX_HOME,
+    CODEX_API_KEY,
+    OPENAI_API_KEY,
+    ORIGINATOR_OVERRIDE,
+    NO_COLOR,
+    HOME,
+    DOVETAIL_LOG,
+];

@@ -1,0 +1,212 @@
+//! The resolved configuration.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::enums::{
+    ApprovalPolicy, HistoryPersistence, InheritEnv, ReasoningSummary, SandboxMode, ServiceTier,
+    Verbosity, WebSearchMode,
+};
+use crate::error::ConfigError;
+use crate::layer::{Layer, Place};
+use crate::project::Project;
+use crate::schema;
+use crate::tree::{self, Table};
+
+/// The configuration that holds, after all layers. Pass on its fields, not the whole.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `$CODEX_HOME`. It may not exist.
+    pub home: PathBuf,
+    /// The working directory it was resolved for.
+    pub cwd: PathBuf,
+    /// The project around the working directory.
+    pub project: Project,
+    /// The model, where chosen.
+    pub model: Option<String>,
+    /// The provider's id.
+    pub model_provider: String,
+    /// The users' tables of providers, by id; only the plugin that serves one understands it.
+    pub model_providers: BTreeMap<String, Value>,
+    /// Another base URL for the built-in provider.
+    pub openai_base_url: Option<String>,
+    /// When to ask a person.
+    pub approval_policy: Option<ApprovalPolicy>,
+    /// What commands may do.
+    pub sandbox_mode: Option<SandboxMode>,
+    /// More about `workspace-write`.
+    pub sandbox_workspace_write: WorkspaceWrite,
+    /// Reasoning effort, passed on as it is.
+    pub model_reasoning_effort: Option<String>,
+    /// Reasoning summaries.
+    pub model_reasoning_summary: Option<ReasoningSummary>,
+    /// How wordy answers are.
+    pub model_verbosity: Option<Verbosity>,
+    /// The context window in tokens, where the model's own is not known or not wanted.
+    pub model_context_window: Option<u64>,
+    /// Tokens of context after which the conversation is compacted.
+    pub model_auto_compact_token_limit: Option<u64>,
+    /// Tokens of a tool's output that the model gets to see.
+    pub tool_output_token_limit: Option<u64>,
+    /// How requests are queued.
+    pub service_tier: Option<ServiceTier>,
+    /// The hosted web search.
+    pub web_search: Option<WebSearchMode>,
+    /// How `AGENTS.md` files are collected.
+    pub project_docs: ProjectDocSettings,
+    /// Which variables commands get.
+    pub shell_environment_policy: ShellEnvironmentPolicy,
+    /// A program to call after each turn; empty for none.
+    pub notify: Vec<String>,
+    /// Instructions of the user's own to the model.
+    pub developer_instructions: Option<String>,
+    /// A file with other base instructions.
+    pub model_instructions_file: Option<PathBuf>,
+    /// Features that are switched on or off.
+    pub features: BTreeMap<String, bool>,
+    /// What is kept of prompts.
+    pub history: History,
+    /// Tool servers, by name, as written.
+    pub mcp_servers: BTreeMap<String, Value>,
+    /// Whether reasoning summaries stay out of sight.
+    pub hide_agent_reasoning: bool,
+    /// What is Dovetail's own.
+    pub dovetail: Dovetail,
+    /// What a person should know: ignored settings of projects and the like.
+    pub warnings: Vec<String>,
+    /// Settings that do not exist and had no effect.
+    pub unknown_keys: Vec<UnknownKey>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) table: Table,
+}
+
+/// More about the sandbox mode `workspace-write`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkspaceWrite {
+    /// Directories that may be written besides the working directory, absolute.
+    pub writable_roots: Vec<PathBuf>,
+    /// Whether commands may use the network.
+    pub network_access: bool,
+    /// Whether `$TMPDIR` stays read-only.
+    pub exclude_tmpdir_env_var: bool,
+    /// Whether `/tmp` stays read-only.
+    pub exclude_slash_tmp: bool,
+}
+
+/// How `AGENTS.md` files are collected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectDocSettings {
+    /// Bytes that the files of the project may have together.
+    pub max_bytes: u64,
+    /// Names to look for where there is no `AGENTS.md`.
+    pub fallback_filenames: Vec<String>,
+}
+
+/// Which variables commands get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShellEnvironmentPolicy {
+    /// Where to start from.
+    pub inherit: InheritEnv,
+    /// Whether variables that look like credentials are kept.
+    pub ignore_default_excludes: bool,
+    /// Patterns of names to remove.
+    pub exclude: Vec<String>,
+    /// Variables to set.
+    pub set: BTreeMap<String, String>,
+    /// Patterns of names that alone are kept; empty for all.
+    pub include_only: Vec<String>,
+}
+
+/// What is kept of prompts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// How much.
+    pub persistence: HistoryPersistence,
+    /// The most bytes of it.
+    pub max_bytes: Option<u64>,
+}
+
+/// The table `[dovetail]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dovetail {
+    /// Whether a plugin that cannot be loaded is an error.
+    pub strict: bool,
+    /// Whether native plugins may be loaded at all.
+    pub allow_native: bool,
+    /// The credential policy: `strict` or `compat`.
+    pub auth_policy: String,
+    /// Settings of plugins, by id.
+    pub plugins: BTreeMap<String, PluginSettings>,
+}
+
+/// The table `[dovetail.plugins.<id>]`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PluginSettings {
+    /// Whether it is used; none where nobody said.
+    pub enabled: Option<bool>,
+    /// What the plugin itself is told, as JSON.
+    pub config: Option<Value>,
+    /// Secret slots: each names one source (`env`, `file`, `command`, …). Never a secret itself.
+    pub secrets: BTreeMap<String, Value>,
+    /// The whole table as JSON, for keys that only the plugin host understands.
+    pub table: Value,
+}
+
+/// A setting that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownKey {
+    /// The dotted key.
+    pub key: String,
+    /// Where it was set.
+    pub place: Place,
+    /// A known key that looks like it.
+    pub nearest: Option<String>,
+}
+
+impl Config {
+    /// Checks that somebody serves the chosen provider: the host, a table, or one of the plugins' ids.
+    ///
+    /// # Errors
+    /// Names the provider, where it was chosen, and those that exist.
+    pub fn check_provider<'a>(
+        &self,
+        plugin_ids: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), ConfigError> {
+        let id = self.model_provider.as_str();
+        let mut known: Vec<String> = schema::BUILT_IN_PROVIDERS
+            .iter()
+            .map(|id| (*id).to_owned())
+            .collect();
+        known.extend(self.model_providers.keys().cloned());
+        known.extend(plugin_ids.into_iter().map(str::to_owned));
+        if known.iter().any(|candidate| candidate == id) {
+            return Ok(());
+        }
+        known.sort();
+        known.dedup();
+        let place = self
+            .place(&["model_provider"])
+            .unwrap_or_else(|| self.layers[0].place(0));
+        Err(ConfigError::UnknownProvider {
+            id: id.to_owned(),
+            place,
+            known,
+        })
+    }
+
+    /// Where a setting was set; none where it was not.
+    pub fn place(&self, path: &[&str]) -> Option<Place> {
+        let entry = tree::get(&self.table, path)?;
+        Some(self.layers[usize::from(entry.origin.layer)].place(entry.origin.line))
+    }
+
+    /// The files that were read, lowest layer first.
+    pub fn files(&self) -> Vec<&std::path::Path> {
+        self.layers
+            .iter()
+            .filter_map(|layer| layer.path.as_deref())
+            .collect()
+    }
+}
