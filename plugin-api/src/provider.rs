@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::bindings::provider::exports::dovetail::plugin::provider as contract;
-use crate::{Error, Header, PlainHeader, ProviderTable, failure, import};
+use crate::{Error, Header, PlainHeader, ProviderTable, failure};
 
 pub use crate::bindings::provider::exports::dovetail::plugin::provider::{
     Capabilities, Description, Failure, FailureKind, Model, Purpose, Recovery, RequestHead, Scope,
@@ -49,7 +49,8 @@ pub trait Provider: Default + 'static {
     fn describe(&self) -> Description;
 
     /// Checks the user's table, the JSON form of `[model_providers.<id>]` without inline credentials, and resolves
-    /// the endpoint. By default the standard keys mean what they mean for every provider; see [`ProviderTable`].
+    /// the endpoint. By default the standard keys mean what they mean for every provider, except `env_http_headers`,
+    /// which needs secrets of the user's choice; see [`ProviderTable::endpoint`].
     ///
     /// # Errors
     /// [`Error::Invalid`] names the key that is wrong.
@@ -61,10 +62,15 @@ pub trait Provider: Default + 'static {
         let description = self.describe();
         let mut table = ProviderTable::parse(provider_id, table)?;
         table.name.get_or_insert(description.name);
-        table.endpoint(
-            description.default_endpoint.as_deref(),
-            import::secrets::exists,
-        )
+        // Asking whether a slot can be filled would import `secrets`, which not every provider has been granted.
+        table.endpoint(description.default_endpoint.as_deref(), |slot| {
+            let text = format!(
+                "env_http_headers needs the secret slot `{slot}`, which this plugin does not use"
+            );
+            Err(Error::Invalid(format!(
+                "model_providers.{provider_id}: {text}"
+            )))
+        })
     }
 
     /// Gets the credential for a scope. May wait: run a command, ask a token service.

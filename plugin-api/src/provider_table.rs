@@ -29,7 +29,7 @@ pub struct ProviderTable {
     pub env_key: Option<String>,
     /// What to tell a user who has not set it.
     pub env_key_instructions: Option<String>,
-    /// Whether the table had an inline token; the host keeps the token itself.
+    /// Whether the table still had an inline token. The host normally takes it out: see [`INLINE_TOKEN`](Self::INLINE_TOKEN).
     pub inline_token: bool,
     /// Whether the login that is shared by all such providers is used.
     pub requires_openai_auth: bool,
@@ -41,6 +41,9 @@ pub struct ProviderTable {
 }
 
 impl ProviderTable {
+    /// The slot of an inline token: the host takes `experimental_bearer_token` out of the table and keeps it there.
+    pub const INLINE_TOKEN: &str = "config:experimental_bearer_token";
+
     /// Checks the types of the standard keys, and that they do not contradict each other.
     ///
     /// # Errors

@@ -1,15 +1,6 @@
 //! The plugins inside the binary: as bytes, with their manifests. They are compiled when first used, like any other.
 
-/// A plugin inside the binary.
-#[derive(Debug, Clone, Copy)]
-pub struct Builtin {
-    /// Its id, which is also the one in its manifest.
-    pub id: &'static str,
-    /// Its `plugin.toml`.
-    pub manifest: &'static str,
-    /// Its component.
-    pub wasm: &'static [u8],
-}
+use dovetail_runtime::discovery::Builtin;
 
 include!(concat!(env!("OUT_DIR"), "/builtins.rs"));
 

@@ -1,5 +1,4 @@
-//! How a tool call is getting on. Always linked for tools; calling it from another kind makes the host refuse the
-//! component.
+//! How a tool call is getting on. Always linked for tools; of no use to other kinds.
 
 use super::IN_HOST;
 use crate::bindings::tools::dovetail::plugin::progress;

@@ -14,7 +14,7 @@ use dovetail_plugin_api::provider::{
 use dovetail_plugin_api::{
     Error, Header, Provider, ProviderTable, clock, export_provider, secrets,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use auth_table::AuthTable;
 use token::Token;
@@ -54,7 +54,8 @@ impl Provider for CommandAuth {
         provider_id: &str,
         table: &Map<String, Value>,
     ) -> Result<Endpoint, Error> {
-        let table = ProviderTable::parse(provider_id, table)?;
+        let table = with_inline_token(table, secrets::exists(ProviderTable::INLINE_TOKEN)?);
+        let table = ProviderTable::parse(provider_id, &table)?;
         let auth = AuthTable::parse(&table)?;
         let endpoint = table.endpoint(Some(DEFAULT_BASE_URL), secrets::exists)?;
         self.served.insert(
@@ -108,4 +109,49 @@ impl CommandAuth {
     }
 }
 
+/// Puts back that there is an inline token, which the host keeps for itself: next to `auth` it is a contradiction.
+fn with_inline_token(table: &Map<String, Value>, exists: bool) -> Map<String, Value> {
+    let mut table = table.clone();
+    if exists {
+        table.insert(
+            "experimental_bearer_token".to_owned(),
+            json!("kept by the host"),
+        );
+    }
+    table
+}
+
 export_provider!(CommandAuth);
+
+#[cfg(test)]
+mod tests {
+    use dovetail_plugin_api::provider::Purpose;
+
+    use super::*;
+
+    #[test]
+    fn an_inline_token_contradicts_a_command() {
+        let table = json!({ "name": "Corp", "auth": { "command": "t" } });
+        let table = with_inline_token(table.as_object().expect("a table"), true);
+        let error = ProviderTable::parse("corp", &table).expect_err("a contradiction");
+        assert_eq!(
+            error.to_string(),
+            "model_providers.corp: auth cannot be combined with experimental_bearer_token"
+        );
+    }
+
+    #[test]
+    fn an_instance_that_was_not_configured_says_so() {
+        let scope = Scope {
+            provider_id: "corp".to_owned(),
+            purpose: Purpose::Turn,
+            session_source: "exec".to_owned(),
+            policy: "strict".to_owned(),
+        };
+        let outcome = CommandAuth::default().prepare(&scope);
+        assert_eq!(
+            outcome,
+            Err(Error::other("provider `corp` is not configured"))
+        );
+    }
+}

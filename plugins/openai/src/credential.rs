@@ -5,8 +5,7 @@ use dovetail_plugin_api::{Error, Header, ProviderTable, Secret};
 
 use crate::OPENAI;
 
-/// The slot of a token written into the table itself.
-const INLINE_TOKEN: &str = "config:experimental_bearer_token";
+const INLINE_TOKEN: &str = ProviderTable::INLINE_TOKEN;
 
 /// The login that `openai` and tables with `requires_openai_auth` share, first one first.
 const SHARED_LOGIN: [&str; 3] = [
