@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn the_meet_is_what_both_allow() {
-        let cases: &[(&[&str], &[&str], Option<&[&str]>)] = &[
+        type Case<'a> = (&'a [&'a str], &'a [&'a str], Option<&'a [&'a str]>);
+        let cases: &[Case<'_>] = &[
             (&["a", "**"], &["a", "b", "*"], Some(&["a", "b", "*"])),
             (&["a", "*", "c"], &["a", "b", "*"], Some(&["a", "b", "c"])),
             (&["a", "**"], &["a", "b", "**"], Some(&["a", "b", "**"])),

@@ -226,3 +226,6 @@ fn uncovered<T: Meet + Ord>(wanted: &BTreeSet<T>, held: &BTreeSet<T>) -> BTreeSe
         .cloned()
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -277,3 +277,6 @@ fn hold(own_dir: &Path) -> Result<fs::File, LockError> {
         source,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,3 +229,6 @@ fn verdict(wants: &VersionReq) -> Verdict {
         Verdict::PluginOlder
     }
 }
+
+#[cfg(test)]
+mod tests;

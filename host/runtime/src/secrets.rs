@@ -119,10 +119,10 @@ impl Secrets {
             why,
         };
         let value = match &source {
-            SecretSource::Env(name) => self.from_env(name),
-            SecretSource::File(path) => self.from_file(path),
-            SecretSource::Auth(key) => self.from_auth(key),
-            SecretSource::Command(argv) => self.from_command(argv),
+            SecretSource::Env(name) => self.env_value(name),
+            SecretSource::File(path) => self.file_value(path),
+            SecretSource::Auth(key) => self.auth_value(key),
+            SecretSource::Command(argv) => self.command_value(argv),
             SecretSource::Inline(value) => Ok(Some(value.clone())),
             SecretSource::Keyring(_) => Err("keyrings are not supported yet".to_owned()),
             SecretSource::Unusable => {
@@ -161,7 +161,7 @@ impl Secrets {
         }
     }
 
-    fn from_env(&self, name: &str) -> Result<Option<SecretText>, String> {
+    fn env_value(&self, name: &str) -> Result<Option<SecretText>, String> {
         let Some(value) = self.env.get(name) else {
             return Ok(None);
         };
@@ -169,13 +169,13 @@ impl Secrets {
         Ok(Some(SecretText::new(text.to_owned())))
     }
 
-    fn from_file(&self, path: &Path) -> Result<Option<SecretText>, String> {
+    fn file_value(&self, path: &Path) -> Result<Option<SecretText>, String> {
         let path = SecretSource::file(path, self.home.as_deref())
             .ok_or("the home directory is not known")?;
-        Ok(read_private(&path)?.map(trimmed).transpose()?)
+        read_private(&path)?.map(trimmed).transpose()
     }
 
-    fn from_auth(&self, key: &str) -> Result<Option<SecretText>, String> {
+    fn auth_value(&self, key: &str) -> Result<Option<SecretText>, String> {
         let path = self.codex_home.join("auth.json");
         let Some(bytes) = read_capped(&path)? else {
             return Ok(None);
@@ -192,7 +192,7 @@ impl Secrets {
         Ok(value)
     }
 
-    fn from_command(&self, argv: &[String]) -> Result<Option<SecretText>, String> {
+    fn command_value(&self, argv: &[String]) -> Result<Option<SecretText>, String> {
         if let Some(value) = self
             .printed
             .read()
@@ -300,3 +300,6 @@ fn wipe(value: &mut serde_json::Value) {
         serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

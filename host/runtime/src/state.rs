@@ -191,3 +191,6 @@ impl State {
         Some(Refusal { sentence, hint })
     }
 }
+
+#[cfg(test)]
+mod tests;
