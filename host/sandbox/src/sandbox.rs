@@ -1,0 +1,84 @@
+//! The sandbox of a session: prepares its commands, and cleans up after the last one.
+
+use std::io;
+use std::process::Command;
+
+#[cfg(target_os = "linux")]
+use crate::linux as system;
+#[cfg(not(target_os = "linux"))]
+use crate::unsupported as system;
+
+use crate::error::{StartError, Unavailable};
+use crate::layout::Layout;
+use crate::policy::{SandboxMode, SandboxPolicy};
+
+/// Runs commands under one policy. Keep it as long as any of them may run: missing protected names are held only while
+/// it lives.
+pub struct Sandbox {
+    policy: SandboxPolicy,
+    keeper: system::Keeper,
+}
+
+impl Sandbox {
+    /// Makes a sandbox. Nothing is checked or changed before the first command.
+    pub fn new(policy: SandboxPolicy) -> Self {
+        Self {
+            policy,
+            keeper: system::Keeper::new(),
+        }
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &SandboxPolicy {
+        &self.policy
+    }
+
+    /// The policy in terms of the file system as it is now.
+    pub fn layout(&self) -> Layout {
+        self.policy.layout()
+    }
+
+    /// Does everything that can be done before `fork`, for one command.
+    ///
+    /// # Errors
+    /// Says what the kernel or the file system lacks; the command must then not be run.
+    pub fn prepare(&self) -> Result<Prepared, Unavailable> {
+        match self.policy.mode {
+            SandboxMode::DangerFullAccess => Ok(Prepared(None)),
+            SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite { .. } => self
+                .keeper
+                .prepare(&self.policy)
+                .map(|entry| Prepared(Some(entry))),
+        }
+    }
+
+    /// Kills what commands of this sandbox left running, even in sessions of their own. For the end of a session:
+    /// afterwards nothing holds the protected names.
+    pub fn end_leftovers(&self) {
+        self.keeper.end_leftovers();
+    }
+}
+
+/// A way into the sandbox for one command.
+pub struct Prepared(Option<system::Entry>);
+
+impl Prepared {
+    /// Makes the command enter the sandbox right before it runs. Set its working directory before; steps added with
+    /// `pre_exec` afterwards run inside.
+    pub fn attach(self, command: &mut Command) -> Attached {
+        Attached(self.0.map(|entry| entry.attach(command)))
+    }
+}
+
+/// Knows how far a child came on its way in.
+pub struct Attached(Option<system::Entered>);
+
+impl Attached {
+    /// Tells whether a failed start was the sandbox's or the program's.
+    pub fn explain(&self, error: io::Error) -> StartError {
+        match &self.0 {
+            Some(entered) => entered.explain(error),
+            None => StartError::Program(error),
+        }
+    }
+}
