@@ -133,16 +133,18 @@ impl fmt::Display for Capabilities {
     }
 }
 
-/// The name of a secret slot: lower-case letters, digits, `-` and `_`, at most 64.
+/// The name of a secret slot.
 ///
-/// Built-in providers serve whatever the user configures, so their slots name their source instead:
-/// `env:MY_KEY`, `auth:OPENAI_API_KEY`, `config:experimental_bearer_token`.
+/// Either a name of the plugin's own, in lower-case letters, digits, `-` and `_`, at most 64; or `env:NAME`, `auth:KEY`
+/// or `config:KEY` for plugins to which the user names the source in a configuration of theirs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotName(String);
 
 /// Why a text is no slot name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a secret slot: use lower-case letters, digits, `-` and `_`, at most 64")]
+#[error(
+    "`{0}` is not a secret slot: use lower-case letters, digits, `-` and `_`, at most 64, or `env:NAME`"
+)]
 pub struct InvalidSlot(String);
 
 impl SlotName {
@@ -151,20 +153,18 @@ impl SlotName {
     /// # Errors
     /// Says what a slot name may consist of.
     pub fn parse(text: &str) -> Result<Self, InvalidSlot> {
-        let allowed =
-            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-        if let Some(("env" | "auth" | "config", source)) = text.split_once(':')
-            && !source.is_empty()
-            && source
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'=')
-        {
-            return Ok(Self(text.to_owned()));
+        let own = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+        let key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let valid = match text.split_once(':') {
+            Some(("env" | "auth" | "config", name)) => is_word(name, 128, key),
+            Some(_) => false,
+            None => is_word(text, 64, own),
+        };
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidSlot(text.to_owned()))
         }
-        if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
-            return Err(InvalidSlot(text.to_owned()));
-        }
-        Ok(Self(text.to_owned()))
     }
 
     /// The name as text.
@@ -183,6 +183,10 @@ impl fmt::Display for SlotName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+fn is_word(text: &str, longest: usize, allowed: impl Fn(char) -> bool) -> bool {
+    !text.is_empty() && text.len() <= longest && text.chars().all(allowed)
 }
 
 /// The name of a field class in manifests and locks.

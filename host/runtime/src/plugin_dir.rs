@@ -95,7 +95,7 @@ impl PluginDirError {
     }
 }
 
-/// Reads and checks a folder.
+/// Reads and checks a folder of a plugins directory.
 ///
 /// # Errors
 /// Says what is wrong with which file.
@@ -103,9 +103,7 @@ pub fn read(dir: &Path, scope: &Scope) -> Result<Found, PluginDirError> {
     let folder = dir.file_name().unwrap_or_default().to_string_lossy();
     let strict = matches!(scope, Scope::Project(_));
     check_entry(dir, strict)?;
-    let manifest_path = dir.join("plugin.toml");
-    let text = read_file(&manifest_path, MOST_MANIFEST_BYTES, strict)?;
-    let manifest = Manifest::parse(&utf8(text, &manifest_path)?, &manifest_path)?;
+    let (_, manifest) = manifest_in(dir, strict)?;
     check_name(&folder, &manifest)?;
     let wasm = read_wasm(&dir.join(format!("{}.wasm", manifest.id)), strict)?;
     Ok(Found {
@@ -114,6 +112,29 @@ pub fn read(dir: &Path, scope: &Scope) -> Result<Found, PluginDirError> {
         dir: Some(dir.to_owned()),
         wasm,
     })
+}
+
+/// Reads the manifest in a folder that is not installed yet, also as it is written.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn read_manifest(dir: &Path) -> Result<(String, Manifest), PluginDirError> {
+    manifest_in(dir, false)
+}
+
+/// Reads a component that is not installed yet.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn read_component(path: &Path) -> Result<Wasm, PluginDirError> {
+    read_wasm(path, false)
+}
+
+fn manifest_in(dir: &Path, strict: bool) -> Result<(String, Manifest), PluginDirError> {
+    let path = dir.join("plugin.toml");
+    let text = utf8(read_file(&path, MOST_MANIFEST_BYTES, strict)?, &path)?;
+    let manifest = Manifest::parse(&text, &path)?;
+    Ok((text, manifest))
 }
 
 pub(crate) fn check_name(folder: &str, manifest: &Manifest) -> Result<(), PluginDirError> {

@@ -82,12 +82,17 @@ impl SecretSource {
         }
     }
 
-    /// The source of a slot for which the user chose none: the variable of that name.
+    /// The source of a slot for which the user chose none: the variable that the slot names, or that is called like
+    /// it.
     ///
-    /// None where that variable is the host's own credential: a plugin gets that only where the user says so, not by
-    /// naming a slot after it.
+    /// None for `auth:` and `config:` slots, and where the variable is the host's own credential: a plugin gets those
+    /// only where the user says so, not by naming a slot after them.
     pub fn default_of(slot: &str) -> Option<Self> {
-        let variable = slot.to_ascii_uppercase().replace('-', "_");
+        let variable = match slot.split_once(':') {
+            Some(("env", name)) => name.to_owned(),
+            Some(_) => return None,
+            None => slot.to_ascii_uppercase().replace('-', "_"),
+        };
         (!is_host_credential(&variable)).then_some(Self::Env(variable))
     }
 
@@ -160,5 +165,10 @@ mod tests {
         );
         assert!(SecretSource::default_of("openai-api-key").is_none());
         assert!(SecretSource::default_of("codex_access_token").is_none());
+        assert!(SecretSource::default_of("env:OPENAI_API_KEY").is_none());
+        assert!(SecretSource::default_of("auth:tokens.access_token").is_none());
+        assert!(
+            matches!(SecretSource::default_of("env:Mixed"), Some(SecretSource::Env(name)) if name == "Mixed")
+        );
     }
 }

@@ -134,3 +134,30 @@ fn basic_fields_need_no_grant() {
     assert!(none.allows_class(FieldClass::Basic));
     assert!(!none.allows_class(FieldClass::Content));
 }
+
+#[test]
+fn slots_are_own_names_or_name_a_source_of_the_users() {
+    for text in [
+        "acme-token",
+        "a",
+        "env:ACME_TOKEN",
+        "auth:OPENAI_API_KEY",
+        "auth:tokens.access_token",
+        "config:x",
+    ] {
+        assert!(SlotName::parse(text).is_ok(), "{text}");
+    }
+    for text in [
+        "",
+        "Acme",
+        "a b",
+        "env:",
+        "env:A=B",
+        "file:/etc/passwd",
+        "command:id",
+        "env:A:B",
+        "a/b",
+    ] {
+        assert!(SlotName::parse(text).is_err(), "{text}");
+    }
+}

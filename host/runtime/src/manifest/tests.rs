@@ -122,7 +122,7 @@ fn mistakes_are_named_with_file_line_and_nearest_key() {
         ),
         (
             minimal("[request]\nsecrets = [\"Acme\"]"),
-            "6: `Acme` is not a secret slot: use lower-case letters, digits, `-` and `_`, at most 64",
+            "6: `Acme` is not a secret slot: use lower-case letters, digits, `-` and `_`, at most 64, or `env:NAME`",
         ),
         (
             minimal("[[request.fs]]\npath = \"a\"\nmount = \"/a\"\naccess = \"all\""),
