@@ -9,7 +9,7 @@ thread_local! {
 }
 
 /// Calls a function with this instance's value of a type, made with `Default` at the first call. A type that is
-/// exported as several kinds is one value.
+/// exported as several kinds is one value of the instance; the host may give each kind an instance of its own.
 ///
 /// The value is taken out for the length of the call: the host cannot call in while a call runs.
 pub(crate) fn with<T: Default + 'static, R>(call: impl FnOnce(&mut T) -> R) -> R {

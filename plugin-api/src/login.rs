@@ -7,7 +7,8 @@ pub use crate::bindings::login::exports::dovetail::plugin::login::{Challenge, St
 
 /// Signs users in. The plugin describes the flow, the host runs it.
 ///
-/// A type that also is a [`Provider`](crate::Provider) is one value for both.
+/// The host may run it in another instance than the [`Provider`](crate::Provider) of the same component: what both
+/// must know goes through [`kv`](crate::kv) or [`credentials`](crate::credentials).
 ///
 /// ```
 /// use dovetail_plugin_api::login::{Challenge, Status};

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 use orders::{Behaviour, Orders};
 
-/// One type for all kinds: an instance has one value of it.
+/// One type for all kinds. It holds nothing: what it does is ordered anew for each call.
 #[derive(Debug, Default)]
 struct Misbehaver;
 
