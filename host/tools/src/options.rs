@@ -1,0 +1,71 @@
+//! What the tools are made from.
+
+use std::path::PathBuf;
+
+use dovetail_sandbox::SandboxPolicy;
+
+use crate::environment::EnvironmentPolicy;
+
+/// Settings of the built-in tools.
+#[derive(Debug, Clone)]
+pub struct ToolOptions {
+    /// What commands and patches may do. `codex_home` is protected besides what it names.
+    pub sandbox: SandboxPolicy,
+    /// The approval policy as configuration spells it: `never`, `on-request`, …
+    pub approval_policy: String,
+    /// The shell that commands are given to; none for the user's own.
+    pub shell: Option<PathBuf>,
+    /// Which environment variables commands see.
+    pub environment: EnvironmentPolicy,
+    /// Names of variables that hold credentials of the host itself. Commands never inherit them.
+    pub secret_variables: Vec<String>,
+    /// Where configuration, credentials and plugins live.
+    pub codex_home: PathBuf,
+    /// The version that commands see as `CODEX_VERSION`.
+    pub version: String,
+    /// The most tokens of one output, where configuration limits it.
+    pub output_token_limit: Option<u64>,
+    /// Which tools to make.
+    pub offer: Offer,
+}
+
+impl ToolOptions {
+    /// The policy with the host's own files protected.
+    pub(crate) fn sandbox_policy(&self) -> SandboxPolicy {
+        let mut policy = self.sandbox.clone();
+        policy.protected.push(self.codex_home.clone());
+        policy
+    }
+}
+
+/// Which tools the model is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// `exec_command` and `write_stdin`.
+    pub commands: bool,
+    /// `apply_patch`, and how it takes its input.
+    pub patch: Option<PatchForm>,
+    /// `update_plan`.
+    pub plan: bool,
+    /// `view_image`.
+    pub image: bool,
+}
+
+impl Offer {
+    /// Every tool, with patches as free text.
+    pub const ALL: Self = Self {
+        commands: true,
+        patch: Some(PatchForm::Custom),
+        plan: true,
+        image: true,
+    };
+}
+
+/// How `apply_patch` is described to the model. Calls of either form are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatchForm {
+    /// Free text in a grammar.
+    Custom,
+    /// A function with one argument, for models that take no free text.
+    Function,
+}

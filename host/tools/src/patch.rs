@@ -1,0 +1,34 @@
+//! The patch envelope: reading it, finding its places in files, and what the files become.
+//!
+//! Pure text work; `patch/write.rs` alone touches files. An update names lines to find rather than line numbers, so a
+//! patch stays good when lines above it moved.
+
+mod locate;
+mod parse;
+mod update;
+mod write;
+
+pub(crate) use parse::{FileOp, Patch, PatchError};
+pub(crate) use update::updated;
+pub(crate) use write::{Change, WriteError, write_all};
+
+/// The envelope's grammar, for models that write free text in a grammar.
+pub(crate) const GRAMMAR: &str = r#"start: opening file+ closing
+opening: "*** Begin Patch" LF
+closing: "*** End Patch" LF?
+
+file: added | deleted | updated
+added: "*** Add File: " path LF new_line+
+deleted: "*** Delete File: " path LF
+updated: "*** Update File: " path LF moved? section+
+
+moved: "*** Move to: " path LF
+section: place? line+ at_end?
+place: ("@@" | "@@ " /(.+)/) LF
+line: ("+" | "-" | " ") /(.*)/ LF
+new_line: "+" /(.*)/ LF
+at_end: "*** End of File" LF
+path: /(.+)/
+
+%import common.LF
+"#;

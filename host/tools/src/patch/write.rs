@@ -1,0 +1,265 @@
+//! Writing changed files: all of them or none.
+//!
+//! Every file is reached through an open directory that was opened without following links, so a path that was
+//! checked a moment ago cannot be turned elsewhere by a command that runs beside us.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dovetail_sandbox::open_directory;
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+/// A file that changes. Paths are resolved: free of links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// What it holds now; none if it is not there.
+    pub(crate) before: Option<Vec<u8>>,
+    /// What it will hold; none if it goes away.
+    pub(crate) after: Option<Vec<u8>>,
+}
+
+/// A file that could not be written. Nothing has changed, unless `also` says otherwise.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write `{}`: {source}{}", path.display(), also.as_deref().unwrap_or(""))]
+pub(crate) struct WriteError {
+    path: PathBuf,
+    source: io::Error,
+    also: Option<String>,
+}
+
+/// A change that is ready: its new content lies beside the file under another name.
+struct Staged<'a> {
+    change: &'a Change,
+    dir: OwnedFd,
+    name: PathBuf,
+    temporary: Option<PathBuf>,
+}
+
+/// Makes all changes, or none.
+pub(crate) fn write_all(changes: &[Change]) -> Result<(), WriteError> {
+    let mut staged = Vec::with_capacity(changes.len());
+    let mut made = Vec::new();
+    for change in changes {
+        match stage(change, &mut made) {
+            Ok(ready) => staged.push(ready),
+            Err(source) => {
+                undo(&staged, &made);
+                return Err(WriteError {
+                    path: change.path.clone(),
+                    source,
+                    also: None,
+                });
+            }
+        }
+    }
+    for at in 0..staged.len() {
+        if let Err(source) = commit(&staged[at]) {
+            let lost: Vec<String> = staged[..at]
+                .iter()
+                .filter_map(|done| restore(done).err().map(|_| shown(done.change)))
+                .collect();
+            undo(&staged[at..], &made);
+            let also = (!lost.is_empty())
+                .then(|| format!("; these could not be put back: {}", lost.join(", ")));
+            return Err(WriteError {
+                path: staged[at].change.path.clone(),
+                source,
+                also,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn shown(change: &Change) -> String {
+    format!("`{}`", change.path.display())
+}
+
+fn stage<'a>(change: &'a Change, made: &mut Vec<PathBuf>) -> io::Result<Staged<'a>> {
+    let missing = || io::Error::new(io::ErrorKind::InvalidInput, "the path names no file");
+    let parent = change.path.parent().ok_or_else(missing)?;
+    let name = PathBuf::from(change.path.file_name().ok_or_else(missing)?);
+    let dir = directory(parent, change.after.is_some(), made)?;
+    let temporary = match &change.after {
+        Some(content) => Some(stage_content(&dir, &name, content)?),
+        None => None,
+    };
+    Ok(Staged {
+        change,
+        dir,
+        name,
+        temporary,
+    })
+}
+
+/// Opens a directory, making what is missing of it where something is to be written there.
+fn directory(path: &Path, make: bool, made: &mut Vec<PathBuf>) -> io::Result<OwnedFd> {
+    match open_directory(path) {
+        Ok(dir) => Ok(dir.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && make => {
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+                return Err(error);
+            };
+            let above = directory(parent, make, made)?;
+            match rustix::fs::mkdirat(&above, name, Mode::from_raw_mode(0o777)) {
+                Ok(()) => made.push(path.to_owned()),
+                Err(rustix::io::Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            Ok(rustix::fs::openat(&above, name, flags, Mode::empty())?)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes new content beside a file, with the file's own mode.
+fn stage_content(dir: &OwnedFd, name: &Path, content: &[u8]) -> io::Result<PathBuf> {
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.subsec_nanos());
+    let temporary = PathBuf::from(format!(
+        ".{}.{}-{nanos}.tmp",
+        name.display(),
+        std::process::id()
+    ));
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(dir.as_fd(), &temporary, flags, Mode::from_raw_mode(0o666))?;
+    let written = fill(fd, dir, name, content);
+    if written.is_err() {
+        // It is our own file; if even this fails, a stray temporary file is all that is left.
+        let _ = rustix::fs::unlinkat(dir, &temporary, AtFlags::empty());
+    }
+    written.map(|()| temporary)
+}
+
+fn fill(fd: OwnedFd, dir: &OwnedFd, name: &Path, content: &[u8]) -> io::Result<()> {
+    if let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        rustix::fs::fchmod(&fd, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    }
+    let mut file = File::from(fd);
+    file.write_all(content)
+}
+
+fn commit(staged: &Staged<'_>) -> io::Result<()> {
+    match &staged.temporary {
+        Some(temporary) => rustix::fs::renameat(&staged.dir, temporary, &staged.dir, &staged.name)?,
+        None => rustix::fs::unlinkat(&staged.dir, &staged.name, AtFlags::empty())?,
+    }
+    Ok(())
+}
+
+/// Puts a file back as it was.
+fn restore(staged: &Staged<'_>) -> io::Result<()> {
+    match &staged.change.before {
+        Some(before) => {
+            let temporary = stage_content(&staged.dir, &staged.name, before)?;
+            rustix::fs::renameat(&staged.dir, &temporary, &staged.dir, &staged.name)?;
+        }
+        None => rustix::fs::unlinkat(&staged.dir, &staged.name, AtFlags::empty())?,
+    }
+    Ok(())
+}
+
+/// Takes away what was prepared.
+fn undo(staged: &[Staged<'_>], made: &[PathBuf]) {
+    for ready in staged {
+        if let Some(temporary) = &ready.temporary {
+            // Our own file; see `stage_content`.
+            let _ = rustix::fs::unlinkat(&ready.dir, temporary, AtFlags::empty());
+        }
+    }
+    for dir in made.iter().rev() {
+        // A directory that somebody has put something into in the meantime stays.
+        drop(std::fs::remove_dir(dir));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn change(path: PathBuf, before: Option<&str>, after: Option<&str>) -> Change {
+        let bytes = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+        Change {
+            path,
+            before: bytes(before),
+            after: bytes(after),
+        }
+    }
+
+    #[test]
+    fn files_are_made_changed_and_removed_and_keep_their_mode() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().canonicalize().expect("a path");
+        fs::write(root.join("script"), "old").expect("a file");
+        fs::set_permissions(root.join("script"), fs::Permissions::from_mode(0o755))
+            .expect("a mode");
+        fs::write(root.join("gone"), "x").expect("a file");
+        write_all(&[
+            change(root.join("script"), Some("old"), Some("new")),
+            change(root.join("a/b/new"), None, Some("made")),
+            change(root.join("gone"), Some("x"), None),
+        ])
+        .expect("all is written");
+        assert_eq!(
+            fs::read_to_string(root.join("script")).expect("a file"),
+            "new"
+        );
+        assert_eq!(
+            fs::metadata(root.join("script"))
+                .expect("a file")
+                .permissions()
+                .mode()
+                & 0o777,
+            0o755
+        );
+        assert_eq!(
+            fs::read_to_string(root.join("a/b/new")).expect("a file"),
+            "made"
+        );
+        assert!(!root.join("gone").exists());
+        assert_eq!(
+            fs::read_dir(&root).expect("a listing").count(),
+            2,
+            "no temporary file stays"
+        );
+    }
+
+    #[test]
+    fn one_failure_changes_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().canonicalize().expect("a path");
+        fs::write(root.join("one"), "old").expect("a file");
+        fs::create_dir(root.join("busy")).expect("a directory");
+        fs::write(root.join("busy/inside"), "x").expect("a file");
+        // The second target is a directory, which only shows when it is put in place.
+        let error = write_all(&[
+            change(root.join("one"), Some("old"), Some("new")),
+            change(root.join("fresh/file"), None, Some("made")),
+            change(root.join("busy"), None, Some("not a file")),
+        ])
+        .expect_err("a directory is in the way");
+        assert!(error.to_string().starts_with("cannot write"), "{error}");
+        assert_eq!(fs::read_to_string(root.join("one")).expect("a file"), "old");
+        assert!(!root.join("fresh/file").exists());
+    }
+
+    #[test]
+    fn a_link_in_the_path_is_not_followed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().canonicalize().expect("a path");
+        fs::create_dir(root.join("elsewhere")).expect("a directory");
+        std::os::unix::fs::symlink(root.join("elsewhere"), root.join("link")).expect("a link");
+        assert!(write_all(&[change(root.join("link/file"), None, Some("x"))]).is_err());
+        assert!(!root.join("elsewhere/file").exists());
+    }
+}
