@@ -127,22 +127,24 @@ impl Meet for ArgvPattern {
 
 impl fmt::Display for ArgvPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&display_argv(&self.parts()))
+        for (index, part) in self.fixed.iter().enumerate() {
+            let blank = if index == 0 { "" } else { " " };
+            match part {
+                Part::Exact(text) => write!(f, "{blank}{}", display_argv(&[text]))?,
+                Part::Any => write!(f, "{blank}*")?,
+            }
+        }
+        f.write_str(if self.rest { " **" } else { "" })
     }
 }
 
-/// A command line for people: parts with blanks, quotes or nothing in them are quoted.
+/// A command line for people, as they would type it; control characters are escaped.
 pub(crate) fn display_argv<S: AsRef<str>>(argv: &[S]) -> String {
     let words = argv.iter().map(|arg| {
         let arg = arg.as_ref();
-        let plain = !arg.is_empty()
-            && !arg
-                .chars()
-                .any(|c| c.is_whitespace() || c.is_control() || "'\"\\".contains(c));
-        if plain {
-            arg.to_owned()
-        } else {
-            format!("{arg:?}")
+        match shlex::try_quote(arg) {
+            Ok(quoted) if !arg.chars().any(char::is_control) => quoted.into_owned(),
+            Ok(_) | Err(_) => format!("{arg:?}"),
         }
     });
     words.collect::<Vec<_>>().join(" ")
@@ -231,6 +233,10 @@ mod tests {
 
     #[test]
     fn commands_are_shown_with_quotes_where_needed() {
-        assert_eq!(display_argv(&["a", "b c", ""]), r#"a "b c" """#);
+        assert_eq!(
+            display_argv(&["a", "b c", "", "it's"]),
+            r#"a 'b c' '' "it's""#
+        );
+        assert_eq!(display_argv(&["\u{1b}[2J"]), r#""\u{1b}[2J""#);
     }
 }

@@ -157,6 +157,14 @@ impl ImportRefused {
     }
 }
 
+/// Checks, before anything is granted, that a component imports nothing that its manifest does not ask for.
+///
+/// # Errors
+/// Names the first import that it would not get even if all it asks for were granted.
+pub fn check(imports: &BTreeSet<String>, requested: &Capabilities) -> Result<(), ImportRefused> {
+    admit(imports, requested, requested).map(drop)
+}
+
 /// The granted interfaces that a component imports, or the first import that it does not get.
 pub(crate) fn admit(
     imports: &BTreeSet<String>,

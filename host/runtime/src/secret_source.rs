@@ -132,7 +132,7 @@ mod tests {
             ("auth:OPENAI_API_KEY", "`OPENAI_API_KEY` in auth.json"),
             (
                 "command:op read 'op://a b/c'",
-                r#"output of `op read "op://a b/c"`"#,
+                "output of `op read 'op://a b/c'`",
             ),
             ("keyring:acme", "keyring entry `acme`"),
         ];

@@ -79,8 +79,8 @@ async fn arguments_are_not_read_by_a_shell() {
     .await;
     assert_eq!(
         denied.expect_err("denied").to_string(),
-        "denied: plugin `acme` may not run `sh -c true \"; rm -rf x\"`; \
-         to allow it: dovetail plugin grant acme process sh -c true \"; rm -rf x\""
+        "denied: plugin `acme` may not run `sh -c true '; rm -rf x'`; \
+         to allow it: dovetail plugin grant acme process sh -c true '; rm -rf x'"
     );
 }
 

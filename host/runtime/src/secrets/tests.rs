@@ -107,7 +107,7 @@ fn what_cannot_be_had_names_slot_and_source_but_no_value() {
         ),
         (
             "command:sh -c 'echo hush; exit 3'",
-            "secret `slot` cannot be read from output of `sh -c \"echo hush; exit 3\"`: it ended with exit code 3",
+            "secret `slot` cannot be read from output of `sh -c 'echo hush; exit 3'`: it ended with exit code 3",
         ),
         (
             "command:true",

@@ -1,0 +1,191 @@
+//! `dovetail plugin …`: shows plugins, and changes which are there and what they may do.
+
+mod consent;
+mod grant;
+mod inspect;
+mod install;
+mod json;
+mod layout;
+mod list;
+mod package;
+mod record;
+mod remove;
+mod toggle;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use dovetail_core::ids::PluginId;
+use dovetail_runtime::capability::Capabilities;
+use dovetail_runtime::catalogue::{Catalogue, Entry};
+use dovetail_runtime::discovery::Places;
+use dovetail_runtime::lock::{PluginsLock, Scope};
+use dovetail_runtime::plugin_dir::{self, PluginDirError};
+
+use crate::fatal::Fatal;
+
+/// `dovetail plugin`.
+#[derive(Debug, Args)]
+pub(crate) struct PluginArgs {
+    #[command(subcommand)]
+    command: PluginCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Show all plugins, what they may do, and why some do not run.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one plugin: what it asks for, what it was granted, what is in its file.
+    Inspect {
+        /// An installed plugin's id, or a folder that is not installed yet.
+        plugin: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy a plugin into your plugins directory and grant it what it asks for.
+    Install(install::InstallArgs),
+    /// Remove an installed plugin and its grant.
+    Remove(remove::RemoveArgs),
+    /// Grant an installed plugin what it asks for: all of it, or one capability.
+    Grant(grant::GrantArgs),
+    /// Let a disabled plugin run again.
+    Enable {
+        /// The plugin's id.
+        plugin: String,
+    },
+    /// Keep a plugin from running, without removing it.
+    Disable {
+        /// The plugin's id.
+        plugin: String,
+    },
+}
+
+/// What the commands work on.
+#[derive(Debug)]
+pub(crate) struct PluginContext {
+    /// Where plugins are looked for.
+    pub(crate) places: Places,
+    /// What the configuration grants the built-in ones.
+    pub(crate) given: BTreeMap<PluginId, Capabilities>,
+    /// `$CODEX_HOME`.
+    pub(crate) home: PathBuf,
+    /// The working directory.
+    pub(crate) cwd: PathBuf,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What could not be done, with the next step.
+pub(crate) async fn run(args: PluginArgs, context: &PluginContext) -> anyhow::Result<ExitCode> {
+    match args.command {
+        PluginCommand::List { json } => list::run(context, json),
+        PluginCommand::Inspect { plugin, json } => inspect::run(context, &plugin, json),
+        PluginCommand::Install(args) => install::run(context, &args),
+        PluginCommand::Remove(args) => remove::run(context, &args),
+        PluginCommand::Grant(args) => grant::run(context, &args),
+        PluginCommand::Enable { plugin } => toggle::run(context, &plugin, true),
+        PluginCommand::Disable { plugin } => toggle::run(context, &plugin, false),
+    }
+}
+
+/// Grants a user's plugin in `dir` all it asks for, without a question. `own` is `$CODEX_HOME/dovetail`.
+///
+/// # Errors
+/// The plugin or the lock cannot be read.
+pub(crate) fn grant_all(own: &Path, dir: &Path) -> anyhow::Result<()> {
+    let found = plugin_dir::read(dir, &Scope::User).map_err(dir_error)?;
+    let entry = record::of(&found, found.manifest.request.clone(), BTreeMap::new());
+    Ok(PluginsLock::put(own, entry)?)
+}
+
+impl PluginContext {
+    fn survey(&self) -> Catalogue {
+        Catalogue::survey(&self.places, &self.given)
+    }
+
+    /// The root of the project, where its plugins may be used.
+    fn trusted_project(&self) -> anyhow::Result<&Path> {
+        match &self.places.project {
+            Some(project) if project.trusted => Ok(&project.root),
+            Some(project) => Err(Fatal::new(format!(
+                "the project `{}` is not trusted",
+                project.root.display()
+            ))
+            .hint("install for yourself (without --project), or trust the project first")
+            .into()),
+            None => Err(Fatal::new("there is no project here")
+                .hint("install for yourself, without --project")
+                .into()),
+        }
+    }
+}
+
+/// The plugin of that id, or a sentence that says what there is instead.
+fn find<'c>(catalogue: &'c Catalogue, id: &str) -> anyhow::Result<&'c Entry> {
+    let entry = catalogue
+        .entries
+        .iter()
+        .find(|entry| entry.found.manifest.id.as_str() == id);
+    if let Some(entry) = entry {
+        return Ok(entry);
+    }
+    if let Some(problem) = catalogue.problems.iter().find(|problem| problem.name == id) {
+        let fatal = Fatal::new(format!(
+            "plugin `{id}` cannot be used: {}",
+            whole(&problem.error)
+        ));
+        return Err(hinted(fatal, problem.error.hint()).into());
+    }
+    let known: Vec<&str> = catalogue
+        .entries
+        .iter()
+        .map(|entry| entry.found.manifest.id.as_str())
+        .collect();
+    let hint = if known.is_empty() {
+        "none is installed".to_owned()
+    } else {
+        format!("there are {}", known.join(", "))
+    };
+    Err(
+        Fatal::new(format!("there is no plugin `{}`", id.escape_debug()))
+            .hint(hint)
+            .into(),
+    )
+}
+
+fn dir_error(error: PluginDirError) -> anyhow::Error {
+    hinted(Fatal::new(whole(&error)), error.hint()).into()
+}
+
+fn hinted(fatal: Fatal, hint: Option<String>) -> Fatal {
+    match hint {
+        Some(hint) => fatal.hint(hint),
+        None => fatal,
+    }
+}
+
+/// An error with its causes, in one line.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

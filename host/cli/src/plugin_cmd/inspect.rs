@@ -1,0 +1,176 @@
+//! `dovetail plugin inspect`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use dovetail_runtime::catalogue::Entry;
+use dovetail_runtime::discovery::Found;
+use dovetail_runtime::host_env::HostEnv;
+use dovetail_runtime::inspect::{self, Extra};
+use dovetail_runtime::secrets::Secrets;
+use dovetail_runtime::state::State;
+use serde_json::json;
+
+use super::consent::{Sources, asks};
+use super::layout::{labelled, size};
+use super::package::Package;
+use super::{PluginContext, find, json, whole};
+use crate::out;
+
+/// The column in which values start.
+const LABELS: usize = 13;
+
+pub(super) fn run(
+    context: &PluginContext,
+    plugin: &str,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    // An id has no slash; a folder that could be taken for one is written `./x`.
+    if plugin.contains('/') || plugin == "." {
+        let package = Package::read(&context.cwd.join(plugin), None)?;
+        let mut value = json::found(&package.found);
+        value["source"] = json!("folder");
+        let text = file(&package.found) + &requested(&package.found);
+        out::stdout(&if as_json {
+            format!("{value:#}\n")
+        } else {
+            text
+        });
+        return Ok(ExitCode::SUCCESS);
+    }
+    let catalogue = context.survey();
+    let entry = find(&catalogue, plugin)?;
+    let text = if as_json {
+        format!("{:#}\n", json::entry(entry))
+    } else {
+        render(entry, context)
+    };
+    out::stdout(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn render(entry: &Entry, context: &PluginContext) -> String {
+    let found = &entry.found;
+    let mut text = file(found);
+    text.push_str(&labelled("state", LABELS, entry.state.name()));
+    text.push_str(&requested(found));
+    if let State::Ready(grant) = &entry.state {
+        text.push_str(&labelled(
+            "granted",
+            LABELS,
+            &grant.capabilities().to_string(),
+        ));
+        let withheld = found.manifest.request.beyond(grant.capabilities());
+        if !withheld.is_empty() {
+            text.push_str(&labelled("withheld", LABELS, &withheld.to_string()));
+        }
+        text.push_str(&secrets(entry, context));
+    }
+    if let Some(refusal) = entry.state.refusal(&found.manifest.id) {
+        text.push_str(&format!("\n{}\nhint: {}\n", refusal.sentence, refusal.hint));
+    }
+    text
+}
+
+/// What the file is, whoever granted it what.
+fn file(found: &Found) -> String {
+    let manifest = &found.manifest;
+    let kinds: Vec<&str> = manifest.kinds.iter().map(|kind| kind.name()).collect();
+    let limits = &manifest.limits;
+    let deadlines: Vec<String> = manifest
+        .kinds
+        .iter()
+        .map(|kind| format!("{} ms ({kind})", limits.deadline(*kind).as_millis()))
+        .collect();
+    let place = found
+        .dir
+        .as_deref()
+        .map_or("part of dovetail".to_owned(), |dir| {
+            dir.display().to_string()
+        });
+    let mut text = format!("{} {}\n", manifest.id, manifest.version);
+    let mut add = |label: &str, value: &str| text.push_str(&labelled(label, LABELS, value));
+    manifest
+        .description
+        .iter()
+        .for_each(|words| add("about", words));
+    add("kind", &kinds.join(", "));
+    add("source", &format!("{} · {place}", found.scope.name()));
+    add("api", &manifest.api.to_string());
+    add("size", &size(found.wasm.bytes.len() as u64));
+    add("sha256", &found.wasm.sha256.to_string());
+    add("component", &component(found));
+    add(
+        "limits",
+        &format!(
+            "{} of memory, {} of output, {} a call",
+            size(limits.memory_bytes),
+            size(limits.output_bytes as u64),
+            deadlines.join(", ")
+        ),
+    );
+    text
+}
+
+/// What the component says about itself.
+fn component(found: &Found) -> String {
+    match inspect::check(&found.wasm.bytes) {
+        Ok(inspection) => {
+            let kinds = inspection.kinds.iter().map(|kind| kind.name());
+            let extras = inspection.extras.iter().map(|extra| match extra {
+                Extra::Login => "login",
+                Extra::Wire => "wire",
+            });
+            let exports: Vec<&str> = kinds.chain(extras).collect();
+            let ours: Vec<&str> = inspection
+                .imports
+                .iter()
+                .filter_map(|import| import.strip_prefix("dovetail:plugin/"))
+                .collect();
+            let imports = if ours.is_empty() {
+                "nothing of the host".to_owned()
+            } else {
+                ours.join(", ")
+            };
+            format!("exports {}; imports {imports}", exports.join(", "))
+        }
+        Err(error) => whole(&error),
+    }
+}
+
+fn requested(found: &Found) -> String {
+    let asks = asks(&found.manifest, &Sources::new());
+    if asks.is_empty() {
+        return labelled("asks to", LABELS, "nothing");
+    }
+    let label = |index| if index == 0 { "asks to" } else { "" };
+    asks.iter()
+        .enumerate()
+        .map(|(index, line)| labelled(label(index), LABELS, line))
+        .collect()
+}
+
+/// Where each granted secret comes from and whether it is there; never what it is.
+fn secrets(entry: &Entry, context: &PluginContext) -> String {
+    let State::Ready(grant) = &entry.state else {
+        return String::new();
+    };
+    let id = &entry.found.manifest.id;
+    let secrets = Secrets::new(Arc::new(HostEnv::current()), context.home.clone());
+    secrets.bind(id.clone(), entry.secrets.clone());
+    let slots = grant
+        .capabilities()
+        .secrets
+        .union(&grant.capabilities().owns);
+    let line = |slot: &dovetail_runtime::capability::SlotName| {
+        let state = match secrets.source(id, slot.as_str()) {
+            // Looking would run it, and it may ask for a fingerprint.
+            Some(source) if secrets.may_wait(id, slot.as_str()) => format!("{source}"),
+            Some(source) if secrets.get(id, slot.as_str()).is_ok() => format!("{source}, set"),
+            Some(source) => format!("{source}, not set"),
+            None => "from the configuration, where it names a source".to_owned(),
+        };
+        labelled("secret", LABELS, &format!("`{slot}`: {state}"))
+    };
+    slots.map(line).collect()
+}

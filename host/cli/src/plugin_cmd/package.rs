@@ -1,0 +1,219 @@
+//! A plugin that is not installed yet: a folder with a manifest, and a component in it or where cargo builds it.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use dovetail_core::ids::PluginId;
+use dovetail_runtime::discovery::Found;
+use dovetail_runtime::lock::Scope;
+use dovetail_runtime::manifest::Manifest;
+use dovetail_runtime::{inspect, link, plugin_dir};
+
+use super::{dir_error, hinted, whole};
+use crate::fatal::Fatal;
+
+/// Profiles under which a component may have been built.
+const PROFILES: [&str; 3] = ["release", "plugin", "debug"];
+
+/// A plugin that is not installed yet, checked as far as that is possible without running it.
+#[derive(Debug)]
+pub(super) struct Package {
+    /// As it would be found once installed for the user.
+    pub(super) found: Found,
+    /// The manifest as written.
+    manifest_text: String,
+}
+
+impl Package {
+    /// Reads a folder; `wasm` says where the component is, if not in the usual places.
+    ///
+    /// # Errors
+    /// What is wrong with the manifest or the component.
+    pub(super) fn read(dir: &Path, wasm: Option<&Path>) -> anyhow::Result<Self> {
+        if !dir.join("plugin.toml").is_file() {
+            return Err(
+                Fatal::new(format!("there is no plugin in `{}`", dir.display()))
+                    .hint("name a folder that holds a plugin.toml")
+                    .into(),
+            );
+        }
+        let (manifest_text, manifest) = plugin_dir::read_manifest(dir).map_err(dir_error)?;
+        let path = match wasm {
+            Some(path) => path.to_owned(),
+            None => find_component(dir, &manifest.id)?,
+        };
+        let wasm = plugin_dir::read_component(&path).map_err(dir_error)?;
+        check(&manifest, &wasm.bytes)?;
+        let found = Found {
+            manifest,
+            scope: Scope::User,
+            dir: Some(dir.to_owned()),
+            wasm,
+        };
+        Ok(Self {
+            found,
+            manifest_text,
+        })
+    }
+
+    /// Copies it into a plugins directory, in place of an earlier version, and returns what is there now.
+    ///
+    /// # Errors
+    /// A file or directory cannot be written. The earlier version is then still in place.
+    pub(super) fn place(&self, plugins: &Path, scope: Scope) -> anyhow::Result<Found> {
+        let id = &self.found.manifest.id;
+        let target = plugins.join(id.as_str());
+        let failed = |error: io::Error| {
+            Fatal::new(format!(
+                "cannot install into `{}`: {error}",
+                target.display()
+            ))
+        };
+        let mode = if scope == Scope::User { 0o700 } else { 0o755 };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(plugins)
+            .map_err(failed)?;
+        // Hidden, so that nobody takes it for a plugin while it is incomplete.
+        let staging = plugins.join(format!(".new-{id}-{}", std::process::id()));
+        let moved = self
+            .stage(&staging, mode)
+            .and_then(|()| swap(&staging, &target));
+        if let Err(error) = moved {
+            // The install has failed already; a hidden folder left behind is harmless.
+            drop(fs::remove_dir_all(&staging));
+            return Err(failed(error).into());
+        }
+        // Read back what will be found, so that the lock pins what is on disk.
+        plugin_dir::read(&target, &scope).map_err(dir_error)
+    }
+
+    fn stage(&self, staging: &Path, mode: u32) -> io::Result<()> {
+        fs::DirBuilder::new().mode(mode).create(staging)?;
+        let id = &self.found.manifest.id;
+        write(&staging.join("plugin.toml"), self.manifest_text.as_bytes())?;
+        write(&staging.join(format!("{id}.wasm")), &self.found.wasm.bytes)
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Puts `staging` in the place of `target`, which may hold an earlier version.
+fn swap(staging: &Path, target: &Path) -> io::Result<()> {
+    let mut old = staging.as_os_str().to_owned();
+    old.push(".old");
+    let old = PathBuf::from(old);
+    let had_one = match fs::rename(target, &old) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    if let Err(error) = fs::rename(staging, target) {
+        if had_one {
+            fs::rename(&old, target)?;
+        }
+        return Err(error);
+    }
+    if had_one { remove(&old) } else { Ok(()) }
+}
+
+/// Removes a plugin's folder, or the link that stands for it.
+///
+/// # Errors
+/// It cannot be removed.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_symlink() {
+        fs::remove_file(path)
+    } else {
+        fs::remove_dir_all(path)
+    }
+}
+
+/// The component beside the manifest, else the newest one that cargo built for the crate around it.
+fn find_component(dir: &Path, id: &PluginId) -> anyhow::Result<PathBuf> {
+    let beside = dir.join(format!("{id}.wasm"));
+    if beside.is_file() {
+        return Ok(beside);
+    }
+    let dir = dir.canonicalize()?;
+    let newest = crate_name(&dir).and_then(|name| {
+        let file = format!("{}.wasm", name.replace('-', "_"));
+        // The target directory is the crate's, or that of a workspace further up.
+        let built = dir
+            .ancestors()
+            .flat_map(|root| PROFILES.map(|profile| built_in(root, profile).join(&file)));
+        built
+            .filter_map(|path| Some((modified(&path)?, path)))
+            .max()
+    });
+    newest.map(|(_, path)| path).ok_or_else(|| {
+        Fatal::new(format!("there is no component for plugin `{id}`: `{}` is missing", beside.display()))
+            .hint("build it with `cargo build --release --target wasm32-wasip2`, or name the file with --wasm")
+            .into()
+    })
+}
+
+fn built_in(root: &Path, profile: &str) -> PathBuf {
+    root.join("target/wasm32-wasip2").join(profile)
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    let metadata = fs::metadata(path).ok()?;
+    metadata
+        .is_file()
+        .then(|| metadata.modified().ok())
+        .flatten()
+}
+
+/// The crate's name, where the folder is one.
+fn crate_name(dir: &Path) -> Option<String> {
+    let text = fs::read_to_string(dir.join("Cargo.toml")).ok()?;
+    let manifest: toml::Table = text.parse().ok()?;
+    Some(manifest.get("package")?.get("name")?.as_str()?.to_owned())
+}
+
+/// Checks that the component is what the manifest says, and needs no more than it asks for.
+fn check(manifest: &Manifest, wasm: &[u8]) -> anyhow::Result<()> {
+    let id = &manifest.id;
+    let inspection = inspect::check(wasm).map_err(|error| {
+        Fatal::new(format!("plugin `{id}` {}", whole(&error))).hint(error.hint())
+    })?;
+    if inspection.kinds != manifest.kinds {
+        let names = |kinds: &std::collections::BTreeSet<dovetail_runtime::manifest::Kind>| {
+            kinds
+                .iter()
+                .map(|kind| format!("\"{kind}\""))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        return Err(Fatal::new(format!(
+            "plugin `{id}` says in its manifest that it is {}, but its component exports {}",
+            names(&manifest.kinds),
+            names(&inspection.kinds)
+        ))
+        .hint(format!(
+            "write `kinds = [{}]` in its plugin.toml",
+            names(&inspection.kinds)
+        ))
+        .into());
+    }
+    link::check(&inspection.imports, &manifest.request).map_err(|refused| {
+        hinted(
+            Fatal::new(format!("plugin `{id}` {}", whole(&refused))),
+            Some(refused.hint(id)),
+        )
+        .into()
+    })
+}

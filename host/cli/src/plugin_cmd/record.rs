@@ -1,0 +1,38 @@
+//! Makes entries of the lock.
+
+use dovetail_runtime::capability::Capabilities;
+use dovetail_runtime::discovery::Found;
+use dovetail_runtime::lock::{LockEntry, PluginsLock, Record};
+
+use super::consent::Sources;
+
+/// An entry that grants a plugin as it is now.
+pub(super) fn of(found: &Found, granted: Capabilities, secrets: Sources) -> LockEntry {
+    LockEntry {
+        scope: found.scope.clone(),
+        id: found.manifest.id.clone(),
+        version: found.manifest.version.to_string(),
+        wasm: found.wasm.sha256,
+        request: found.manifest.request_digest(),
+        granted,
+        secrets,
+        granted_at: now(),
+        enabled: true,
+    }
+}
+
+/// The entry that this user made for a plugin earlier.
+pub(super) fn earlier(lock: &PluginsLock, found: &Found) -> Option<LockEntry> {
+    match lock.get(&found.scope, &found.manifest.id) {
+        Record::Authentic(entry) => Some(entry.clone()),
+        Record::Absent | Record::Forged => None,
+    }
+}
+
+/// Now, to the second.
+fn now() -> String {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_second(now.as_second())
+        .unwrap_or(now)
+        .to_string()
+}
