@@ -53,6 +53,11 @@ pub const ORIGINATOR_OVERRIDE: EnvVar = EnvVar::new(
 pub const NO_COLOR: EnvVar = EnvVar::new("NO_COLOR", "set to anything to have no colours");
 /// The user's home directory.
 pub const HOME: EnvVar = EnvVar::new("HOME", "home directory, where CODEX_HOME is not set");
+/// Where compiled plugins are kept.
+pub const DOVETAIL_CACHE: EnvVar = EnvVar::new(
+    "DOVETAIL_CACHE",
+    "directory for compiled plugins, instead of $CODEX_HOME/dovetail/cache",
+);
 /// What is logged to standard error.
 pub const DOVETAIL_LOG: EnvVar = EnvVar::new(
     "DOVETAIL_LOG",
@@ -67,5 +72,6 @@ pub const ALL: &[EnvVar] = &[
     ORIGINATOR_OVERRIDE,
     NO_COLOR,
     HOME,
+    DOVETAIL_CACHE,
     DOVETAIL_LOG,
 ];

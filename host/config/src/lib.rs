@@ -31,7 +31,7 @@ pub use enums::{
 };
 pub use error::ConfigError;
 pub use home::codex_home;
-pub use layer::{LayerKind, Place};
+pub use layer::{LayerKind, Place, Source};
 pub use overrides::Override;
 pub use project::Project;
 pub use redact::looks_secret;

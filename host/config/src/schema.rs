@@ -139,6 +139,7 @@ const DOVETAIL: Shape = Shape::Keys(&[
     (
         "plugins",
         Shape::Each(&Shape::Keys(&[
+            ("classes", Shape::Any),
             ("config", Shape::Any),
             ("enabled", Shape::Any),
             ("grant", Shape::Any),

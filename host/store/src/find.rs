@@ -79,6 +79,16 @@ pub fn list_threads(
     Ok(summaries.filter(wanted).take(limit).collect())
 }
 
+/// Counts threads, compressed ones too.
+///
+/// # Errors
+/// The directory of threads is there but cannot be read.
+pub fn count_threads(home: &Path) -> Result<usize, StoreError> {
+    let mut count = 0;
+    walk(&place::sessions(home), &mut |_, _, _| count += 1)?;
+    Ok(count)
+}
+
 /// Finds a thread's file below a directory.
 pub(crate) fn find_file(sessions: &Path, id: ThreadId) -> Result<PathBuf, StoreError> {
     let mut found: Option<(PathBuf, Compression)> = None;

@@ -22,7 +22,7 @@ mod uri;
 
 pub use damage::{Damage, Problem};
 pub use error::StoreError;
-pub use find::{ThreadSummary, find_by_id, find_last, list_threads};
+pub use find::{ThreadSummary, count_threads, find_by_id, find_last, list_threads};
 pub use load::{LastSettings, LoadedThread, load_thread};
 pub use recorder::{NullRecorder, RolloutRecorder};
 pub use sync::Syncer;

@@ -1,6 +1,5 @@
 //! `file://` URIs.
 
-use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -24,8 +23,7 @@ pub(crate) fn file_uri(path: &Path) -> String {
             | b':' => {
                 uri.push(char::from(*byte));
             }
-            // Writing to a String cannot fail.
-            other => drop(write!(uri, "%{other:02X}")),
+            other => uri.push_str(&format!("%{other:02X}")),
         }
     }
     uri

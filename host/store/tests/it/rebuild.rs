@@ -18,17 +18,20 @@ fn load(lines: &[Value]) -> LoadedThread {
 }
 
 fn texts(thread: &LoadedThread) -> Vec<&str> {
-    let text = |item| match item {
-        &ResponseItem::Message { ref content, .. } => match &content[..] {
+    thread.items.iter().map(first_text).collect()
+}
+
+fn first_text(item: &ResponseItem) -> &str {
+    match item {
+        ResponseItem::Message { content, .. } => match &content[..] {
             [
                 ContentItem::InputText { text } | ContentItem::OutputText { text },
                 ..,
-            ] => text.as_str(),
+            ] => text,
             _ => "",
         },
         _ => "",
-    };
-    thread.items.iter().map(text).collect()
+    }
 }
 
 fn line(kind: &str, payload: Value) -> Value {
