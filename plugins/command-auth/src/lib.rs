@@ -44,7 +44,8 @@ impl Provider for CommandAuth {
             // No ids: it serves every table with an `auth` block.
             name: "Command auth".to_owned(),
             default_endpoint: Some(DEFAULT_BASE_URL.to_owned()),
-            capabilities: Capabilities::empty(),
+            // What speaks Responses is offered what existing clients offer it; `web_search = "disabled"` turns it off.
+            capabilities: Capabilities::HOSTED_TOOLS,
             ..Description::default()
         }
     }

@@ -8,6 +8,9 @@ use crate::OPENAI;
 /// OpenAI's API for keys. Also where a table without a `base_url` leads.
 pub(crate) const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
+/// The `version` header: the client that servers know, not this plugin.
+const CLIENT_VERSION: &str = "0.169.0";
+
 /// Headers that bill a request to an organization or project, where the user set them.
 const BILLING: [(&str, &str); 2] = [
     ("OpenAI-Organization", "env:OPENAI_ORGANIZATION"),
@@ -38,7 +41,7 @@ pub(crate) fn resolve(
     endpoint.capabilities = Some(Capabilities::ITEM_METADATA | Capabilities::HOSTED_TOOLS);
     endpoint
         .headers
-        .push(Header::plain("version", env!("CARGO_PKG_VERSION")));
+        .push(Header::plain("version", CLIENT_VERSION));
     for (header, slot) in BILLING {
         if secret_exists(slot)? {
             endpoint
@@ -68,7 +71,7 @@ mod tests {
         assert_eq!(
             endpoint.headers,
             [
-                Header::plain("version", env!("CARGO_PKG_VERSION")),
+                Header::plain("version", CLIENT_VERSION),
                 Header::secret("OpenAI-Project", Secret::slot("env:OPENAI_PROJECT")),
             ]
         );

@@ -27,8 +27,9 @@ impl Provider for OpenAi {
             // No ids: it serves `openai` and every other id that no plugin claims.
             name: "OpenAI and compatible".to_owned(),
             default_endpoint: Some(endpoint::DEFAULT_BASE_URL.to_owned()),
-            // What a compatible service can do is not known; `configure` says more for OpenAI itself.
-            capabilities: Capabilities::empty(),
+            // `configure` says more for OpenAI itself. What speaks Responses is offered what existing clients offer it;
+            // `web_search = "disabled"` turns it off.
+            capabilities: Capabilities::HOSTED_TOOLS,
             ..Description::default()
         }
     }
