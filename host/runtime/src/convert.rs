@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use dovetail_core::ids::ToolName;
 use dovetail_core::plugin::{
     Ack, Endpoint, EventRecord, Failure, FailureKind, Field, FieldClass, FieldValue,
     HeaderTemplate, HookDecision, HookEvent, HookMode, HookOutcome, HookSubscription, PluginError,
@@ -298,18 +299,21 @@ pub(crate) fn hook_outcome(from: hooks::Outcome) -> HookOutcome {
 // Tools
 
 pub(crate) fn tool(from: tools::Tool) -> Result<PluginTool, PluginError> {
-    let schema: Result<Value, _> = serde_json::from_str(&from.input_schema_json);
-    match schema {
+    let invalid = |e: &dyn std::fmt::Display| PluginError::Invalid(reason(&e.to_string()));
+    let name = ToolName::parse(&from.name).map_err(|e| invalid(&e))?;
+    match serde_json::from_str(&from.input_schema_json) {
         Ok(input_schema @ Value::Object(_)) => Ok(PluginTool {
-            name: from.name,
+            name: name.as_str().to_owned(),
             description: from.description,
             input_schema,
             parallel_safe: from.parallel_safe,
             read_only: from.read_only,
         }),
-        Ok(_) | Err(_) => Err(PluginError::Invalid(format!(
-            "the input schema of tool `{}` is not a JSON object",
-            reason(&from.name)
+        Ok(_) => Err(invalid(&format!(
+            "the input schema of tool `{name}` is not a JSON object"
+        ))),
+        Err(e) => Err(invalid(&format!(
+            "the input schema of tool `{name}` is not JSON: {e}"
         ))),
     }
 }

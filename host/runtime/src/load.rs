@@ -382,3 +382,7 @@ impl Shared {
 pub fn cache_dir(codex_home: &Path) -> PathBuf {
     codex_home.join("dovetail/cache")
 }
+
+#[cfg(test)]
+#[path = "load/tests.rs"]
+mod tests;

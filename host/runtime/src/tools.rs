@@ -56,7 +56,15 @@ impl ToolServer for ToolsPlugin {
             Box::pin(guest.call_list_tools(store))
         });
         let tools = answer.await?.map_err(convert::from_guest_error)?;
-        tools.into_iter().map(convert::tool).collect()
+        // One tool that cannot be offered must not take the others with it.
+        let usable = |tool| {
+            let checked = convert::tool(tool);
+            let plugin = &self.id;
+            checked
+                .inspect_err(|why| tracing::warn!(%plugin, "a tool is left out: {why}"))
+                .ok()
+        };
+        Ok(tools.into_iter().filter_map(usable).collect())
     }
 
     async fn call_tool(
