@@ -25,6 +25,7 @@ use dovetail_runtime::lock::{PluginsLock, Scope};
 use dovetail_runtime::plugin_dir::{self, PluginDirError};
 
 use crate::fatal::Fatal;
+use crate::out;
 
 /// `dovetail plugin`.
 #[derive(Debug, Args)]
@@ -85,6 +86,16 @@ pub(crate) struct PluginContext {
 /// # Errors
 /// What could not be done, with the next step.
 pub(crate) async fn run(args: PluginArgs, context: &PluginContext) -> anyhow::Result<ExitCode> {
+    let done = dispatch(args, context)?;
+    out::stdout(&done.text);
+    Ok(if done.declined {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn dispatch(args: PluginArgs, context: &PluginContext) -> anyhow::Result<Done> {
     match args.command {
         PluginCommand::List { json } => list::run(context, json),
         PluginCommand::Inspect { plugin, json } => inspect::run(context, &plugin, json),
@@ -93,6 +104,31 @@ pub(crate) async fn run(args: PluginArgs, context: &PluginContext) -> anyhow::Re
         PluginCommand::Grant(args) => grant::run(context, &args),
         PluginCommand::Enable { plugin } => toggle::run(context, &plugin, true),
         PluginCommand::Disable { plugin } => toggle::run(context, &plugin, false),
+    }
+}
+
+/// What came of a command.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Done {
+    /// For standard output.
+    text: String,
+    /// Whether the user said no.
+    declined: bool,
+}
+
+impl Done {
+    fn with(text: String) -> Self {
+        Self {
+            text,
+            declined: false,
+        }
+    }
+
+    fn declined() -> Self {
+        Self {
+            text: String::new(),
+            declined: true,
+        }
     }
 }
 

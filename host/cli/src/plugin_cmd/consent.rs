@@ -10,12 +10,15 @@ use dovetail_runtime::fs_rule::Access;
 use dovetail_runtime::manifest::{Kind, Manifest};
 use dovetail_runtime::secret_source::SecretSource;
 
-use super::layout::{WIDTH, hanging, size};
+use super::layout::{WIDTH, hanging, labelled, size};
 use crate::fatal::Fatal;
 use crate::out;
 
 /// Where the sources of a plugin's secrets are written down, by slot.
 pub(super) type Sources = BTreeMap<SlotName, String>;
+
+/// The column in which a description's values start.
+const LABELS: usize = 11;
 
 /// What a person decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,15 +46,24 @@ pub(super) fn describe(found: &Found, sources: &Sources) -> String {
     if let Some(description) = &manifest.description {
         text.push_str(&format!("  {}\n", hanging(description, 2)));
     }
-    let gets: Vec<String> = manifest
-        .kinds
-        .iter()
-        .map(|kind| receives(*kind).to_owned())
-        .collect();
-    text.push_str(&block("  gets     ", &gets));
-    text.push_str(&block("  asks to  ", &asks(manifest, sources)));
-    let may_not = may_not(manifest).join(", ");
-    text.push_str(&format!("  may not  {}\n", hanging(&may_not, 11)));
+    let gets = manifest.kinds.iter().map(|kind| receives(*kind));
+    for (index, what) in gets.enumerate() {
+        text.push_str(&labelled(
+            if index == 0 { "  gets" } else { "" },
+            LABELS,
+            what,
+        ));
+    }
+    text.push_str(&block(
+        "  asks to",
+        LABELS,
+        &asks(manifest, parsed(sources)),
+    ));
+    text.push_str(&labelled(
+        "  may not",
+        LABELS,
+        &may_not(manifest).join(", "),
+    ));
     text
 }
 
@@ -65,8 +77,12 @@ fn receives(kind: Kind) -> &'static str {
     }
 }
 
-/// One line for each thing asked for, verb first.
-pub(super) fn asks(manifest: &Manifest, sources: &Sources) -> Vec<String> {
+/// Each thing asked for, as a verb and the rest.
+/// `chosen` gives the source that the user chose for a slot, where they did.
+pub(super) fn asks(
+    manifest: &Manifest,
+    chosen: impl Fn(&SlotName) -> Option<SecretSource>,
+) -> Vec<(&'static str, String)> {
     let Capabilities {
         net,
         fs,
@@ -80,7 +96,7 @@ pub(super) fn asks(manifest: &Manifest, sources: &Sources) -> Vec<String> {
         fail_open,
     } = &manifest.request;
     let mut lines = Vec::new();
-    let mut ask = |verb: &str, what: String| lines.push(format!("{verb:<7} {what}"));
+    let mut ask = |verb: &'static str, what: String| lines.push((verb, what));
     for origin in net {
         let exposed = if origin.is_exposed() {
             " (not encrypted on the way)"
@@ -93,8 +109,8 @@ pub(super) fn asks(manifest: &Manifest, sources: &Sources) -> Vec<String> {
         ask(
             "use",
             format!(
-                "secret `{slot}` ({}) in requests to hosts it may reach, unseen",
-                source(slot, sources)
+                "secret `{slot}` ({}), in requests to those hosts only",
+                source(slot, chosen(slot))
             ),
         );
     }
@@ -103,7 +119,7 @@ pub(super) fn asks(manifest: &Manifest, sources: &Sources) -> Vec<String> {
             "see",
             format!(
                 "secret `{slot}` ({}), and replace it",
-                source(slot, sources)
+                source(slot, chosen(slot))
             ),
         );
     }
@@ -145,15 +161,21 @@ pub(super) fn asks(manifest: &Manifest, sources: &Sources) -> Vec<String> {
     lines
 }
 
-fn source(slot: &SlotName, sources: &Sources) -> String {
-    let chosen = sources.get(slot).map(|text| SecretSource::parse(text));
-    match chosen {
-        Some(Ok(source)) => source.to_string(),
-        Some(Err(_)) => "a source that is not understood".to_owned(),
-        None => SecretSource::default_of(slot.as_str()).map_or_else(
+fn source(slot: &SlotName, chosen: Option<SecretSource>) -> String {
+    chosen
+        .or_else(|| SecretSource::default_of(slot.as_str()))
+        .map_or_else(
             || "no source chosen yet".to_owned(),
             |source| source.to_string(),
-        ),
+        )
+}
+
+/// Reads written sources; one that is not understood must not pass for the default.
+fn parsed(sources: &Sources) -> impl Fn(&SlotName) -> Option<SecretSource> {
+    |slot| {
+        sources
+            .get(slot)
+            .map(|text| SecretSource::parse(text).unwrap_or(SecretSource::Unusable))
     }
 }
 
@@ -196,15 +218,17 @@ fn may_not(manifest: &Manifest) -> Vec<&'static str> {
         .collect()
 }
 
-/// Paragraphs under one label, which stands before the first.
-fn block(label: &str, paragraphs: &[String]) -> String {
-    let width = label.chars().count();
-    let mut text = String::new();
-    for (index, paragraph) in paragraphs.iter().enumerate() {
+/// Verbs in a column beside one label, which stands before the first; the rest hangs beside them.
+pub(super) fn block(label: &str, width: usize, lines: &[(&str, String)]) -> String {
+    const VERBS: usize = 8;
+    let line = |(index, (verb, what)): (usize, &(&str, String))| {
         let label = if index == 0 { label } else { "" };
-        text.push_str(&format!("{label:<width$}{}\n", hanging(paragraph, width)));
-    }
-    text
+        format!(
+            "{label:<width$}{verb:<VERBS$}{}\n",
+            hanging(what, width + VERBS)
+        )
+    };
+    lines.iter().enumerate().map(line).collect()
 }
 
 /// Whether there is somebody to ask.

@@ -1,7 +1,5 @@
 //! `dovetail plugin grant`.
 
-use std::process::ExitCode;
-
 use clap::{Args, ValueEnum};
 use dovetail_core::plugin::FieldClass;
 use dovetail_runtime::argv::ArgvPattern;
@@ -13,7 +11,7 @@ use dovetail_runtime::origin::OriginPattern;
 use dovetail_runtime::secret_source::SecretSource;
 
 use super::consent::{self, Answer, Sources};
-use super::{PluginContext, find, record};
+use super::{Done, PluginContext, find, record};
 use crate::fatal::Fatal;
 use crate::out;
 
@@ -64,7 +62,7 @@ enum Capability {
     FailOpen,
 }
 
-pub(super) fn run(context: &PluginContext, args: &GrantArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: &PluginContext, args: &GrantArgs) -> anyhow::Result<Done> {
     let catalogue = context.survey();
     let entry = find(&catalogue, &args.plugin)?;
     check_kind(entry, args.project)?;
@@ -82,7 +80,7 @@ pub(super) fn run(context: &PluginContext, args: &GrantArgs) -> anyhow::Result<E
             let text = consent::describe(&entry.found, &sources);
             if consent::ask(&text, args.yes, false)? == Answer::No {
                 out::stderr("nothing was granted\n");
-                return Ok(ExitCode::FAILURE);
+                return Ok(Done::declined());
             }
             entry.found.manifest.request.clone()
         }
@@ -92,11 +90,10 @@ pub(super) fn run(context: &PluginContext, args: &GrantArgs) -> anyhow::Result<E
     if let (Scope::Project(root), true) = (&entry.found.scope, args.project) {
         ProjectPins::put(root, &new)?;
     }
-    out::stdout(&format!(
+    Ok(Done::with(format!(
         "plugin `{}` is granted: {}\n",
         new.id, new.granted
-    ));
-    Ok(ExitCode::SUCCESS)
+    )))
 }
 
 fn check_kind(entry: &Entry, project: bool) -> anyhow::Result<()> {

@@ -1,59 +1,52 @@
 //! `dovetail plugin inspect`.
 
-use std::process::ExitCode;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dovetail_runtime::catalogue::Entry;
 use dovetail_runtime::discovery::Found;
 use dovetail_runtime::host_env::HostEnv;
 use dovetail_runtime::inspect::{self, Extra};
+use dovetail_runtime::secret_source::SecretSource;
 use dovetail_runtime::secrets::Secrets;
 use dovetail_runtime::state::State;
 use serde_json::json;
 
-use super::consent::{Sources, asks};
+use super::consent::{asks, block};
 use super::layout::{labelled, size};
 use super::package::Package;
-use super::{PluginContext, find, json, whole};
-use crate::out;
+use super::{Done, PluginContext, find, json, whole};
 
 /// The column in which values start.
 const LABELS: usize = 13;
 
-pub(super) fn run(
-    context: &PluginContext,
-    plugin: &str,
-    as_json: bool,
-) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: &PluginContext, plugin: &str, as_json: bool) -> anyhow::Result<Done> {
     // An id has no slash; a folder that could be taken for one is written `./x`.
     if plugin.contains('/') || plugin == "." {
         let package = Package::read(&context.cwd.join(plugin), None)?;
         let mut value = json::found(&package.found);
         value["source"] = json!("folder");
-        let text = file(&package.found) + &requested(&package.found);
-        out::stdout(&if as_json {
+        let text = file(&package.found) + &requested(&package.found, &BTreeMap::new());
+        return Ok(Done::with(if as_json {
             format!("{value:#}\n")
         } else {
             text
-        });
-        return Ok(ExitCode::SUCCESS);
+        }));
     }
     let catalogue = context.survey();
     let entry = find(&catalogue, plugin)?;
-    let text = if as_json {
+    Ok(Done::with(if as_json {
         format!("{:#}\n", json::entry(entry))
     } else {
         render(entry, context)
-    };
-    out::stdout(&text);
-    Ok(ExitCode::SUCCESS)
+    }))
 }
 
 fn render(entry: &Entry, context: &PluginContext) -> String {
     let found = &entry.found;
     let mut text = file(found);
     text.push_str(&labelled("state", LABELS, entry.state.name()));
-    text.push_str(&requested(found));
+    text.push_str(&requested(found, &entry.secrets));
     if let State::Ready(grant) = &entry.state {
         text.push_str(&labelled(
             "granted",
@@ -122,32 +115,35 @@ fn component(found: &Found) -> String {
                 Extra::Wire => "wire",
             });
             let exports: Vec<&str> = kinds.chain(extras).collect();
-            let ours: Vec<&str> = inspection
-                .imports
-                .iter()
-                .filter_map(|import| import.strip_prefix("dovetail:plugin/"))
-                .collect();
-            let imports = if ours.is_empty() {
-                "nothing of the host".to_owned()
-            } else {
-                ours.join(", ")
-            };
+            let imports = host_imports(&inspection.imports);
             format!("exports {}; imports {imports}", exports.join(", "))
         }
         Err(error) => whole(&error),
     }
 }
 
-fn requested(found: &Found) -> String {
-    let asks = asks(&found.manifest, &Sources::new());
+/// The imports that need the host, less the one that only holds types.
+fn host_imports(imports: &BTreeSet<String>) -> String {
+    let ours = imports
+        .iter()
+        .filter_map(|import| import.strip_prefix("dovetail:plugin/"));
+    let names: Vec<&str> = ours
+        .filter_map(|name| name.split('@').next())
+        .filter(|name| *name != "types")
+        .collect();
+    if names.is_empty() {
+        "nothing of the host".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+fn requested(found: &Found, sources: &BTreeMap<String, SecretSource>) -> String {
+    let asks = asks(&found.manifest, |slot| sources.get(slot.as_str()).cloned());
     if asks.is_empty() {
         return labelled("asks to", LABELS, "nothing");
     }
-    let label = |index| if index == 0 { "asks to" } else { "" };
-    asks.iter()
-        .enumerate()
-        .map(|(index, line)| labelled(label(index), LABELS, line))
-        .collect()
+    block("asks to", LABELS, &asks)
 }
 
 /// Where each granted secret comes from and whether it is there; never what it is.

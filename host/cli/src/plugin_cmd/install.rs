@@ -1,7 +1,6 @@
 //! `dovetail plugin install`.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Args;
 use dovetail_runtime::discovery::{Found, Places};
@@ -9,7 +8,7 @@ use dovetail_runtime::lock::{PluginsLock, ProjectPins, Scope};
 
 use super::consent::{self, Answer, Sources};
 use super::package::Package;
-use super::{PluginContext, grant, record};
+use super::{Done, PluginContext, grant, record};
 use crate::out;
 
 /// `dovetail plugin install`.
@@ -31,7 +30,7 @@ pub(super) struct InstallArgs {
     yes: bool,
 }
 
-pub(super) fn run(context: &PluginContext, args: &InstallArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: &PluginContext, args: &InstallArgs) -> anyhow::Result<Done> {
     let wasm = args.wasm.as_ref().map(|path| context.cwd.join(path));
     let package = Package::read(&context.cwd.join(&args.folder), wasm.as_deref())?;
     let sources = grant::sources(&package.found.manifest, &args.secret)?;
@@ -44,7 +43,7 @@ pub(super) fn run(context: &PluginContext, args: &InstallArgs) -> anyhow::Result
     let project = match consent::ask(&text, args.yes, can_project && !args.project)? {
         Answer::No => {
             out::stderr("nothing was installed\n");
-            return Ok(ExitCode::FAILURE);
+            return Ok(Done::declined());
         }
         Answer::Me => args.project,
         Answer::Project => true,
@@ -69,11 +68,11 @@ pub(super) fn run(context: &PluginContext, args: &InstallArgs) -> anyhow::Result
         .as_deref()
         .map(|dir| dir.display().to_string())
         .unwrap_or_default();
-    out::stdout(&format!(
+    let manifest = &found.manifest;
+    Ok(Done::with(format!(
         "installed {} {} in {place}\n",
-        found.manifest.id, found.manifest.version
-    ));
-    Ok(ExitCode::SUCCESS)
+        manifest.id, manifest.version
+    )))
 }
 
 /// Sources given now, before those that an earlier version was given.

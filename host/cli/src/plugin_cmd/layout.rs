@@ -62,10 +62,12 @@ pub(super) fn labelled(label: &str, width: usize, text: &str) -> String {
 
 /// A number of bytes for people.
 pub(super) fn size(bytes: u64) -> String {
+    const MB: u64 = 1 << 20;
     match bytes {
         0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{} KB", bytes.div_ceil(1024)),
-        _ => format!("{:.1} MB", bytes as f64 / 1_048_576.0),
+        1024..MB => format!("{} KB", bytes.div_ceil(1024)),
+        _ if bytes.is_multiple_of(MB) => format!("{} MB", bytes / MB),
+        _ => format!("{:.1} MB", bytes as f64 / MB as f64),
     }
 }
 
@@ -109,6 +111,7 @@ mod tests {
             (1024, "1 KB"),
             (120_000, "118 KB"),
             (1_700_000, "1.6 MB"),
+            (64 << 20, "64 MB"),
         ] {
             assert_eq!(size(bytes), expected);
         }

@@ -1,25 +1,21 @@
 //! `dovetail plugin list`.
 
-use std::process::ExitCode;
-
 use dovetail_runtime::catalogue::{Catalogue, Entry};
 use dovetail_runtime::state::State;
 
 use super::layout::{hanging, table};
-use super::{PluginContext, json, whole};
+use super::{Done, PluginContext, json, whole};
 use crate::out;
 
-pub(super) fn run(context: &PluginContext, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: &PluginContext, as_json: bool) -> anyhow::Result<Done> {
     let catalogue = context.survey();
     if as_json {
-        out::stdout(&format!("{:#}\n", json::catalogue(&catalogue)));
-    } else {
-        out::stdout(&render(&catalogue));
-        for notice in &catalogue.notices {
-            out::stderr(&format!("warning: {notice}\n"));
-        }
+        return Ok(Done::with(format!("{:#}\n", json::catalogue(&catalogue))));
     }
-    Ok(ExitCode::SUCCESS)
+    for notice in &catalogue.notices {
+        out::stderr(&format!("warning: {notice}\n"));
+    }
+    Ok(Done::with(render(&catalogue)))
 }
 
 /// The table, then what needs a person.

@@ -1,16 +1,13 @@
 //! `dovetail plugin remove`.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use dovetail_core::ids::PluginId;
 use dovetail_runtime::discovery::Places;
 use dovetail_runtime::kv::Kv;
 use dovetail_runtime::lock::{PluginsLock, Scope};
 
-use super::{PluginContext, package};
+use super::{Done, PluginContext, package};
 use crate::fatal::Fatal;
-use crate::out;
 
 /// `dovetail plugin remove`.
 #[derive(Debug, Args)]
@@ -25,7 +22,7 @@ pub(super) struct RemoveArgs {
     purge: bool,
 }
 
-pub(super) fn run(context: &PluginContext, args: &RemoveArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: &PluginContext, args: &RemoveArgs) -> anyhow::Result<Done> {
     let id = PluginId::parse(&args.plugin).map_err(|error| Fatal::new(error.to_string()))?;
     let (plugins, scope) = if args.project {
         let root = context.trusted_project()?;
@@ -49,8 +46,7 @@ pub(super) fn run(context: &PluginContext, args: &RemoveArgs) -> anyhow::Result<
             Fatal::new(format!("cannot remove what plugin `{id}` keeps: {error}"))
         })?;
     }
-    out::stdout(&format!("removed {}\n", dir.display()));
-    Ok(ExitCode::SUCCESS)
+    Ok(Done::with(format!("removed {}\n", dir.display())))
 }
 
 fn not_there(context: &PluginContext, id: &PluginId, project: bool) -> anyhow::Error {

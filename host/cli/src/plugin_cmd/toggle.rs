@@ -1,25 +1,22 @@
 //! `dovetail plugin enable` and `disable`.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use dovetail_runtime::catalogue::Entry;
 use dovetail_runtime::lock::{LockEntry, PluginsLock, Scope};
 use dovetail_runtime::state::State;
 
-use super::{PluginContext, find, record};
+use super::{Done, PluginContext, find, record};
 use crate::fatal::Fatal;
-use crate::out;
 
-pub(super) fn run(context: &PluginContext, plugin: &str, enable: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: &PluginContext, plugin: &str, enable: bool) -> anyhow::Result<Done> {
     let catalogue = context.survey();
     let entry = find(&catalogue, plugin)?;
     let id = &entry.found.manifest.id;
     let is_disabled = entry.state == State::Disabled;
+    let word = if enable { "enabled" } else { "disabled" };
     if is_disabled != enable {
-        let word = if enable { "enabled" } else { "disabled" };
-        out::stdout(&format!("plugin `{id}` is {word} already\n"));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Done::with(format!("plugin `{id}` is {word} already\n")));
     }
     let own = &context.places.own_dir;
     if enable && entry.found.scope == Scope::Builtin {
@@ -33,11 +30,7 @@ pub(super) fn run(context: &PluginContext, plugin: &str, enable: bool) -> anyhow
             },
         )?;
     }
-    out::stdout(&format!(
-        "plugin `{id}` is {}\n",
-        if enable { "enabled" } else { "disabled" }
-    ));
-    Ok(ExitCode::SUCCESS)
+    Ok(Done::with(format!("plugin `{id}` is {word}\n")))
 }
 
 /// The entry to change. A plugin that nobody granted has none, and gets none here: enabling it again must not be a

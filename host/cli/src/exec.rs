@@ -1,0 +1,286 @@
+//! `dovetail exec`: one prompt, run to its end, without questions.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use dovetail_config::{Config, LoadRequest, Override, SYSTEM_CONFIG, env};
+use dovetail_core::context::BASE_INSTRUCTIONS;
+use dovetail_core::event::{Observer, Recorder, ThreadInfo};
+use dovetail_core::ids::{ThreadId, WindowId};
+use dovetail_core::records::EventRecords;
+use dovetail_core::toolbox::Toolbox;
+use dovetail_core::turn::{Ports, Prompt, Resumed, Thread, TurnOutcome};
+use dovetail_core::verdict::HookChain;
+use dovetail_store::{LoadedThread, NullRecorder, RolloutRecorder, Syncer};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{ConfigOverrides, ExecArgs, ExecCommand, ExecOptions};
+use crate::fatal::{self, Fatal};
+use crate::plugins::{self, House};
+use crate::sink_feed::SinkFeed;
+use crate::turn_setup::TurnSetup;
+use crate::{git, identity, interrupt, model_port, output, prompt, tools};
+
+/// Everything that was decided before anything runs.
+struct Plan {
+    config: Config,
+    setup: TurnSetup,
+    options: ExecOptions,
+    prompt: Prompt,
+    target: Target,
+    warnings: Vec<String>,
+}
+
+/// Which conversation.
+enum Target {
+    New,
+    Resume(PathBuf),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever keeps the turn from starting; a turn that fails is an exit code.
+pub(crate) async fn run(args: ExecArgs, stage: Stage) -> anyhow::Result<ExitCode> {
+    let plan = plan(args, stage.home.clone())?;
+    run_plan(plan, stage).await
+}
+
+/// What a caller other than the command line adds.
+#[derive(Default)]
+pub(crate) struct Stage {
+    /// A home of its own.
+    pub(crate) home: Option<PathBuf>,
+    /// Whether the user's own keys are kept out of it.
+    pub(crate) without_keys: bool,
+    /// Called when the turn is over, with the plugins that took part.
+    pub(crate) after: Option<Box<dyn FnOnce(&House) + Send>>,
+}
+
+fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
+    let ExecArgs { command, prompt: prompt_text, config: overrides, options } = args;
+    let home = home.map_or_else(dovetail_config::codex_home, Ok)?;
+    let cwd = working_directory(options.cd.as_deref())?;
+    let mut config = load_config(&home, &cwd, &overrides)?;
+    if options.trust {
+        dovetail_config::trust_project(&home, &config.project.root).map_err(anyhow::Error::from)?;
+        config = load_config(&home, &cwd, &overrides)?;
+    }
+    if !options.skip_git_repo_check
+        && !options.dangerously_bypass_approvals_and_sandbox
+        && !config.project.trusted
+        && git::root_of(&cwd).is_none()
+    {
+        return Err(Fatal::new("Not inside a trusted directory and --skip-git-repo-check was not specified.")
+            .hint("run it in a git work tree, or add `--skip-git-repo-check` or `--trust`")
+            .into());
+    }
+    let setup = TurnSetup::of(&options, &config)?;
+    let (target, prompt_text) = target(command, prompt_text, &home, &cwd)?;
+    let prompt = Prompt { text: prompt::text(prompt_text.as_deref())?, images: prompt::images(&options.images)? };
+    let warnings = config.warnings.clone();
+    Ok(Plan { config, setup, options, prompt, target, warnings })
+}
+
+/// The directory to work in, resolved: hooks, sandbox and records must agree on its name.
+fn working_directory(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let here = std::env::current_dir().map_err(|error| Fatal::new(format!("the working directory is gone: {error}")))?;
+    let wanted = given.map_or_else(|| here.clone(), |dir| here.join(dir));
+    let dir = wanted
+        .canonicalize()
+        .map_err(|error| Fatal::new(format!("cannot use `{}` as working directory: {error}", wanted.display())))?;
+    if !dir.is_dir() {
+        return Err(Fatal::new(format!("`{}` is not a directory", dir.display())).into());
+    }
+    Ok(dir)
+}
+
+/// Reads the configuration with the flags of a command on top.
+///
+/// # Errors
+/// Names the file or flag that is wrong.
+pub(crate) fn load_config(home: &Path, cwd: &Path, flags: &ConfigOverrides) -> anyhow::Result<Config> {
+    let mut overrides = flags.overrides.iter().map(|text| Override::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    for (names, on) in [(&flags.enable, true), (&flags.disable, false)] {
+        let flag = if on { "--enable" } else { "--disable" };
+        overrides.extend(names.iter().map(|name| Override::flag(flag, &["features", name], on)));
+    }
+    let request = LoadRequest {
+        home,
+        cwd,
+        system: Path::new(SYSTEM_CONFIG),
+        profile: flags.profile.as_deref(),
+        overrides: &overrides,
+        strict: flags.strict_config,
+        ignore_user: flags.ignore_user_config,
+    };
+    Ok(dovetail_config::load(&request)?)
+}
+
+fn target(
+    command: Option<ExecCommand>,
+    prompt: Option<String>,
+    home: &Path,
+    cwd: &Path,
+) -> anyhow::Result<(Target, Option<String>)> {
+    let Some(ExecCommand::Resume { id, prompt: resume_prompt, last, all }) = command else {
+        return Ok((Target::New, prompt));
+    };
+    if last {
+        // With `--last` there is no id, so a lone argument is the prompt.
+        let text = resume_prompt.or(id);
+        let found = dovetail_store::find_last(home, (!all).then_some(cwd))?;
+        return Ok((Target::Resume(found.path), text));
+    }
+    let Some(id) = id else {
+        return Err(Fatal::new("which conversation?")
+            .hint("name its id, or use `--last` for the newest of this directory")
+            .into());
+    };
+    let id = ThreadId::parse(&id).map_err(|error| {
+        Fatal::new(error.to_string()).hint("ids are printed at the end of a run, and are part of the file names in sessions/")
+    })?;
+    Ok((Target::Resume(dovetail_store::find_by_id(home, id)?), resume_prompt))
+}
+
+/// A thread that can be run: its file is open, its plugins are not loaded yet.
+struct Opened {
+    info: ThreadInfo,
+    resumed: Option<Resumed>,
+    recorder: Box<dyn Recorder>,
+    path: Option<PathBuf>,
+    syncer: Option<Syncer>,
+    warnings: Vec<String>,
+}
+
+async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
+    let cancel = CancellationToken::new();
+    let interrupts = interrupt::watch(cancel.clone());
+    let opened = open_thread(&plan)?;
+    plan.warnings.extend(opened.warnings);
+    let house = plugins::load(&plan.config, plan.options.strict, stage.without_keys).await?;
+    plan.warnings.extend(house.warnings.iter().cloned());
+    plan.warnings.extend(plan.setup.model_warning());
+
+    let docs = dovetail_config::collect_project_docs(
+        &plan.config.home,
+        &plan.config.project,
+        &plan.setup.cwd,
+        &plan.config.project_docs,
+    );
+    plan.warnings.extend(docs.warnings.iter().cloned());
+    let installation = identity::installation_id(&plan.config.home)
+        .map_err(|error| Fatal::new(format!("cannot keep an installation id in `{}`: {error}", plan.config.home.display())))?;
+    let agents_md = (!docs.text.is_empty()).then_some(docs.text);
+    let turn = plan.setup.turn_options(
+        &plan.config,
+        installation,
+        agents_md,
+        house.capabilities.hosted_tools,
+        opened.path.as_deref(),
+    );
+
+    let builtin = tools::builtin(&plan.setup, &plan.config);
+    let mut all_tools = builtin.tools;
+    all_tools.extend(house.tools.iter().cloned());
+    let show_reasoning = !plan.config.hide_agent_reasoning;
+    let mut printer =
+        output::Printer::new(&plan.options, &opened.info, &turn.settings, opened.resumed.is_some(), show_reasoning);
+    printer.begin(&plan.prompt.text, &plan.warnings);
+    let mut observers: Vec<Box<dyn Observer>> = vec![printer.observer()];
+    if let Some(pump) = &house.pump {
+        let records = EventRecords::new(opened.info.clone());
+        observers.push(Box::new(SinkFeed::start(records, Arc::clone(pump), opened.resumed.is_some())));
+    }
+    let ports = Ports {
+        model: Arc::new(model_port::client(&house, &plan.config, &opened.info)?),
+        tools: Toolbox::new(all_tools),
+        hooks: Arc::new(HookChain::new(house.hooks.clone())),
+        recorder: opened.recorder,
+        observers,
+    };
+    let mut thread = match opened.resumed {
+        Some(resumed) => Thread::resume(opened.info, resumed, ports),
+        None => Thread::start(opened.info, ports),
+    };
+    let outcome = thread.run_turn(plan.prompt, turn, cancel).await;
+    interrupts.finished();
+    let code = printer.end(&outcome, plan.options.output_last_message.as_deref())?;
+    drop(thread);
+    builtin.manager.shutdown().await;
+    if let Some(syncer) = opened.syncer
+        && let Err(error) = syncer.wait()
+    {
+        return Err(Fatal::new(error.to_string()).into());
+    }
+    house.shut_down().await;
+    if let Some(after) = stage.after {
+        after(&house);
+    }
+    match outcome {
+        TurnOutcome::Unrecorded(error) => Err(Fatal::new(error.to_string())
+            .hint("free some space or mend the file, then go on with `dovetail exec resume`")
+            .into()),
+        TurnOutcome::Completed(_) | TurnOutcome::Failed(_) | TurnOutcome::Interrupted => Ok(code),
+    }
+}
+
+fn open_thread(plan: &Plan) -> anyhow::Result<Opened> {
+    match &plan.target {
+        Target::New => Ok(new_thread(plan)),
+        Target::Resume(path) => resume_thread(path, plan),
+    }
+}
+
+fn new_thread(plan: &Plan) -> Opened {
+    let thread_id = ThreadId::generate();
+    let info = ThreadInfo {
+        thread_id,
+        session_id: thread_id,
+        window_id: WindowId::generate(),
+        cwd: plan.setup.cwd.clone(),
+        originator: identity::originator(env::ORIGINATOR_OVERRIDE.get()),
+        source: "exec".to_owned(),
+        thread_source: Some(plan.options.thread_source.clone().unwrap_or_else(|| "user".to_owned())),
+        provider_id: plan.config.model_provider.clone(),
+        base_instructions: BASE_INSTRUCTIONS.to_owned(),
+        model: plan.setup.model.clone(),
+        created: SystemTime::now(),
+    };
+    let mut opened =
+        Opened { info, resumed: None, recorder: Box::new(NullRecorder), path: None, syncer: None, warnings: Vec::new() };
+    if !plan.options.ephemeral {
+        let recorder = RolloutRecorder::create(&plan.config.home, opened.info.clone());
+        opened.path = Some(recorder.path().to_owned());
+        opened.syncer = Some(recorder.syncer());
+        opened.recorder = Box::new(recorder);
+    }
+    opened
+}
+
+fn resume_thread(path: &Path, plan: &Plan) -> anyhow::Result<Opened> {
+    let (loaded, recorder) = RolloutRecorder::resume(path)?;
+    let LoadedThread { mut info, items, window_number, totals, damage, .. } = loaded;
+    let warnings = damage.iter().map(|damage| format!("{}: {damage}", path.display())).collect();
+    info.cwd.clone_from(&plan.setup.cwd);
+    info.provider_id.clone_from(&plan.config.model_provider);
+    if info.base_instructions.is_empty() {
+        BASE_INSTRUCTIONS.clone_into(&mut info.base_instructions);
+    }
+    let resumed = Resumed { items, totals, window_number };
+    let path = recorder.path().to_owned();
+    let syncer = recorder.syncer();
+    let (recorder, syncer): (Box<dyn Recorder>, _) =
+        if plan.options.ephemeral { (Box::new(NullRecorder), None) } else { (Box::new(recorder), Some(syncer)) };
+    Ok(Opened { info, resumed: Some(resumed), recorder, path: Some(path), syncer, warnings })
+}
+
+/// The exit code of a turn.
+pub(crate) fn exit_code(outcome: &TurnOutcome) -> ExitCode {
+    match outcome {
+        TurnOutcome::Completed(_) => ExitCode::from(fatal::OK),
+        TurnOutcome::Failed(_) | TurnOutcome::Interrupted | TurnOutcome::Unrecorded(_) => ExitCode::from(fatal::FAILED),
+    }
+}

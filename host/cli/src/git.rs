@@ -1,0 +1,133 @@
+//! Facts about the git work tree, read from its files: starting `git` would cost more than the whole turn's set-up.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use dovetail_core::snapshot::WorkspaceFacts;
+
+/// The root of the work tree that a directory is in.
+pub(crate) fn root_of(dir: &Path) -> Option<PathBuf> {
+    dir.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_owned)
+}
+
+/// What requests carry about the work tree: remotes (credentials removed) and the commit.
+pub(crate) fn workspace_facts(root: &Path) -> Option<WorkspaceFacts> {
+    let git_dir = git_dir(root)?;
+    let common = common_dir(&git_dir);
+    let facts = WorkspaceFacts {
+        associated_remote_urls: remotes(&common),
+        latest_git_commit_hash: head_commit(&git_dir, &common),
+        has_changes: None,
+    };
+    (facts != WorkspaceFacts::default()).then_some(facts)
+}
+
+/// `.git` is a directory, or in linked work trees a file that names one.
+fn git_dir(root: &Path) -> Option<PathBuf> {
+    let dot_git = root.join(".git");
+    if dot_git.is_dir() {
+        return Some(dot_git);
+    }
+    let text = std::fs::read_to_string(&dot_git).ok()?;
+    let named = text.strip_prefix("gitdir:")?.trim();
+    Some(root.join(named))
+}
+
+/// Where refs and configuration live: linked work trees share the main one's.
+fn common_dir(git_dir: &Path) -> PathBuf {
+    match std::fs::read_to_string(git_dir.join("commondir")) {
+        Ok(text) => git_dir.join(text.trim()),
+        Err(_) => git_dir.to_owned(),
+    }
+}
+
+fn head_commit(git_dir: &Path, common: &Path) -> Option<String> {
+    let head = std::fs::read_to_string(git_dir.join("HEAD")).ok()?;
+    let head = head.trim();
+    let Some(name) = head.strip_prefix("ref:").map(str::trim) else {
+        return is_hash(head).then(|| head.to_owned());
+    };
+    let loose = std::fs::read_to_string(common.join(name)).ok();
+    if let Some(hash) = loose.as_deref().map(str::trim).filter(|text| is_hash(text)) {
+        return Some(hash.to_owned());
+    }
+    let packed = std::fs::read_to_string(common.join("packed-refs")).ok()?;
+    packed
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .find(|(hash, reference)| *reference == name && is_hash(hash))
+        .map(|(hash, _)| hash.to_owned())
+}
+
+fn is_hash(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn remotes(common: &Path) -> BTreeMap<String, String> {
+    let Ok(config) = std::fs::read_to_string(common.join("config")) else {
+        return BTreeMap::new();
+    };
+    let mut remotes = BTreeMap::new();
+    let mut remote = None;
+    for line in config.lines().map(str::trim) {
+        if line.starts_with('[') {
+            remote = line
+                .strip_prefix("[remote \"")
+                .and_then(|rest| rest.strip_suffix("\"]"))
+                .map(str::to_owned);
+        } else if let (Some(name), Some((key, url))) = (&remote, line.split_once('='))
+            && key.trim() == "url"
+        {
+            remotes.insert(name.clone(), without_credentials(url.trim()));
+        }
+    }
+    remotes
+}
+
+/// Removes what stands before the host's `@`: for `https` it is a user name or a token. `git@host:path` keeps its
+/// user, which is no secret.
+fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let authority = rest.split('/').next().unwrap_or(rest);
+    match authority.rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remote_urls_lose_their_credentials() {
+        for (url, expected) in [
+            ("https://user:token@example.org/a.git", "https://example.org/a.git"),
+            ("https://tok@en@example.org/a.git", "https://example.org/a.git"),
+            ("https://example.org/a@b.git", "https://example.org/a@b.git"),
+            ("git@example.org:a/b.git", "git@example.org:a/b.git"),
+            ("ssh://git@example.org/a.git", "ssh://example.org/a.git"),
+        ] {
+            assert_eq!(without_credentials(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn packed_and_loose_heads_are_found() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let git = dir.path().join(".git");
+        std::fs::create_dir_all(git.join("refs/heads")).expect("directories");
+        std::fs::write(git.join("HEAD"), "ref: refs/heads/main\n").expect("HEAD");
+        assert_eq!(workspace_facts(dir.path()), None);
+        let packed = "a".repeat(40);
+        std::fs::write(git.join("packed-refs"), format!("# pack-refs\n{packed} refs/heads/main\n")).expect("refs");
+        let facts = workspace_facts(dir.path()).expect("facts");
+        assert_eq!(facts.latest_git_commit_hash, Some(packed));
+        let loose = "b".repeat(40);
+        std::fs::write(git.join("refs/heads/main"), format!("{loose}\n")).expect("ref");
+        let facts = workspace_facts(dir.path()).expect("facts");
+        assert_eq!(facts.latest_git_commit_hash, Some(loose));
+    }
+}

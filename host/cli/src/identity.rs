@@ -1,0 +1,70 @@
+//! Who we are on the wire: names that servers and collectors already know.
+
+use std::path::Path;
+
+use uuid::Uuid;
+
+/// The client version that servers select their behaviour by. It names the system we are compatible with.
+pub(crate) const COMPATIBLE_VERSION: &str = "0.169.0";
+
+/// Our own version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What `--version` prints.
+pub(crate) const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (compatible with codex 0.169.0)");
+
+/// The originator of threads that `exec` starts, unless the environment says otherwise.
+pub(crate) fn originator(overridden: Option<String>) -> String {
+    overridden.filter(|name| is_token(name)).unwrap_or_else(|| "codex_exec".to_owned())
+}
+
+/// `<originator>/<version> (<system>; <architecture>) <terminal> (dovetail; <our version>)`.
+pub(crate) fn user_agent(originator: &str) -> String {
+    let terminal = std::env::var("TERM").ok().filter(|name| is_token(name)).unwrap_or_else(|| "unknown".to_owned());
+    format!(
+        "{originator}/{COMPATIBLE_VERSION} ({}; {}) {terminal} (dovetail; {VERSION})",
+        system(),
+        std::env::consts::ARCH
+    )
+}
+
+/// The text goes into a header, so it must be plain.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The distribution's name and version, as in `Debian 12.0.0`.
+fn system() -> String {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let field = |key: &str| {
+        release
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+            .map(|value| value.trim_matches('"').to_owned())
+    };
+    let name = field("NAME").and_then(|name| name.split_whitespace().next().map(str::to_owned));
+    let version = field("VERSION_ID").unwrap_or_default();
+    let mut parts: Vec<&str> = version.split('.').filter(|part| !part.is_empty()).collect();
+    parts.resize(3, "0");
+    let text = format!("{} {}", name.unwrap_or_else(|| std::env::consts::OS.to_owned()), parts.join("."));
+    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect()
+}
+
+/// The id of this home directory: a UUID in a file, made once.
+///
+/// # Errors
+/// The file could be neither read nor written.
+pub(crate) fn installation_id(home: &Path) -> std::io::Result<String> {
+    let path = home.join("installation_id");
+    match std::fs::read_to_string(&path) {
+        Ok(text) if Uuid::try_parse(text.trim()).is_ok() => return Ok(text.trim().to_owned()),
+        // A damaged file is as good as none: the id has no meaning beyond being stable.
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let id = Uuid::new_v4().hyphenated().to_string();
+    std::fs::create_dir_all(home)?;
+    std::fs::write(&path, &id)?;
+    Ok(id)
+}

@@ -1,0 +1,77 @@
+//! The command `dovetail`: arguments, wiring, rendering and exit codes. What it wires lives in the other crates.
+
+mod args;
+mod builtins;
+mod closed_gate;
+mod config_cmd;
+mod demo;
+mod doctor;
+mod exec;
+mod exec_json;
+mod fatal;
+mod git;
+mod identity;
+mod interrupt;
+mod model_port;
+mod models;
+mod out;
+mod output;
+mod plugin_cmd;
+mod plugins;
+mod prompt;
+mod provider_choice;
+mod rehearse;
+mod render;
+mod sink_feed;
+mod surroundings;
+mod terminal_text;
+mod tools;
+mod turn_setup;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    // Two workers: one for the turn, one so that a guest that spins between two ticks delays nobody.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(run(cli.command));
+            // Guests and blocking reads that are still stuck must not hold the exit up.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(anyhow::Error::from(error).context("cannot start the runtime")),
+    };
+    result.unwrap_or_else(|error| fatal::report(&error))
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Exec(args) => exec::run(*args, exec::Stage::default()).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Rehearse(args) => rehearse::run(args).await,
+        Command::Plugin(args) => plugin_cmd::run(args, &plugins::command_context()?).await,
+        Command::Config(args) => config_cmd::run(&args),
+        Command::Doctor(args) => doctor::run(&args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "dovetail", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The log is for finding faults: off unless asked for, and always on standard error.
+fn start_log() {
+    let Some(filter) = dovetail_config::env::DOVETAIL_LOG.get() else { return };
+    let filter = tracing_subscriber::EnvFilter::try_new(&filter).unwrap_or_else(|error| {
+        out::stderr(&format!("warning: DOVETAIL_LOG is not a log filter: {error}\n"));
+        tracing_subscriber::EnvFilter::new("warn")
+    });
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,142 @@
+//! What `exec` prints: JSON lines, or a transcript for people and the answer alone on standard output.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use dovetail_config::env;
+use dovetail_core::event::{Observer, ThreadInfo, TurnSettings};
+use dovetail_core::ids::ThreadId;
+use dovetail_core::turn::TurnOutcome;
+
+use crate::args::{ColorArg, ExecOptions};
+use crate::exec_json::ExecJson;
+use crate::fatal::Fatal;
+use crate::identity::VERSION;
+use crate::render::{self, Banner, Look, Reader, Style, Transcript};
+use crate::{exec, out};
+
+/// Prints one run.
+pub(crate) struct Printer {
+    thread_id: ThreadId,
+    kept: bool,
+    form: Form,
+}
+
+enum Form {
+    Json(Box<ExecJson<std::io::Stdout>>),
+    /// The observer was taken; nothing is left to print but the end.
+    JsonTaken,
+    Text { look: Look, banner: String },
+}
+
+impl Printer {
+    /// Decides how to print.
+    pub(crate) fn new(
+        options: &ExecOptions,
+        info: &ThreadInfo,
+        settings: &TurnSettings,
+        resumed: bool,
+        show_reasoning: bool,
+    ) -> Self {
+        let form = if options.json {
+            Form::Json(Box::new(ExecJson::new(std::io::stdout())))
+        } else {
+            let style = style(options.color);
+            let banner = Banner {
+                version: VERSION,
+                workdir: &settings.cwd,
+                model: &settings.model,
+                effort: settings.effort.as_deref(),
+                provider: &settings.provider_id,
+                sandbox: &settings.sandbox_mode,
+                network: settings.network_access,
+                approvals: &settings.approval_policy,
+                thread_id: info.thread_id,
+                resumed,
+            };
+            let look = Look { style, reader: reader(), cwd: settings.cwd.clone(), show_reasoning };
+            Form::Text { banner: banner.text(style), look }
+        };
+        Self { thread_id: info.thread_id, kept: !options.ephemeral, form }
+    }
+
+    /// Says what is about to happen.
+    pub(crate) fn begin(&mut self, prompt: &str, warnings: &[String]) {
+        match &mut self.form {
+            Form::Json(json) => {
+                json.thread_started(self.thread_id);
+                for warning in warnings {
+                    json.warning(warning);
+                }
+            }
+            Form::JsonTaken => {}
+            Form::Text { look, banner } => {
+                let style = look.style;
+                out::stderr(banner);
+                for warning in warnings {
+                    // A hint belongs to the warning above it.
+                    match warning.strip_prefix("hint: ") {
+                        Some(hint) => out::stderr(&format!("hint: {hint}\n")),
+                        None => out::stderr(&render::warning(style, warning)),
+                    }
+                }
+                out::stderr(&render::prompt(style, prompt));
+            }
+        }
+    }
+
+    /// The observer that prints as things happen.
+    pub(crate) fn observer(&mut self) -> Box<dyn Observer> {
+        match std::mem::replace(&mut self.form, Form::JsonTaken) {
+            Form::Json(json) => json,
+            Form::JsonTaken => Box::new(ExecJson::new(std::io::stdout())),
+            Form::Text { look, banner } => {
+                let transcript = Transcript::new(std::io::stderr(), std::io::stdout(), &look);
+                self.form = Form::Text { look, banner };
+                Box::new(transcript)
+            }
+        }
+    }
+
+    /// Says how to go on, and writes the answer to a file where one was asked for.
+    ///
+    /// # Errors
+    /// The file for the answer cannot be written.
+    pub(crate) fn end(&mut self, outcome: &TurnOutcome, answer_file: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let answer = match outcome {
+            TurnOutcome::Completed(Some(answer)) => answer.as_str(),
+            TurnOutcome::Completed(None)
+            | TurnOutcome::Failed(_)
+            | TurnOutcome::Interrupted
+            | TurnOutcome::Unrecorded(_) => "",
+        };
+        if let Form::Text { look, .. } = &self.form {
+            out::stderr(&render::farewell(look.style, self.thread_id, self.kept));
+        }
+        if let Some(path) = answer_file {
+            std::fs::write(path, answer)
+                .map_err(|error| Fatal::new(format!("cannot write the answer to `{}`: {error}", path.display())))?;
+        }
+        Ok(exec::exit_code(outcome))
+    }
+}
+
+fn style(when: ColorArg) -> Style {
+    let wanted = || std::io::stderr().is_terminal() && env::NO_COLOR.get_os().is_none() && !dumb_terminal();
+    match when {
+        ColorArg::Always => Style::Coloured,
+        ColorArg::Never => Style::Plain,
+        ColorArg::Auto if wanted() => Style::Coloured,
+        ColorArg::Auto => Style::Plain,
+    }
+}
+
+/// On a terminal that shows both streams the answer is part of the transcript.
+fn reader() -> Reader {
+    if std::io::stdout().is_terminal() && std::io::stderr().is_terminal() { Reader::Person } else { Reader::Program }
+}
+
+fn dumb_terminal() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term == "dumb")
+}

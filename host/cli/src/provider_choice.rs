@@ -1,0 +1,217 @@
+//! Which plugin serves the chosen provider, and what the user's own table grants it.
+//!
+//! A table in the user's configuration is a grant to the built-in provider that serves it: of that origin, those
+//! variables, that command, and nothing else. Project files cannot set such tables.
+
+use std::collections::BTreeMap;
+
+use dovetail_config::Config;
+use dovetail_runtime::argv::ArgvPattern;
+use dovetail_runtime::capability::{Capabilities, SlotName};
+use dovetail_runtime::origin::OriginPattern;
+use dovetail_runtime::secret_source::SecretSource;
+use serde_json::{Map, Value, json};
+
+use crate::fatal::Fatal;
+
+/// The provider id that needs no table.
+const OPENAI: &str = "openai";
+/// Where `openai` goes unless `openai_base_url` says otherwise.
+pub(crate) const OPENAI_URL: &str = "https://api.openai.com/v1";
+/// What stands in a table handed to a plugin where the user wrote a token: that it is there, not what it is.
+const HELD_BY_HOST: &str = "held by the host";
+/// The login that `openai`, and tables that ask for it, may use.
+const SHARED_LOGIN: [(&str, &str); 3] = [
+    ("env:CODEX_API_KEY", "env:CODEX_API_KEY"),
+    ("auth:OPENAI_API_KEY", "auth:OPENAI_API_KEY"),
+    ("env:OPENAI_API_KEY", "env:OPENAI_API_KEY"),
+];
+/// Billing headers of `openai`.
+const BILLING: [&str; 2] = ["env:OPENAI_ORGANIZATION", "env:OPENAI_PROJECT"];
+
+/// The built-in plugin that serves a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BuiltinProvider {
+    /// Keys, from wherever the table says.
+    Openai,
+    /// A token that a command prints.
+    CommandAuth,
+}
+
+impl BuiltinProvider {
+    /// The plugin's id.
+    pub(crate) fn plugin(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::CommandAuth => "command-auth",
+        }
+    }
+}
+
+/// The chosen provider's table, ready for a plugin, and what it grants the built-in one that serves it.
+#[derive(Debug)]
+pub(crate) struct ProviderTable {
+    /// The table without inline credentials.
+    pub(crate) table: Value,
+    /// The built-in plugin that would serve it.
+    pub(crate) builtin: BuiltinProvider,
+    /// What that plugin gets.
+    pub(crate) grant: Capabilities,
+    /// Where its slots are filled from.
+    pub(crate) sources: BTreeMap<String, SecretSource>,
+}
+
+impl ProviderTable {
+    /// Looks up the chosen provider. None where nobody built in serves it: then only a plugin can.
+    ///
+    /// # Errors
+    /// A value in the table has the wrong type, or its `base_url` is no URL.
+    pub(crate) fn of(config: &Config) -> anyhow::Result<Option<Self>> {
+        let id = config.model_provider.as_str();
+        let mut table = match (config.model_providers.get(id), id) {
+            (Some(Value::Object(table)), _) => table.clone(),
+            (Some(_), _) => {
+                return Err(Fatal::new(format!("`model_providers.{id}` must be a table")).into());
+            }
+            (None, OPENAI) => openai_table(config),
+            (None, "ollama") => local_table("http://localhost:11434/v1"),
+            (None, "lmstudio") => local_table("http://localhost:1234/v1"),
+            (None, _) => return Ok(None),
+        };
+        let builtin =
+            if table.contains_key("auth") { BuiltinProvider::CommandAuth } else { BuiltinProvider::Openai };
+        let mut grant = Capabilities::default();
+        let mut sources = BTreeMap::new();
+        let base_url = table.get("base_url").and_then(Value::as_str).unwrap_or(OPENAI_URL);
+        grant.net.insert(origin(id, base_url)?);
+        grant_slots(id, &table, &mut grant, &mut sources);
+        grant_command(&table, &mut grant);
+        hold_token(&mut table, &mut sources);
+        Ok(Some(Self { table: Value::Object(table), builtin, grant, sources }))
+    }
+}
+
+fn openai_table(config: &Config) -> Map<String, Value> {
+    let mut table = Map::new();
+    if let Some(url) = &config.openai_base_url {
+        table.insert("base_url".to_owned(), json!(url));
+    }
+    table
+}
+
+fn local_table(url: &str) -> Map<String, Value> {
+    let mut table = Map::new();
+    table.insert("name".to_owned(), json!("gpt-oss"));
+    table.insert("base_url".to_owned(), json!(url));
+    table
+}
+
+fn origin(id: &str, base_url: &str) -> anyhow::Result<OriginPattern> {
+    let url = base_url.parse::<url::Url>().ok().filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
+    let Some(url) = url else {
+        return Err(Fatal::new(format!("`model_providers.{id}.base_url` is not an http or https URL: `{base_url}`"))
+            .hint("write it like https://llm.example.com/v1")
+            .into());
+    };
+    let origin = url.origin().ascii_serialization();
+    OriginPattern::parse(&origin)
+        .map_err(|error| Fatal::new(format!("`model_providers.{id}.base_url`: {error}")).into())
+}
+
+/// The slots that a table names. Slots of built-in providers are called after their source.
+fn grant_slots(
+    id: &str,
+    table: &Map<String, Value>,
+    grant: &mut Capabilities,
+    sources: &mut BTreeMap<String, SecretSource>,
+) {
+    let mut slots: Vec<String> = Vec::new();
+    slots.extend(table.get("env_key").and_then(Value::as_str).map(|name| format!("env:{name}")));
+    let headers = table.get("env_http_headers").and_then(Value::as_object);
+    slots.extend(
+        headers.into_iter().flat_map(Map::values).filter_map(Value::as_str).map(|name| format!("env:{name}")),
+    );
+    let wants_login = table.get("requires_openai_auth").and_then(Value::as_bool).unwrap_or(false);
+    if id == OPENAI || wants_login {
+        slots.extend(SHARED_LOGIN.iter().map(|(slot, _)| (*slot).to_owned()));
+    }
+    if id == OPENAI {
+        slots.extend(BILLING.map(str::to_owned));
+    }
+    for slot in slots {
+        // A variable name that makes no slot makes no variable either; the plugin reports it as missing.
+        let (Ok(name), Ok(source)) = (SlotName::parse(&slot), SecretSource::parse(&slot)) else { continue };
+        grant.secrets.insert(name);
+        sources.insert(slot, source);
+    }
+    if let Ok(slot) = SlotName::parse("config:experimental_bearer_token") {
+        grant.secrets.insert(slot);
+    }
+}
+
+/// The one command that the table names.
+fn grant_command(table: &Map<String, Value>, grant: &mut Capabilities) {
+    let Some(auth) = table.get("auth").and_then(Value::as_object) else { return };
+    let Some(command) = auth.get("command").and_then(Value::as_str) else { return };
+    let arguments = auth.get("args").and_then(Value::as_array);
+    let argv: Vec<String> = std::iter::once(command)
+        .chain(arguments.into_iter().flatten().filter_map(Value::as_str))
+        .map(str::to_owned)
+        .collect();
+    grant.process.extend(ArgvPattern::exact(&argv));
+}
+
+/// Takes a token that the user wrote into the table out of it: the plugin learns that there is one.
+fn hold_token(table: &mut Map<String, Value>, sources: &mut BTreeMap<String, SecretSource>) {
+    if let Some(Value::String(token)) = table.get_mut("experimental_bearer_token") {
+        let token = std::mem::replace(token, HELD_BY_HOST.to_owned());
+        sources.insert(
+            "config:experimental_bearer_token".to_owned(),
+            SecretSource::Inline(dovetail_core::secret::SecretText::new(token)),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_origin(url: &str, matches: &str) {
+        let pattern = origin("x", url).expect("an origin");
+        assert!(pattern.matches(&matches.parse().expect("a URL")), "{url} {matches}");
+    }
+
+    #[test]
+    fn a_base_url_grants_its_own_origin_only() {
+        check_origin("https://llm.example/v1/", "https://llm.example/v1/responses");
+        check_origin("http://127.0.0.1:8080/v1", "http://127.0.0.1:8080/v1/responses");
+        let pattern = origin("x", "https://llm.example/v1").expect("an origin");
+        assert!(!pattern.matches(&"https://llm.example:8443/v1".parse().expect("a URL")));
+        assert!(origin("x", "ftp://llm.example").is_err());
+        assert!(origin("x", "not a url").is_err());
+    }
+
+    #[test]
+    fn an_inline_token_leaves_the_table() {
+        let mut table = Map::new();
+        table.insert("experimental_bearer_token".to_owned(), json!("sk-secret"));
+        let mut sources = BTreeMap::new();
+        hold_token(&mut table, &mut sources);
+        assert!(!Value::Object(table).to_string().contains("sk-secret"));
+        assert!(!format!("{sources:?}").contains("sk-secret"));
+    }
+
+    #[test]
+    fn only_openai_and_tables_that_ask_get_the_shared_login() {
+        for (id, table, expected) in [
+            ("openai", json!({}), true),
+            ("acme", json!({}), false),
+            ("acme", json!({ "requires_openai_auth": true }), true),
+        ] {
+            let (mut grant, mut sources) = (Capabilities::default(), BTreeMap::new());
+            grant_slots(id, table.as_object().expect("a table"), &mut grant, &mut sources);
+            assert_eq!(sources.contains_key("auth:OPENAI_API_KEY"), expected, "{id} {table}");
+        }
+    }
+}

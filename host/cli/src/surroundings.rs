@@ -1,0 +1,49 @@
+//! Facts about where a turn runs, gathered for the model's context.
+
+use std::path::Path;
+
+use dovetail_config::{Config, SandboxMode};
+use dovetail_core::context::ContextFacts;
+
+/// What commands may write, as paths for people and the model.
+pub(crate) fn writable_roots(config: &Config, mode: SandboxMode, cwd: &Path, added: &[std::path::PathBuf]) -> Vec<String> {
+    if mode != SandboxMode::WorkspaceWrite {
+        return Vec::new();
+    }
+    let settings = &config.sandbox_workspace_write;
+    let mut roots = vec![cwd.display().to_string()];
+    roots.extend(settings.writable_roots.iter().chain(added).map(|root| root.display().to_string()));
+    if !settings.exclude_slash_tmp {
+        roots.push("/tmp".to_owned());
+    }
+    if !settings.exclude_tmpdir_env_var
+        && let Ok(tmpdir) = std::env::var("TMPDIR")
+        && !tmpdir.is_empty()
+    {
+        roots.push(tmpdir);
+    }
+    roots.dedup();
+    roots
+}
+
+/// The facts, but for the permissions, which the caller knows.
+pub(crate) fn facts(cwd: &Path) -> ContextFacts {
+    let now = jiff::Zoned::now();
+    ContextFacts {
+        cwd: cwd.display().to_string(),
+        shell: shell_name(),
+        current_date: now.date().to_string(),
+        timezone: now.time_zone().iana_name().unwrap_or("Etc/UTC").to_owned(),
+        ..ContextFacts::default()
+    }
+}
+
+/// The user's shell.
+pub(crate) fn shell() -> String {
+    std::env::var("SHELL").ok().filter(|shell| shell.starts_with('/')).unwrap_or_else(|| "/bin/bash".to_owned())
+}
+
+fn shell_name() -> String {
+    let shell = shell();
+    shell.rsplit('/').next().unwrap_or(&shell).to_owned()
+}

@@ -1,0 +1,72 @@
+//! The built-in tools of a session, from flags, configuration and what is known of the model.
+
+use dovetail_config::{Config, InheritEnv, SandboxMode as Mode};
+use dovetail_sandbox::{SandboxMode, SandboxPolicy};
+use dovetail_tools::{BuiltinTools, EnvironmentPolicy, Inherit, Offer, PatchForm, ToolOptions};
+use serde_json::Value;
+
+use crate::identity::COMPATIBLE_VERSION;
+use crate::surroundings;
+use crate::turn_setup::TurnSetup;
+
+/// Makes the tools.
+pub(crate) fn builtin(setup: &TurnSetup, config: &Config) -> BuiltinTools {
+    let environment = &config.shell_environment_policy;
+    dovetail_tools::builtin_tools(ToolOptions {
+        sandbox: policy(setup, config),
+        approval_policy: setup.approval.as_str().to_owned(),
+        shell: Some(surroundings::shell().into()),
+        environment: EnvironmentPolicy {
+            inherit: match environment.inherit {
+                InheritEnv::All => Inherit::All,
+                InheritEnv::Core => Inherit::Core,
+                InheritEnv::None => Inherit::None,
+            },
+            ignore_default_excludes: environment.ignore_default_excludes,
+            exclude: environment.exclude.clone(),
+            set: environment.set.clone(),
+            include_only: environment.include_only.clone(),
+        },
+        secret_variables: secret_variables(config),
+        codex_home: config.home.clone(),
+        version: COMPATIBLE_VERSION.to_owned(),
+        output_token_limit: config.tool_output_token_limit,
+        offer: Offer {
+            patch: Some(if setup.facts.freeform_patch { PatchForm::Custom } else { PatchForm::Function }),
+            ..Offer::ALL
+        },
+    })
+}
+
+fn policy(setup: &TurnSetup, config: &Config) -> SandboxPolicy {
+    let settings = &config.sandbox_workspace_write;
+    let mode = match setup.sandbox {
+        Mode::ReadOnly => SandboxMode::ReadOnly,
+        Mode::WorkspaceWrite => SandboxMode::WorkspaceWrite {
+            writable_roots: settings.writable_roots.iter().chain(&setup.added_roots).cloned().collect(),
+            network_access: settings.network_access,
+            exclude_slash_tmp: settings.exclude_slash_tmp,
+            exclude_tmpdir: settings.exclude_tmpdir_env_var,
+        },
+        Mode::DangerFullAccess => SandboxMode::DangerFullAccess,
+    };
+    SandboxPolicy { mode, cwd: setup.cwd.clone(), protected: Vec::new() }
+}
+
+/// Variables that hold the credentials of providers: commands never see them.
+fn secret_variables(config: &Config) -> Vec<String> {
+    let mut names = Vec::new();
+    for table in config.model_providers.values() {
+        names.extend(table.get("env_key").and_then(Value::as_str).map(str::to_owned));
+        let headers = table.get("env_http_headers").and_then(Value::as_object);
+        names.extend(headers.into_iter().flat_map(|map| map.values()).filter_map(Value::as_str).map(str::to_owned));
+    }
+    for plugin in config.dovetail.plugins.values() {
+        let named = plugin.secrets.values().filter_map(|source| match source {
+            Value::String(text) => text.strip_prefix("env:"),
+            other => other.get("env").and_then(Value::as_str),
+        });
+        names.extend(named.map(str::to_owned));
+    }
+    names
+}

@@ -1,0 +1,217 @@
+//! How a turn is to run, resolved once from flags, configuration and what is known of the model.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use dovetail_config::{ApprovalPolicy, Config, ReasoningSummary, SandboxMode, WebSearchMode};
+use dovetail_core::context::ContextFacts;
+use dovetail_core::event::TurnSettings;
+use dovetail_core::model::{Reasoning, TextOptions, WebSearch};
+use dovetail_core::retry::RetryLimits;
+use dovetail_core::turn::TurnOptions;
+use serde_json::Value;
+
+use crate::args::ExecOptions;
+use crate::fatal::Fatal;
+use crate::identity::COMPATIBLE_VERSION;
+use crate::models::{DEFAULT_MODEL, ModelFacts};
+use crate::{git, surroundings};
+
+/// No provider may be asked more often than this, whatever its table says.
+const MAX_RETRIES: u64 = 100;
+
+/// What flags and configuration say together.
+#[derive(Debug, Clone)]
+pub(crate) struct TurnSetup {
+    /// The working directory.
+    pub(crate) cwd: PathBuf,
+    /// The model.
+    pub(crate) model: String,
+    /// What is known of it.
+    pub(crate) facts: ModelFacts,
+    /// What commands may do.
+    pub(crate) sandbox: SandboxMode,
+    /// Whether anybody can be asked; in headless runs nobody can.
+    pub(crate) approval: ApprovalPolicy,
+    /// Directories that may be written besides the configured ones.
+    pub(crate) added_roots: Vec<PathBuf>,
+    /// A schema for the answer.
+    pub(crate) output_schema: Option<Value>,
+}
+
+impl TurnSetup {
+    /// Resolves flags over configuration.
+    ///
+    /// # Errors
+    /// A file that a flag names cannot be used.
+    pub(crate) fn of(options: &ExecOptions, config: &Config) -> anyhow::Result<Self> {
+        let model = options
+            .model
+            .clone()
+            .or_else(|| config.model.clone())
+            .unwrap_or_else(|| DEFAULT_MODEL.to_owned());
+        let sandbox = match options.sandbox {
+            _ if options.dangerously_bypass_approvals_and_sandbox => SandboxMode::DangerFullAccess,
+            Some(arg) => arg.mode(),
+            None => config.sandbox_mode.unwrap_or(SandboxMode::ReadOnly),
+        };
+        let added_roots = options.add_dir.iter().map(|dir| absolute(&config.cwd, dir)).collect();
+        Ok(Self {
+            cwd: config.cwd.clone(),
+            facts: ModelFacts::of(&model),
+            model,
+            sandbox,
+            approval: ApprovalPolicy::Never,
+            added_roots,
+            output_schema: options.output_schema.as_deref().map(read_schema).transpose()?,
+        })
+    }
+
+    /// The warning for a model that nothing is known of.
+    pub(crate) fn model_warning(&self) -> Option<String> {
+        (!self.facts.known).then(|| {
+            format!(
+                "Model metadata for `{}` not found. Defaulting to fallback metadata; this can degrade performance and cause issues.",
+                self.model
+            )
+        })
+    }
+
+    /// Everything the turn loop wants to know.
+    pub(crate) fn turn_options(
+        &self,
+        config: &Config,
+        installation_id: String,
+        agents_md: Option<String>,
+        hosted_tools: bool,
+        transcript: Option<&Path>,
+    ) -> TurnOptions {
+        let mode = self.sandbox.as_str();
+        let network =
+            self.sandbox == SandboxMode::DangerFullAccess || self.network_in_workspace(config);
+        let roots = surroundings::writable_roots(config, self.sandbox, &self.cwd, &self.added_roots);
+        let facts = ContextFacts {
+            sandbox_mode: mode.to_owned(),
+            approval_policy: self.approval.as_str().to_owned(),
+            network_access: network,
+            writable_roots: roots.clone(),
+            agents_md,
+            developer_instructions: config.developer_instructions.clone(),
+            ..surroundings::facts(&self.cwd)
+        };
+        let reasoning = self.reasoning(config);
+        TurnOptions {
+            settings: TurnSettings {
+                model: self.model.clone(),
+                provider_id: config.model_provider.clone(),
+                cwd: self.cwd.clone(),
+                approval_policy: self.approval.as_str().to_owned(),
+                sandbox_mode: mode.to_owned(),
+                network_access: network,
+                writable_roots: roots.iter().map(PathBuf::from).collect(),
+                effort: reasoning.effort.clone(),
+                summary: reasoning.summary.clone(),
+                output_schema: self.output_schema.clone(),
+            },
+            facts,
+            reasoning: Some(reasoning),
+            text: self.text(config),
+            service_tier: config.service_tier.map(|tier| tier.wire().to_owned()),
+            web_search: hosted_tools.then(|| self.web_search(config)).flatten(),
+            parallel_tool_calls: true,
+            context_window: Some(ModelFacts::usable_window(
+                config.model_context_window.unwrap_or(self.facts.context_window),
+            )),
+            installation_id,
+            turn_trigger: Some("exec".to_owned()),
+            workspaces: self.workspaces(),
+            extras: BTreeMap::new(),
+            retries: retries(config),
+            client_version: COMPATIBLE_VERSION.to_owned(),
+            transcript_path: transcript.map(|path| path.display().to_string()),
+        }
+    }
+
+    fn network_in_workspace(&self, config: &Config) -> bool {
+        self.sandbox == SandboxMode::WorkspaceWrite && config.sandbox_workspace_write.network_access
+    }
+
+    fn reasoning(&self, config: &Config) -> Reasoning {
+        let effort = config
+            .model_reasoning_effort
+            .clone()
+            .or_else(|| self.facts.default_effort.map(str::to_owned))
+            .filter(|effort| !effort.is_empty());
+        let summary = match config.model_reasoning_summary {
+            Some(ReasoningSummary::None) => None,
+            Some(summary) => Some(summary.as_str().to_owned()),
+            None => self.facts.default_summary.map(str::to_owned),
+        };
+        Reasoning { effort, summary }
+    }
+
+    fn text(&self, config: &Config) -> Option<TextOptions> {
+        let verbosity = self
+            .facts
+            .default_verbosity
+            .map(|default| config.model_verbosity.map_or(default, |verbosity| verbosity.as_str()).to_owned());
+        let options = TextOptions { verbosity, output_schema: self.output_schema.clone() };
+        (options != TextOptions::default()).then_some(options)
+    }
+
+    fn web_search(&self, config: &Config) -> Option<WebSearch> {
+        let mode = config.web_search.unwrap_or(if self.sandbox == SandboxMode::DangerFullAccess {
+            WebSearchMode::Live
+        } else {
+            WebSearchMode::Cached
+        });
+        (mode != WebSearchMode::Disabled).then(|| WebSearch {
+            external_web_access: mode == WebSearchMode::Live,
+            content_types: self
+                .facts
+                .search_content
+                .map(|types| types.iter().map(|kind| (*kind).to_owned()).collect()),
+        })
+    }
+
+    fn workspaces(&self) -> BTreeMap<String, dovetail_core::snapshot::WorkspaceFacts> {
+        let Some(root) = git::root_of(&self.cwd) else { return BTreeMap::new() };
+        git::workspace_facts(&root)
+            .map(|facts| BTreeMap::from([(root.display().to_string(), facts)]))
+            .unwrap_or_default()
+    }
+}
+
+/// How often to try, from the provider's table.
+fn retries(config: &Config) -> RetryLimits {
+    let defaults = RetryLimits::default();
+    let table = config.model_providers.get(&config.model_provider);
+    let number = |key: &str, default: u32| {
+        table
+            .and_then(|table| table.get(key))
+            .and_then(Value::as_u64)
+            .map_or(default, |count| u32::try_from(count.min(MAX_RETRIES)).unwrap_or(default))
+    };
+    RetryLimits {
+        request_max: number("request_max_retries", defaults.request_max),
+        stream_max: number("stream_max_retries", defaults.stream_max),
+    }
+}
+
+fn absolute(base: &Path, path: &Path) -> PathBuf {
+    let path = base.join(path);
+    // A directory that does not exist yet keeps its written form; the sandbox reports it.
+    path.canonicalize().unwrap_or(path)
+}
+
+fn read_schema(path: &Path) -> anyhow::Result<Value> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Fatal::new(format!("cannot read the output schema `{shown}`: {error}")))?;
+    let schema: Value = serde_json::from_str(&text)
+        .map_err(|error| Fatal::new(format!("the output schema `{shown}` is not JSON: {error}")))?;
+    if !schema.is_object() {
+        return Err(Fatal::new(format!("the output schema `{shown}` must be a JSON object")).into());
+    }
+    Ok(schema)
+}
