@@ -7,7 +7,6 @@ use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::{HeaderTemplate, PluginError, ValuePart};
 use dovetail_core::secret::{Egress, SecretText};
 use url::Url;
-use zeroize::Zeroizing;
 
 use crate::grant::Grant;
 use crate::origin::origin_of;
@@ -104,22 +103,17 @@ impl EgressPolicy {
         grant: &Grant,
         header: &HeaderTemplate,
     ) -> Result<SecretText, PluginError> {
-        // Room for all at once, so that growing leaves no copies behind that nothing wipes.
-        let mut value = Zeroizing::new(String::with_capacity(MOST_HEADER_VALUE));
+        let mut parts: Vec<SecretText> = Vec::with_capacity(header.value.len());
         for part in &header.value {
-            match part {
-                ValuePart::Literal(text) => push(&mut value, text, &header.name)?,
+            parts.push(match part {
+                ValuePart::Literal(text) => SecretText::new(text.clone()),
                 ValuePart::Secret(slot) => {
                     check_slot(plugin, grant, slot)?;
-                    push(
-                        &mut value,
-                        self.secrets.get(plugin, slot)?.expose(),
-                        &header.name,
-                    )?;
+                    self.secrets.get(plugin, slot)?
                 }
-            }
+            });
         }
-        Ok(SecretText::new(value.to_string()))
+        join(&parts, &header.name)
     }
 }
 
@@ -153,20 +147,26 @@ fn check_slot(plugin: &PluginId, grant: &Grant, slot: &str) -> Result<(), Plugin
     )))
 }
 
-/// A control character would end the header and start another.
-fn push(value: &mut String, text: &str, header: &str) -> Result<(), PluginError> {
-    if text.chars().any(char::is_control) {
-        return Err(PluginError::Invalid(format!(
-            "the value of header `{header}` holds a control character"
-        )));
-    }
-    if value.len() + text.len() > MOST_HEADER_VALUE {
+fn join(parts: &[SecretText], header: &str) -> Result<SecretText, PluginError> {
+    let length: usize = parts.iter().map(|part| part.expose().len()).sum();
+    if length > MOST_HEADER_VALUE {
         return Err(PluginError::Invalid(format!(
             "the value of header `{header}` is longer than {MOST_HEADER_VALUE} bytes"
         )));
     }
-    value.push_str(text);
-    Ok(())
+    // A control character would end the header and start another.
+    if parts
+        .iter()
+        .any(|part| part.expose().chars().any(char::is_control))
+    {
+        return Err(PluginError::Invalid(format!(
+            "the value of header `{header}` holds a control character"
+        )));
+    }
+    // Room for all at once: growing would leave copies behind that nothing wipes.
+    let mut value = String::with_capacity(length);
+    parts.iter().for_each(|part| value.push_str(part.expose()));
+    Ok(SecretText::new(value))
 }
 
 #[cfg(test)]
