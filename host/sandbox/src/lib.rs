@@ -33,7 +33,11 @@
 
 #![cfg_attr(
     test,
-    expect(clippy::unwrap_used, reason = "a test fails by panicking")
+    expect(
+        clippy::unwrap_used,
+        clippy::panic,
+        reason = "a test fails by panicking"
+    )
 )]
 
 mod error;

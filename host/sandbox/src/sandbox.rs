@@ -52,10 +52,10 @@ impl Sandbox {
         }
     }
 
-    /// Kills what commands of this sandbox left running, even in sessions of their own. For the end of a session:
-    /// afterwards nothing holds the protected names.
-    pub fn end_leftovers(&self) {
-        self.keeper.end_leftovers();
+    /// Kills what commands of this sandbox left running, even in sessions of their own, and lets the held names go.
+    /// For the end of a session; commands prepared later hold them again.
+    pub fn close(&self) {
+        self.keeper.close();
     }
 }
 

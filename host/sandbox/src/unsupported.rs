@@ -18,7 +18,7 @@ impl Keeper {
         Err(Unavailable::System(std::env::consts::OS))
     }
 
-    pub(crate) fn end_leftovers(&self) {}
+    pub(crate) fn close(&self) {}
 }
 
 pub(crate) enum Entry {}

@@ -16,6 +16,7 @@ use dovetail_sandbox::{Layout, SandboxPolicy, WriteDenied};
 use serde_json::{Value, json};
 use similar::TextDiff;
 
+use crate::options::PatchForm;
 use crate::patch::{Change, FileOp, GRAMMAR, Patch, updated, write_all};
 
 /// Larger files are no source code; reading them to patch a line is a mistake.
@@ -31,26 +32,25 @@ pub(crate) struct ApplyPatch {
 }
 
 impl ApplyPatch {
-    /// `freeform` for models that write free text in a grammar; others get a function with one text.
-    pub(crate) fn new(policy: SandboxPolicy, freeform: bool) -> Self {
+    /// Makes the tool, described to the model in one of its forms.
+    pub(crate) fn new(policy: SandboxPolicy, form: PatchForm) -> Self {
         let description = "Changes files. The input is a patch: `*** Begin Patch`, then for each file \
             `*** Add File: path` with lines that start with `+`, `*** Delete File: path`, or `*** Update File: path` \
             (and `*** Move to: path` to rename it) with sections that start with `@@`, optionally followed by a line \
             to find first; in a section, kept lines start with a space, removed ones with `-`, new ones with `+`. \
             Give three kept lines around a change. It ends with `*** End Patch`. Paths are relative.";
-        let input = if freeform {
-            ToolInput::Custom {
+        let input = match form {
+            PatchForm::Custom => ToolInput::Custom {
                 grammar: GRAMMAR.to_owned(),
-            }
-        } else {
-            ToolInput::Function {
+            },
+            PatchForm::Function => ToolInput::Function {
                 parameters: json!({
                     "type": "object",
                     "properties": { "input": { "type": "string", "description": "The whole patch." } },
                     "required": ["input"],
                     "additionalProperties": false,
                 }),
-            }
+            },
         };
         let spec = ToolSpec {
             name: "apply_patch".to_owned(),

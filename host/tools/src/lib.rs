@@ -12,6 +12,7 @@
     )
 )]
 
+mod apply_patch;
 mod arguments;
 mod environment;
 mod exec;
@@ -26,12 +27,12 @@ use std::sync::Arc;
 
 use dovetail_core::tool::Tool;
 
+use apply_patch::ApplyPatch;
 pub use environment::{EnvironmentPolicy, Inherit};
 pub use exec::ExecManager;
 use exec::{ExecCommand, WriteStdin};
 use image::ViewImage;
 pub use options::{Offer, PatchForm, ToolOptions};
-use patch::ApplyPatch;
 use plan::UpdatePlan;
 
 /// The tools, and what must be told when the session ends.
@@ -45,7 +46,7 @@ pub struct BuiltinTools {
 /// Makes the built-in tools that the options ask for.
 pub fn builtin_tools(options: ToolOptions) -> BuiltinTools {
     let offer = options.offer;
-    let layout_policy = options.sandbox_policy();
+    let patch_policy = options.sandbox_policy();
     let manager = Arc::new(ExecManager::new(options));
     let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
     if offer.commands {
@@ -53,7 +54,7 @@ pub fn builtin_tools(options: ToolOptions) -> BuiltinTools {
         tools.push(Arc::new(WriteStdin::new(Arc::clone(&manager))));
     }
     if let Some(form) = offer.patch {
-        tools.push(Arc::new(ApplyPatch::new(form, layout_policy)));
+        tools.push(Arc::new(ApplyPatch::new(patch_policy, form)));
     }
     if offer.plan {
         tools.push(Arc::new(UpdatePlan::new()));

@@ -8,9 +8,9 @@ mod parse;
 mod update;
 mod write;
 
-pub(crate) use parse::{FileOp, Patch, PatchError};
+pub(crate) use parse::{FileOp, Patch};
 pub(crate) use update::updated;
-pub(crate) use write::{Change, WriteError, write_all};
+pub(crate) use write::{Change, write_all};
 
 /// The envelope's grammar, for models that write free text in a grammar.
 pub(crate) const GRAMMAR: &str = r#"start: opening file+ closing

@@ -144,16 +144,6 @@ impl Bench {
         self.seen.iter().filter_map(started).collect()
     }
 
-    /// Waits for something visible to end.
-    pub(crate) async fn next_finished(&mut self) -> ToolActivity {
-        loop {
-            let event = self.events.recv().await.expect("the bench keeps a sender");
-            if let TurnEvent::ToolFinished { activity, .. } = event {
-                return activity;
-            }
-        }
-    }
-
     fn drain(&mut self) {
         while let Ok(event) = self.events.try_recv() {
             self.seen.push(event);

@@ -74,9 +74,14 @@ impl Keeper {
         Entry::new(plan, ruleset, filter, &policy.cwd)
     }
 
-    pub(crate) fn end_leftovers(&self) {
+    pub(crate) fn close(&self) {
         if self.used.load(Ordering::Relaxed) {
             leftovers::end(&self.mark);
+            let mut reservations = self
+                .reservations
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            drop(std::mem::take(&mut *reservations));
         }
     }
 }

@@ -524,7 +524,7 @@ fn what_a_command_leaves_running_can_be_ended() {
             .unwrap();
         drop(command);
         assert!(child.wait().unwrap().success());
-        lab.keeper.end_leftovers();
+        lab.keeper.close();
         let mut rest = Vec::new();
         read.read_to_end(&mut rest).unwrap();
     }

@@ -1,0 +1,228 @@
+//! `exec_command`: runs a shell command.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use dovetail_core::event::{ActivityStatus, ToolActivity};
+use dovetail_core::tool::{CallContext, Tool, ToolCall, ToolInput, ToolOutcome, ToolSpec};
+use dovetail_core::verdict::Cleared;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::manager::ExecManager;
+use super::report::{self, State};
+use super::session::Session;
+use super::shell;
+use crate::arguments;
+
+/// How long a call waits for its command by default, at least, and at most.
+const YIELD_MS: u64 = 10_000;
+const YIELD_RANGE_MS: (u64, u64) = (250, 30_000);
+
+/// How long a killed command is waited for when a person interrupts: less than a call may take to end.
+const INTERRUPT_GRACE: Duration = Duration::from_millis(80);
+
+const ESCALATION_UNDER_NEVER: &str = "approval policy is Never; reject command — you cannot ask for escalated \
+                                      permissions if the approval policy is Never";
+
+pub(crate) struct ExecCommand {
+    spec: ToolSpec,
+    manager: Arc<ExecManager>,
+}
+
+#[derive(Deserialize)]
+struct Arguments {
+    cmd: String,
+    workdir: Option<PathBuf>,
+    shell: Option<PathBuf>,
+    login: Option<bool>,
+    tty: Option<bool>,
+    #[serde(default, deserialize_with = "arguments::count")]
+    yield_time_ms: Option<u64>,
+    #[serde(default, deserialize_with = "arguments::count")]
+    max_output_tokens: Option<u64>,
+    sandbox_permissions: Option<Permissions>,
+}
+
+#[derive(Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Permissions {
+    UseDefault,
+    RequireEscalated,
+}
+
+impl ExecCommand {
+    pub(crate) fn new(manager: Arc<ExecManager>) -> Self {
+        let spec = ToolSpec {
+            name: "exec_command".to_owned(),
+            namespace: None,
+            description: "Runs a shell command and gives its output. A command that takes longer than the wait goes \
+                          on in the background under a session ID, for `write_stdin`."
+                .to_owned(),
+            input: ToolInput::Function { parameters: parameters() },
+            parallel_safe: true,
+        };
+        Self { spec, manager }
+    }
+
+    fn argv(&self, arguments: &Arguments) -> Vec<String> {
+        let shell = arguments.shell.as_deref().unwrap_or(self.manager.shell());
+        shell::argv(shell, &arguments.cmd, arguments.login.unwrap_or(true))
+    }
+
+    /// Why the call may not be made, if it asks for more than the sandbox gives.
+    fn refusal(&self, arguments: &Arguments) -> Option<String> {
+        let escalated = arguments.sandbox_permissions == Some(Permissions::RequireEscalated);
+        escalated.then(|| match self.manager.approval_policy() {
+            "never" => ESCALATION_UNDER_NEVER.to_owned(),
+            _ => "nobody can be asked for escalated permissions here; run the command without them"
+                .to_owned(),
+        })
+    }
+}
+
+#[async_trait]
+impl Tool for ExecCommand {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    fn hook_name(&self) -> String {
+        "Bash".to_owned()
+    }
+
+    fn hook_input(&self, call: &ToolCall) -> Result<Value, String> {
+        let arguments: Arguments = arguments::parse(call)?;
+        Ok(json!({ "command": arguments.cmd }))
+    }
+
+    fn rewrite(&self, call: ToolCall, input: Value) -> Result<ToolCall, String> {
+        let Some(command) = input.get("command").and_then(Value::as_str) else {
+            return Err("the rewritten input has no text `command`".to_owned());
+        };
+        let mut fields: Map<String, Value> = arguments::parse(&call)?;
+        fields.insert("cmd".to_owned(), Value::String(command.to_owned()));
+        Ok(arguments::replace(call, &Value::Object(fields)))
+    }
+
+    fn declined(&self, call: &ToolCall, reason: &str) -> Option<ToolActivity> {
+        // Arguments that make no sense are not a command that anybody could have run.
+        let arguments: Arguments = arguments::parse(call).ok()?;
+        Some(ToolActivity::Command {
+            command: self.argv(&arguments),
+            cwd: arguments.workdir.unwrap_or_default(),
+            process_id: None,
+            output: reason.to_owned(),
+            exit_code: None,
+            status: ActivityStatus::Declined,
+        })
+    }
+
+    async fn run(&self, call: Cleared<ToolCall>, context: &CallContext) -> ToolOutcome {
+        let call = call.into_inner();
+        let waiting_since = Instant::now();
+        let arguments: Arguments = match arguments::parse(&call) {
+            Ok(arguments) => arguments,
+            Err(text) => return ToolOutcome::refused(text),
+        };
+        if let Some(refusal) = self.refusal(&arguments) {
+            return ToolOutcome::refused(refusal);
+        }
+        let argv = self.argv(&arguments);
+        let directory = arguments
+            .workdir
+            .map_or_else(|| context.cwd.clone(), |path| context.cwd.join(path));
+        let terminal = arguments.tty.unwrap_or(false);
+        let session = match self
+            .manager
+            .start(argv, directory, terminal, context, &call.call_id)
+        {
+            Ok(session) => session,
+            Err(error) => return ToolOutcome::refused(not_run(&error)),
+        };
+        let (least, most) = YIELD_RANGE_MS;
+        let wait = Duration::from_millis(
+            arguments
+                .yield_time_ms
+                .unwrap_or(YIELD_MS)
+                .clamp(least, most),
+        );
+        tokio::select! {
+            biased;
+            () = session.ended() => {}
+            () = context.cancel.cancelled() => return self.interrupt(&session, waiting_since).await,
+            () = tokio::time::sleep(wait) => {}
+        }
+        let budget = self.manager.token_budget(arguments.max_output_tokens);
+        ToolOutcome::text(self.manager.report(&session, waiting_since, budget))
+    }
+}
+
+impl ExecCommand {
+    async fn interrupt(&self, session: &Session, waiting_since: Instant) -> ToolOutcome {
+        session.kill();
+        // If even a kill takes longer, the command's end is shown late; the turn does not wait for it.
+        tokio::time::timeout(INTERRUPT_GRACE, session.ended())
+            .await
+            .ok();
+        self.manager.forget(session.id);
+        ToolOutcome::refused(report::aborted(waiting_since.elapsed()))
+    }
+}
+
+impl ExecManager {
+    /// What the model reads of a session after a wait. A session that has ended is forgotten.
+    pub(super) fn report(&self, session: &Session, waiting_since: Instant, budget: u64) -> String {
+        let (output, exit) = session.take_output();
+        let state = exit.map_or(State::Running(session.id), State::Exited);
+        if exit.is_some() {
+            self.forget(session.id);
+        }
+        report::report(waiting_since.elapsed(), state, &output, budget)
+    }
+}
+
+/// An error with its causes, for the model.
+fn not_run(error: &dyn std::error::Error) -> String {
+    let mut text = format!("the command was not run: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn parameters() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "cmd": { "type": "string", "description": "The command, in the shell's language." },
+            "justification": {
+                "type": "string",
+                "description": "With `require_escalated`: what to ask the user, as one question.",
+            },
+            "login": { "type": "boolean", "description": "Whether the shell reads the user's profile; true by default." },
+            "max_output_tokens": { "type": "number", "description": "The most output to give, in tokens; 10000 by default." },
+            "prefix_rule": {
+                "type": "array",
+                "description": "With `require_escalated`: the first words of commands like this one that may be approved together.",
+                "items": { "type": "string" },
+            },
+            "sandbox_permissions": {
+                "type": "string",
+                "description": "`require_escalated` asks to run outside the sandbox; `use_default` by default.",
+                "enum": ["use_default", "require_escalated"],
+            },
+            "shell": { "type": "string", "description": "The shell's path; the user's shell by default." },
+            "tty": { "type": "boolean", "description": "Whether the command gets a terminal, so that you can type into it; false by default." },
+            "workdir": { "type": "string", "description": "Where to run it; the working directory of the turn by default." },
+            "yield_time_ms": { "type": "number", "description": "How long to wait for it to end, 250 to 30000; 10000 by default." },
+        },
+        "required": ["cmd"],
+        "additionalProperties": false,
+    })
+}

@@ -1,0 +1,206 @@
+//! Owns the running commands of a thread.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dovetail_core::ids::CallId;
+use dovetail_core::tool::CallContext;
+use dovetail_sandbox::Sandbox;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::report::DEFAULT_TOKENS;
+use super::session::Session;
+use super::shell;
+use super::spawn::{self, SpawnError, Start};
+use crate::environment::Environment;
+use crate::options::ToolOptions;
+
+/// The most commands at a time.
+const MAX_SESSIONS: usize = 64;
+
+/// Numbers of sessions begin here, so that they look like no process id, exit code or count.
+const FIRST_SESSION: u32 = 1001;
+
+/// How long killed commands are waited for at the end.
+const SHUTDOWN: Duration = Duration::from_secs(2);
+
+/// The running commands. Tell it when the session ends: [`ExecManager::shutdown`].
+pub struct ExecManager {
+    sandbox: Arc<Sandbox>,
+    environment: Environment,
+    shell: PathBuf,
+    approval_policy: String,
+    version: String,
+    token_limit: Option<u64>,
+    sessions: Mutex<Sessions>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Sessions {
+    started: u32,
+    by_id: BTreeMap<u32, Arc<Session>>,
+}
+
+/// Why a command was not run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RunError {
+    #[error("{MAX_SESSIONS} commands are running already; end one first")]
+    TooMany,
+    #[error("the session is ending")]
+    Stopping,
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+impl ExecManager {
+    pub(crate) fn new(options: ToolOptions) -> Self {
+        let sandbox = Arc::new(Sandbox::new(options.sandbox_policy()));
+        let environment = Environment::new(
+            &options.environment,
+            &options.secret_variables,
+            std::env::vars_os(),
+        );
+        Self {
+            sandbox,
+            shell: shell::default_shell(options.shell, environment.get("SHELL")),
+            environment,
+            approval_policy: options.approval_policy,
+            version: options.version,
+            token_limit: options.output_token_limit,
+            sessions: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Kills every command and everything it started, waits for them, and lets go of held names. Commands are refused
+    /// afterwards.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(SHUTDOWN, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some commands could not be ended in time");
+        }
+        let sandbox = Arc::clone(&self.sandbox);
+        if tokio::task::spawn_blocking(move || sandbox.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("cleaning up after commands failed");
+        }
+        self.sessions().by_id.clear();
+    }
+
+    pub(super) fn shell(&self) -> &std::path::Path {
+        &self.shell
+    }
+
+    pub(super) fn approval_policy(&self) -> &str {
+        &self.approval_policy
+    }
+
+    /// How many tokens a call may show.
+    pub(super) fn token_budget(&self, asked: Option<u64>) -> u64 {
+        let limit = self.token_limit.unwrap_or(u64::MAX);
+        asked
+            .or(self.token_limit)
+            .unwrap_or(DEFAULT_TOKENS)
+            .min(limit)
+    }
+
+    /// Starts a command; it appears in the events at once.
+    pub(super) fn start(
+        &self,
+        argv: Vec<String>,
+        directory: PathBuf,
+        terminal: bool,
+        context: &CallContext,
+        call_id: &CallId,
+    ) -> Result<Arc<Session>, RunError> {
+        let id = self.next_id()?;
+        let environment = self.variables(context, call_id, terminal);
+        let start = Start {
+            argv,
+            directory,
+            environment,
+            terminal,
+        };
+        let (child, output) = spawn::spawn(&start, &self.sandbox)?;
+        // A child that was not waited for has an id; zero signals nobody.
+        let leader = child.id().unwrap_or_default();
+        let session = Arc::new(Session::new(
+            id,
+            start.argv,
+            start.directory,
+            leader,
+            &output,
+        ));
+        context.started(call_id, session.activity());
+        self.sessions().by_id.insert(id, Arc::clone(&session));
+        let reporter = (context.clone(), call_id.clone());
+        self.tasks
+            .spawn(Arc::clone(&session).run(child, output, self.stop.clone(), reporter));
+        Ok(session)
+    }
+
+    pub(super) fn find(&self, id: u32) -> Option<Arc<Session>> {
+        self.sessions().by_id.get(&id).map(Arc::clone)
+    }
+
+    /// Forgets a command whose end was reported.
+    pub(super) fn forget(&self, id: u32) {
+        self.sessions().by_id.remove(&id);
+    }
+
+    /// A number for a new command. Makes room by forgetting ended ones that nobody asked about, oldest first.
+    fn next_id(&self) -> Result<u32, RunError> {
+        if self.stop.is_cancelled() {
+            return Err(RunError::Stopping);
+        }
+        let mut sessions = self.sessions();
+        if sessions.by_id.len() >= MAX_SESSIONS {
+            let ended = sessions
+                .by_id
+                .values()
+                .find(|session| session.has_ended())
+                .map(|session| session.id);
+            sessions.by_id.remove(&ended.ok_or(RunError::TooMany)?);
+        }
+        sessions.started += 1;
+        Ok(FIRST_SESSION + sessions.started - 1)
+    }
+
+    fn variables(
+        &self,
+        context: &CallContext,
+        call_id: &CallId,
+        terminal: bool,
+    ) -> BTreeMap<std::ffi::OsString, std::ffi::OsString> {
+        let network_off = !self.sandbox.policy().network_allowed();
+        let always = [
+            ("CODEX_THREAD_ID", context.thread_id.to_string()),
+            ("CODEX_SESSION_ID", context.session_id.to_string()),
+            ("CODEX_TOOL_CALL_ID", call_id.as_str().to_owned()),
+            ("CODEX_VERSION", self.version.clone()),
+            ("CODEX_CI", "1".to_owned()),
+            (
+                "TERM",
+                if terminal { "xterm-256color" } else { "dumb" }.to_owned(),
+            ),
+        ];
+        let restricted = network_off.then(|| ("CODEX_SANDBOX_NETWORK_DISABLED", "1".to_owned()));
+        self.environment.with(always.into_iter().chain(restricted))
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
