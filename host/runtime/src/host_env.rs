@@ -17,6 +17,13 @@ impl HostEnv {
         Self(std::env::vars_os().collect())
     }
 
+    /// The same without some variables.
+    #[must_use]
+    pub fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|name, _| !names.iter().any(|hidden| name == hidden));
+        self
+    }
+
     /// The value of a variable, where it is set and not empty.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0
