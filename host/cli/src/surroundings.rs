@@ -28,7 +28,7 @@ pub(crate) fn writable_roots(config: &Config, mode: SandboxMode, cwd: &Path, add
 
 /// The facts, but for the permissions, which the caller knows.
 pub(crate) fn facts(cwd: &Path) -> ContextFacts {
-    let now = jiff::Zoned::now();
+    let now = jiff::Timestamp::now().to_zoned(dovetail_store::local_zone());
     ContextFacts {
         cwd: cwd.display().to_string(),
         shell: shell_name(),

@@ -24,5 +24,6 @@ pub use damage::{Damage, Problem};
 pub use error::StoreError;
 pub use find::{ThreadSummary, count_threads, find_by_id, find_last, list_threads};
 pub use load::{LastSettings, LoadedThread, load_thread};
+pub use place::local_zone;
 pub use recorder::{NullRecorder, RolloutRecorder};
 pub use sync::Syncer;
