@@ -49,6 +49,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         Stage {
             home: Some(home),
             without_keys: true,
+            passing: true,
             after: Some(Box::new(move |house| {
                 if !json {
                     out::stderr(&closing(house, &after_events));

@@ -55,6 +55,8 @@ pub(crate) struct Stage {
     pub(crate) home: Option<PathBuf>,
     /// Whether the user's own keys are kept out of it.
     pub(crate) without_keys: bool,
+    /// Whether the conversation goes away afterwards, so that nobody can go on with it.
+    pub(crate) passing: bool,
     /// Called when the turn is over, with the plugins that took part.
     pub(crate) after: Option<Box<dyn FnOnce(&House) + Send>>,
 }
@@ -207,7 +209,7 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
     };
     let outcome = thread.run_turn(plan.prompt, turn, cancel).await;
     interrupts.finished();
-    let code = printer.end(&outcome, plan.options.output_last_message.as_deref())?;
+    let code = printer.end(&outcome, plan.options.output_last_message.as_deref(), !stage.passing)?;
     drop(thread);
     builtin.manager.shutdown().await;
     if let Some(syncer) = opened.syncer

@@ -103,7 +103,12 @@ impl Printer {
     ///
     /// # Errors
     /// The file for the answer cannot be written.
-    pub(crate) fn end(&mut self, outcome: &TurnOutcome, answer_file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    pub(crate) fn end(
+        &mut self,
+        outcome: &TurnOutcome,
+        answer_file: Option<&Path>,
+        farewell: bool,
+    ) -> anyhow::Result<ExitCode> {
         let answer = match outcome {
             TurnOutcome::Completed(Some(answer)) => answer.as_str(),
             TurnOutcome::Completed(None)
@@ -111,7 +116,7 @@ impl Printer {
             | TurnOutcome::Interrupted
             | TurnOutcome::Unrecorded(_) => "",
         };
-        if let Form::Text { look, .. } = &self.form {
+        if let (Form::Text { look, .. }, true) = (&self.form, farewell) {
             out::stderr(&render::farewell(look.style, self.thread_id, self.kept));
         }
         if let Some(path) = answer_file {

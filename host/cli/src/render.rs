@@ -137,6 +137,15 @@ pub(crate) fn farewell(style: Style, thread_id: ThreadId, kept: bool) -> String 
     format!("{}\n", style.paint(Ink::Dim, &text))
 }
 
+fn is_declined(activity: &ToolActivity) -> bool {
+    match activity {
+        ToolActivity::Command { status, .. }
+        | ToolActivity::Patch { status, .. }
+        | ToolActivity::Server { status, .. } => *status == ActivityStatus::Declined,
+        ToolActivity::Plan { .. } | ToolActivity::Image { .. } => false,
+    }
+}
+
 /// Who reads the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
@@ -262,6 +271,10 @@ impl<W: Write + Send, A: Write + Send> Transcript<W, A> {
     }
 
     fn finished(&mut self, activity: &ToolActivity, duration: Duration) {
+        if is_declined(activity) {
+            // The hook that said no has a line already, with its reason.
+            return;
+        }
         let took = short_duration(duration);
         match activity {
             ToolActivity::Command {
