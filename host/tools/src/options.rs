@@ -33,7 +33,20 @@ impl ToolOptions {
     /// The policy with the host's own files protected.
     pub(crate) fn sandbox_policy(&self) -> SandboxPolicy {
         let mut policy = self.sandbox.clone();
-        policy.protected.push(self.codex_home.clone());
+        if policy.cwd.starts_with(&self.codex_home) {
+            // Somebody works in a checkout that is kept there: its neighbours are protected instead of the whole. What
+            // cannot be listed cannot be written either, since only the checkout is a writable root.
+            let neighbours = std::fs::read_dir(&self.codex_home)
+                .into_iter()
+                .flatten()
+                .flatten();
+            let neighbours = neighbours.map(|entry| entry.path());
+            policy
+                .protected
+                .extend(neighbours.filter(|path| !self.sandbox.cwd.starts_with(path)));
+        } else {
+            policy.protected.push(self.codex_home.clone());
+        }
         policy
     }
 }
@@ -68,4 +81,26 @@ pub enum PatchForm {
     Custom,
     /// A function with one argument, for models that take no free text.
     Function,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Bench;
+
+    #[test]
+    fn the_hosts_own_files_are_protected_wherever_the_work_is() {
+        let bench = Bench::new();
+        let home = bench.base().join("home");
+        let options = bench.options(bench.workspace_write());
+        assert_eq!(options.sandbox_policy().protected, [home.clone()]);
+        let checkout = home.join("worktrees/one");
+        std::fs::create_dir_all(&checkout).unwrap();
+        std::fs::write(home.join("config.toml"), "").unwrap();
+        let mut policy = bench.workspace_write();
+        policy.cwd = checkout;
+        assert_eq!(
+            bench.options(policy).sandbox_policy().protected,
+            [home.join("config.toml")]
+        );
+    }
 }

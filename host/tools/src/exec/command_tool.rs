@@ -112,7 +112,10 @@ impl Tool for ExecCommand {
         let arguments: Arguments = arguments::parse(call).ok()?;
         Some(ToolActivity::Command {
             command: self.argv(&arguments),
-            cwd: arguments.workdir.unwrap_or_default(),
+            cwd: self
+                .manager
+                .directory()
+                .join(arguments.workdir.unwrap_or_default()),
             process_id: None,
             output: reason.to_owned(),
             exit_code: None,

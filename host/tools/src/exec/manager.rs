@@ -42,7 +42,10 @@ pub struct ExecManager {
 
 #[derive(Default)]
 struct Sessions {
-    started: u32,
+    /// How many were ever begun, for their numbers.
+    begun: u32,
+    /// How many are being started, and are not in the map yet.
+    starting: usize,
     by_id: BTreeMap<u32, Arc<Session>>,
 }
 
@@ -103,6 +106,11 @@ impl ExecManager {
         &self.shell
     }
 
+    /// Where commands run unless a turn or a call says otherwise.
+    pub(super) fn directory(&self) -> &std::path::Path {
+        &self.sandbox.policy().cwd
+    }
+
     pub(super) fn approval_policy(&self) -> &str {
         &self.approval_policy
     }
@@ -125,7 +133,7 @@ impl ExecManager {
         context: &CallContext,
         call_id: &CallId,
     ) -> Result<Arc<Session>, RunError> {
-        let id = self.next_id()?;
+        let id = self.reserve()?;
         let environment = self.variables(context, call_id, terminal);
         let start = Start {
             argv,
@@ -133,7 +141,9 @@ impl ExecManager {
             environment,
             terminal,
         };
-        let (child, output) = spawn::spawn(&start, &self.sandbox)?;
+        let spawned = spawn::spawn(&start, &self.sandbox);
+        self.sessions().starting -= 1;
+        let (child, output) = spawned?;
         // A child that was not waited for has an id; zero signals nobody.
         let leader = child.id().unwrap_or_default();
         let session = Arc::new(Session::new(
@@ -160,22 +170,22 @@ impl ExecManager {
         self.sessions().by_id.remove(&id);
     }
 
-    /// A number for a new command. Makes room by forgetting ended ones that nobody asked about, oldest first.
-    fn next_id(&self) -> Result<u32, RunError> {
+    /// Takes a place and a number for a new command. Makes room by forgetting ended ones that nobody asked about,
+    /// oldest first.
+    fn reserve(&self) -> Result<u32, RunError> {
         if self.stop.is_cancelled() {
             return Err(RunError::Stopping);
         }
         let mut sessions = self.sessions();
-        if sessions.by_id.len() >= MAX_SESSIONS {
-            let ended = sessions
-                .by_id
-                .values()
-                .find(|session| session.has_ended())
-                .map(|session| session.id);
-            sessions.by_id.remove(&ended.ok_or(RunError::TooMany)?);
+        if sessions.by_id.len() + sessions.starting >= MAX_SESSIONS {
+            let mut known = sessions.by_id.values();
+            let ended = known.find(|session| session.has_ended());
+            let id = ended.map(|session| session.id).ok_or(RunError::TooMany)?;
+            sessions.by_id.remove(&id);
         }
-        sessions.started += 1;
-        Ok(FIRST_SESSION + sessions.started - 1)
+        sessions.starting += 1;
+        sessions.begun += 1;
+        Ok(FIRST_SESSION + sessions.begun - 1)
     }
 
     fn variables(

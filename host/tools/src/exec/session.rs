@@ -91,10 +91,10 @@ impl Session {
         };
         self.group.set_reaped();
         let deadline = tokio::time::Instant::now() + DRAIN;
-        while open {
-            let Ok(read) = tokio::time::timeout_at(deadline, output.read(&mut buffer)).await else {
-                break;
-            };
+        // The clock is asked each time: what never stops writing is always ready to be read.
+        while open && tokio::time::Instant::now() < deadline {
+            let read = tokio::time::timeout_at(deadline, output.read(&mut buffer));
+            let Ok(read) = read.await else { break };
             open = self.take_in(read, &buffer);
         }
         self.end(status.map_or(-1, exit_code), reporter);

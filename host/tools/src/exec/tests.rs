@@ -415,6 +415,25 @@ async fn a_process_that_keeps_the_pipe_open_does_not_hold_the_call_up() {
 }
 
 #[tokio::test]
+async fn a_process_that_never_stops_writing_does_not_either() {
+    let mut lab = Lab::full_access();
+    let reply = lab.run("yes & exit 4").await;
+    assert_eq!(reply.state, "Process exited with code 4");
+    lab.tools.manager.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_sandboxed_command_has_its_terminal() {
+    let mut lab = Lab::with(Bench::workspace_write);
+    let command = "stty size; echo direct > /dev/tty; test -t 2 && echo yes";
+    let reply = lab
+        .exec(json!({"cmd": command, "login": false, "tty": true}))
+        .await;
+    assert_eq!(reply.output, "24 80\r\ndirect\r\nyes\r\n");
+    lab.tools.manager.shutdown().await;
+}
+
+#[tokio::test]
 async fn shutdown_ends_what_is_left_even_in_other_sessions() {
     let sandboxed = |bench: &Bench| bench.workspace_write();
     let mut lab = Lab::with(sandboxed);
