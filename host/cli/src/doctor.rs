@@ -10,6 +10,7 @@ use dovetail_config::{AuthFile, Config, ConfigError, KeySource};
 use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::state::State;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::args::ConfigOverrides;
 use crate::provider_choice::ProviderTable;
@@ -200,7 +201,7 @@ fn broken_config(error: &anyhow::Error) -> Check {
     Check::fail(
         "config",
         words,
-        hint.unwrap_or_else(|| "correct the file".to_owned()),
+        hint.unwrap_or_else(|| "correct that setting".to_owned()),
     )
 }
 
@@ -224,23 +225,49 @@ fn check_auth(config: &Config) -> Vec<Check> {
             format!("chmod 600 {path}"),
         ));
     }
-    let variable = |name: &str| std::env::var(name).ok();
-    let key = dovetail_config::find_api_key(variable, file.as_ref()).map(|key| key.source);
-    checks.push(match (key, config.model_provider.as_str()) {
-        (Some(KeySource::CodexApiKey), _) => Check::ok("auth", "API key from CODEX_API_KEY"),
-        (Some(KeySource::OpenAiApiKey), _) => Check::ok("auth", "API key from OPENAI_API_KEY"),
-        (Some(KeySource::AuthFile), _) => Check::ok("auth", "API key from auth.json"),
-        (None, "openai") => Check::warn(
+    checks.push(check_credential(config, file.as_ref()));
+    checks
+}
+
+/// Whether the chosen provider has what it needs. Commands that print tokens are not run.
+fn check_credential(config: &Config, file: Option<&AuthFile>) -> Check {
+    let id = config.model_provider.as_str();
+    let table = config.model_providers.get(id).unwrap_or(&Value::Null);
+    if let Some(name) = table["env_key"].as_str() {
+        let name = visible(name);
+        return match std::env::var_os(&name) {
+            Some(_) => Check::ok("auth", format!("{name} is set, for provider `{id}`")),
+            None => Check::fail(
+                "auth",
+                format!("{name} is not set; provider `{id}` needs it"),
+                format!("export {name}=…"),
+            ),
+        };
+    }
+    if let Some(command) = table["auth"]["command"].as_str() {
+        let command = visible(command);
+        return Check::ok(
             "auth",
-            "no API key for provider `openai`",
+            format!("a token from `{command}`, for provider `{id}`"),
+        );
+    }
+    if id != "openai" && table["requires_openai_auth"] != Value::Bool(true) {
+        return Check::ok(
+            "auth",
+            format!("provider `{id}` is not configured to need a key"),
+        );
+    }
+    let variable = |name: &str| std::env::var(name).ok();
+    match dovetail_config::find_api_key(variable, file).map(|key| key.source) {
+        Some(KeySource::CodexApiKey) => Check::ok("auth", "API key from CODEX_API_KEY"),
+        Some(KeySource::OpenAiApiKey) => Check::ok("auth", "API key from OPENAI_API_KEY"),
+        Some(KeySource::AuthFile) => Check::ok("auth", "API key from auth.json"),
+        None => Check::fail(
+            "auth",
+            format!("no API key for provider `{id}`"),
             "set CODEX_API_KEY, or put one in auth.json",
         ),
-        (None, other) => Check::ok(
-            "auth",
-            format!("no API key of OpenAI; provider `{other}` may not need it"),
-        ),
-    });
-    checks
+    }
 }
 
 fn check_sandbox() -> Vec<Check> {
@@ -386,9 +413,9 @@ fn report_json(checks: &[Check]) -> String {
 
 /// A line of 80 columns where it fits; else the fix goes below.
 fn line(check: &Check) -> String {
-    let fact = visible(&check.fact).replace('\n', "\n                      ");
+    let fact = visible(&check.fact).replace('\n', "\n                        ");
     let line = format!(
-        "{:<4}  {:<14}  {fact}",
+        "{:<4}  {:<16}  {fact}",
         check.status.word(),
         visible(&check.area)
     );
@@ -397,7 +424,7 @@ fn line(check: &Check) -> String {
         Some(fix) if line.chars().count() + 2 + fix.chars().count() <= 80 => {
             format!("{line}  {fix}\n")
         }
-        Some(fix) => format!("{line}\n                      → {fix}\n"),
+        Some(fix) => format!("{line}\n                        → {fix}\n"),
     }
 }
 
@@ -441,12 +468,12 @@ mod tests {
         assert_eq!(
             text,
             "\
-ok    home            ~/.codex (41 threads)
-warn  auth            auth.json can be read by others  chmod 600 it
-fail  provider corp   llm.corp.example:443 does not answer within 2 s
-                      → check the network
-fail  config          two
-                      lines  correct them
+ok    home              ~/.codex (41 threads)
+warn  auth              auth.json can be read by others  chmod 600 it
+fail  provider corp     llm.corp.example:443 does not answer within 2 s
+                        → check the network
+fail  config            two
+                        lines  correct them
 "
         );
     }

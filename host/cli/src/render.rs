@@ -137,15 +137,6 @@ pub(crate) fn farewell(style: Style, thread_id: ThreadId, kept: bool) -> String 
     format!("{}\n", style.paint(Ink::Dim, &text))
 }
 
-fn is_declined(activity: &ToolActivity) -> bool {
-    match activity {
-        ToolActivity::Command { status, .. }
-        | ToolActivity::Patch { status, .. }
-        | ToolActivity::Server { status, .. } => *status == ActivityStatus::Declined,
-        ToolActivity::Plan { .. } | ToolActivity::Image { .. } => false,
-    }
-}
-
 /// Who reads the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
@@ -271,8 +262,9 @@ impl<W: Write + Send, A: Write + Send> Transcript<W, A> {
     }
 
     fn finished(&mut self, activity: &ToolActivity, duration: Duration) {
-        if is_declined(activity) {
-            // The hook that said no has a line already, with its reason.
+        if self.refusals > 0 && is_declined(activity) {
+            // The line that says who refused it is all there is to say.
+            self.refusals -= 1;
             return;
         }
         let took = short_duration(duration);
@@ -540,6 +532,15 @@ fn columns(subject: &str, detail: &str) -> (String, String) {
         format!("{subject:<SUBJECT$}  ")
     };
     (subject, detail)
+}
+
+fn is_declined(activity: &ToolActivity) -> bool {
+    match activity {
+        ToolActivity::Command { status, .. }
+        | ToolActivity::Patch { status, .. }
+        | ToolActivity::Server { status, .. } => *status == ActivityStatus::Declined,
+        ToolActivity::Plan { .. } | ToolActivity::Image { .. } => false,
+    }
 }
 
 /// A text after a mark; further lines stand under its first letter.

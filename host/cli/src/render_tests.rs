@@ -99,6 +99,19 @@ fn ran(script: &str, exit_code: i32) -> TurnEvent {
     finish("c", activity, 12_000)
 }
 
+fn declined() -> ToolActivity {
+    ToolActivity::Command {
+        command: ["/bin/bash", "-lc", "rm -rf build"]
+            .map(str::to_owned)
+            .to_vec(),
+        cwd: "/p".into(),
+        process_id: None,
+        output: String::new(),
+        exit_code: None,
+        status: ActivityStatus::Declined,
+    }
+}
+
 fn called(call: &str, tool: &str, success: bool, output: &str) -> TurnEvent {
     TurnEvent::ToolCalled {
         call_id: CallId::new(call),
@@ -174,6 +187,7 @@ fn the_demo() {
                 HookResult::Denied("destructive commands need a person".into()),
                 "rm -rf build",
             ),
+            finish("d", declined(), 1),
             called("d", "exec_command", false, "denied"),
             finish("s", search, 300),
             edit(
