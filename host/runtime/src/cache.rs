@@ -12,7 +12,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -114,7 +114,7 @@ impl Cache {
     /// Keeps a compiled component. Failing to is no failure: the next start compiles again.
     pub(crate) fn store(&self, wasm: &Sha256, compiled: &[u8]) {
         let path = self.entry(wasm);
-        let sum = format!("{:08x} {}\n", crc32fast::hash(compiled), compiled.len());
+        let sum = sum_line(crc32fast::hash(compiled), compiled.len());
         let stored = self
             // The sum comes first: nobody ever finds an entry that has none and takes it for damaged.
             .write(&sum_path(&path), sum.as_bytes())
@@ -188,19 +188,37 @@ enum Miss {
 
 fn read_entry(engine: &wasmtime::Engine, path: &Path) -> Result<Component, Miss> {
     let damaged = |e: &dyn std::fmt::Display| Miss::Damaged(e.to_string());
-    let bytes = fs::read(path).map_err(|e| match e.kind() {
+    let found = sum(path).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => Miss::Absent,
         _ => damaged(&e),
     })?;
     let expected = fs::read_to_string(sum_path(path)).map_err(|e| damaged(&e))?;
-    if expected != format!("{:08x} {}\n", crc32fast::hash(&bytes), bytes.len()) {
+    if expected != found {
         return Err(damaged(&"its checksum does not match"));
     }
-    drop(bytes);
     // SAFETY: the file was written by this program from wasmtime's own output, its checksum matches, and it lies in
     // a directory that only this user can write (checked in `open`). Files there are never modified in place, so
     // the mapping stays valid. wasmtime itself refuses files of another version or with other settings.
     unsafe { Component::deserialize_file(engine, path) }.map_err(|e| damaged(&e))
+}
+
+/// Sums a file up, in pieces that stay in the processor's cache.
+fn sum(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let mut piece = vec![0; 64 << 10];
+    let (mut crc, mut length) = (crc32fast::Hasher::new(), 0);
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok(sum_line(crc.finalize(), length));
+        }
+        crc.update(&piece[..read]);
+        length += read;
+    }
+}
+
+fn sum_line(crc: u32, length: usize) -> String {
+    format!("{crc:08x} {length}\n")
 }
 
 fn sum_path(entry: &Path) -> PathBuf {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use semver::Version;
-use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{Chunk, Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use crate::manifest::{HOST_API, Kind};
 
@@ -33,9 +33,12 @@ pub enum Extra {
 /// Why a file is no plugin. Reads after its name: ``plugin `x` `` or a path.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
-    /// Truncated, damaged or something else altogether.
+    /// Damaged or something else altogether.
     #[error("is not a valid WebAssembly component")]
     Invalid(#[source] wasmparser::BinaryReaderError),
+    /// It ends in the middle.
+    #[error("is not a whole WebAssembly component: it ends too early")]
+    Truncated,
     /// A module without the component around it.
     #[error("is a core WebAssembly module, not a component")]
     CoreModule,
@@ -57,7 +60,9 @@ impl InspectError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::Invalid(_) => "the file may be incomplete: build or download it again".to_owned(),
+            Self::Invalid(_) | Self::Truncated => {
+                "the file may be incomplete: build or download it again".to_owned()
+            }
             Self::CoreModule => "build it with `cargo build --target wasm32-wasip2`".to_owned(),
             Self::Program => {
                 "build it as a library: `crate-type = [\"cdylib\"]` and an export of a plugin kind"
@@ -147,33 +152,47 @@ struct Names {
     exports: Vec<String>,
 }
 
+/// Reads the outermost level only; what is nested in it is stepped over unread.
 fn outer_names(wasm: &[u8]) -> Result<Names, InspectError> {
     let mut names = Names::default();
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(wasm) {
-        match payload.map_err(InspectError::Invalid)? {
+    let mut parser = Parser::new(0);
+    let mut rest = wasm;
+    loop {
+        let (consumed, payload) = match parser.parse(rest, true).map_err(InspectError::Invalid)? {
+            Chunk::Parsed { consumed, payload } => (consumed, payload),
+            Chunk::NeedMoreData(_) => return Err(InspectError::Truncated),
+        };
+        let mut nested = 0;
+        match payload {
             Payload::Version {
                 encoding: Encoding::Module,
                 ..
-            } if depth == 0 => return Err(InspectError::CoreModule),
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(imports) if depth == 0 => {
+            } => {
+                return Err(InspectError::CoreModule);
+            }
+            Payload::ModuleSection {
+                unchecked_range, ..
+            }
+            | Payload::ComponentSection {
+                unchecked_range, ..
+            } => nested = unchecked_range.len(),
+            Payload::ComponentImportSection(imports) => {
                 for import in imports {
-                    names
-                        .imports
-                        .insert(import.map_err(InspectError::Invalid)?.name.name.to_owned());
+                    let import = import.map_err(InspectError::Invalid)?;
+                    names.imports.insert(import.name.name.to_owned());
                 }
             }
-            Payload::ComponentExportSection(exports) if depth == 0 => {
+            Payload::ComponentExportSection(exports) => {
                 for export in exports {
-                    names
-                        .exports
-                        .push(export.map_err(InspectError::Invalid)?.name.name.to_owned());
+                    let export = export.map_err(InspectError::Invalid)?;
+                    names.exports.push(export.name.name.to_owned());
                 }
             }
+            Payload::End(_) => return Ok(names),
             _ => {}
         }
+        rest = rest
+            .get(consumed + nested..)
+            .ok_or(InspectError::Truncated)?;
     }
-    Ok(names)
 }

@@ -480,7 +480,7 @@ async fn what_cannot_run_is_refused_with_a_sentence() {
     let (said, hint) = refusal(&lab, with_wasm(MISBEHAVER, half)).await;
     assert_eq!(
         said,
-        "plugin `misbehaver` is not a valid WebAssembly component"
+        "plugin `misbehaver` is not a whole WebAssembly component: it ends too early"
     );
     assert!(hint.contains("incomplete"), "{hint}");
 
