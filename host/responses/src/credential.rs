@@ -1,0 +1,153 @@
+//! Keeps a provider's credential until it ends or is refused.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use dovetail_core::plugin::{
+    Failure, HeaderTemplate, PluginError, Prepared, Provider, Recovery, Scope,
+};
+use tokio::sync::Mutex;
+
+/// A credential is renewed this long before it ends, or a tenth of its life before, if that is shorter: a request
+/// takes time to arrive, and clocks differ.
+const MOST_SKEW: Duration = Duration::from_secs(30);
+
+/// A credential for one request.
+#[derive(Debug)]
+pub(crate) struct Credential {
+    pub(crate) headers: Arc<[HeaderTemplate]>,
+    /// Tells it from those before and after it.
+    pub(crate) generation: u64,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u64,
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    headers: Arc<[HeaderTemplate]>,
+    good_until: Option<SystemTime>,
+}
+
+/// The credential of one scope.
+///
+/// The lock is held while the provider works on purpose: whoever comes meanwhile wants that same credential, and a
+/// caller that is cancelled gives the turn to the next.
+#[derive(Debug, Default)]
+pub(crate) struct CredentialCache {
+    slot: Mutex<Slot>,
+    /// The newest generation that a server refused.
+    refused: AtomicU64,
+}
+
+impl CredentialCache {
+    /// The credential: the one that is held, or a new one.
+    pub(crate) async fn get(
+        &self,
+        provider: &dyn Provider,
+        scope: &Scope,
+    ) -> Result<Credential, PluginError> {
+        let mut slot = self.slot.lock().await;
+        let generation = slot.generation;
+        if let Some(held) = slot
+            .held
+            .as_ref()
+            .filter(|held| held.is_good(SystemTime::now()))
+        {
+            return Ok(Credential {
+                headers: Arc::clone(&held.headers),
+                generation,
+            });
+        }
+        let held = Held::new(provider.prepare(scope).await?, SystemTime::now());
+        let headers = Arc::clone(&held.headers);
+        slot.held = Some(held);
+        Ok(Credential {
+            headers,
+            generation,
+        })
+    }
+
+    /// Notes that a server refused a credential.
+    pub(crate) fn refuse(&self, generation: u64) {
+        self.refused.fetch_max(generation, Ordering::Relaxed);
+    }
+
+    /// Has the provider recover the refused credential, unless somebody else has done that since.
+    pub(crate) async fn recover(
+        &self,
+        provider: &dyn Provider,
+        scope: &Scope,
+        failure: &Failure,
+    ) -> Recovery {
+        let mut slot = self.slot.lock().await;
+        if slot.generation > self.refused.load(Ordering::Relaxed) {
+            return Recovery::Changed;
+        }
+        slot.held = None;
+        let recovery = match provider.recover(scope, failure).await {
+            Ok(recovery) => recovery,
+            Err(error @ PluginError::Retryable { .. }) => Recovery::Transient(error.to_string()),
+            Err(error) => Recovery::Permanent(error.to_string()),
+        };
+        if recovery == Recovery::Changed {
+            slot.generation += 1;
+        }
+        recovery
+    }
+}
+
+impl Held {
+    fn new(prepared: Prepared, now: SystemTime) -> Self {
+        let good_until = prepared.expires_at.map(|end| {
+            let life = end.duration_since(now).unwrap_or_default();
+            end.checked_sub(MOST_SKEW.min(life / 10)).unwrap_or(now)
+        });
+        Self {
+            headers: prepared.headers.into(),
+            good_until,
+        }
+    }
+
+    fn is_good(&self, now: SystemTime) -> bool {
+        self.good_until.is_none_or(|end| now < end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_renewed_before_they_end() {
+        let now = SystemTime::now();
+        let good = |life: u64, after: u64| {
+            let expires_at = Some(now + Duration::from_secs(life));
+            Held::new(
+                Prepared {
+                    headers: Vec::new(),
+                    expires_at,
+                },
+                now,
+            )
+            .is_good(now + Duration::from_secs(after))
+        };
+        assert!(good(3600, 3569) && !good(3600, 3571));
+        assert!(good(100, 89) && !good(100, 91));
+        assert!(!good(0, 0));
+        assert!(
+            Held::new(
+                Prepared {
+                    headers: Vec::new(),
+                    expires_at: None
+                },
+                now
+            )
+            .is_good(now + MOST_SKEW * 9999)
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! The request's headers: put together, shown to the provider for signing, and filled with secrets last.
+
+use dovetail_core::ids::PluginId;
+use dovetail_core::model::ModelRequest;
+use dovetail_core::plugin::{HeaderTemplate, PluginError, RequestHead, ValuePart};
+use dovetail_core::secret::Egress;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::client::ClientOptions;
+use crate::redact::Redactor;
+
+/// A header that is not filled yet.
+enum Value {
+    Plain(String),
+    Template(HeaderTemplate),
+}
+
+/// The headers of one request, in the order they are sent.
+#[derive(Default)]
+pub(crate) struct Head(Vec<(String, Value)>);
+
+/// Why the headers cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HeadError {
+    #[error(transparent)]
+    Secret(#[from] PluginError),
+    #[error("header `{0}` has a name or a value that HTTP does not allow")]
+    Invalid(String),
+}
+
+impl Head {
+    /// Everything but the credential.
+    pub(crate) fn new(
+        request: &ModelRequest,
+        fixed: &[HeaderTemplate],
+        options: &ClientOptions,
+    ) -> Self {
+        let mut head = Self::default();
+        if let Some(version) = &options.version {
+            head.set("version", version.clone());
+        }
+        for template in fixed {
+            head.add(template.clone());
+        }
+        let chosen_agent = head.position("user-agent").map(|at| head.0.remove(at));
+        for (name, value) in request.metadata.headers() {
+            head.set(name, value);
+            // Sticky routing belongs right behind the first.
+            if let ("x-codex-beta-features", Some(state)) = (name, &request.turn_state) {
+                head.set("x-codex-turn-state", state.clone());
+            }
+        }
+        head.set("accept", "text/event-stream".to_owned());
+        head.set("content-type", "application/json".to_owned());
+        head.set("originator", options.originator.clone());
+        match chosen_agent {
+            Some(agent) => head.0.push(agent),
+            None => head.set("user-agent", options.user_agent.clone()),
+        }
+        head
+    }
+
+    /// Adds a credential's headers, which replace any others of their names.
+    pub(crate) fn add_credential(&mut self, headers: &[HeaderTemplate]) {
+        for template in headers {
+            while let Some(at) = self.position(&template.name) {
+                self.0.remove(at);
+            }
+        }
+        // Where existing clients have them: before `originator`, which nobody signs.
+        let at = self.position("originator").unwrap_or(self.0.len());
+        let added = headers
+            .iter()
+            .map(|template| (template.name.clone(), Value::Template(template.clone())));
+        self.0.splice(at..at, added);
+    }
+
+    /// Removes headers that the service, or its signature, cannot have.
+    pub(crate) fn remove(&mut self, names: &[String]) {
+        self.0.retain(|(name, _)| {
+            !names
+                .iter()
+                .any(|removed| removed.eq_ignore_ascii_case(name))
+        });
+    }
+
+    /// The request as the provider may see it: secrets are empty.
+    pub(crate) fn unsigned(&self, url: &str) -> RequestHead {
+        let visible = |value: &Value| match value {
+            Value::Plain(text) => text.clone(),
+            Value::Template(template) => literal(template).unwrap_or_default(),
+        };
+        let headers = self
+            .0
+            .iter()
+            .map(|(name, value)| (name.clone(), visible(value)))
+            .collect();
+        RequestHead {
+            method: "POST".to_owned(),
+            url: url.to_owned(),
+            headers,
+        }
+    }
+
+    /// Fills the secrets in. What is secret is remembered by `redactor`.
+    pub(crate) fn fill(
+        self,
+        egress: &dyn Egress,
+        plugin: &PluginId,
+        url: &str,
+        redactor: &mut Redactor,
+    ) -> Result<HeaderMap, HeadError> {
+        let mut map = HeaderMap::with_capacity(self.0.len());
+        for (name, value) in self.0 {
+            let invalid = || HeadError::Invalid(name.clone());
+            let header = HeaderName::try_from(name.as_str()).map_err(|_| invalid())?;
+            let filled = match value {
+                Value::Plain(text) => {
+                    HeaderValue::from_bytes(text.as_bytes()).map_err(|_| invalid())?
+                }
+                Value::Template(template) => {
+                    let text = egress.render(plugin, url, &template)?;
+                    let mut filled =
+                        HeaderValue::from_bytes(text.expose().as_bytes()).map_err(|_| invalid())?;
+                    if template.sensitive || literal(&template).is_none() {
+                        filled.set_sensitive(true);
+                        redactor.hide(text);
+                    }
+                    filled
+                }
+            };
+            map.append(header, filled);
+        }
+        Ok(map)
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.0
+            .iter()
+            .position(|(candidate, _)| candidate.eq_ignore_ascii_case(name))
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        self.put(name.to_owned(), Value::Plain(value));
+    }
+
+    fn add(&mut self, template: HeaderTemplate) {
+        self.put(template.name.clone(), Value::Template(template));
+    }
+
+    fn put(&mut self, name: String, value: Value) {
+        match self.position(&name) {
+            Some(at) => self.0[at].1 = value,
+            None => self.0.push((name, value)),
+        }
+    }
+}
+
+/// The text of a template that names no secret.
+fn literal(template: &HeaderTemplate) -> Option<String> {
+    let parts = template.value.iter().map(|part| match part {
+        ValuePart::Literal(text) => Some(text.as_str()),
+        ValuePart::Secret(_) => None,
+    });
+    parts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(name: &str, value: ValuePart) -> HeaderTemplate {
+        HeaderTemplate {
+            name: name.to_owned(),
+            value: vec![value],
+            sensitive: false,
+        }
+    }
+
+    #[test]
+    fn a_credential_replaces_and_is_not_shown() {
+        let mut head = Head::default();
+        head.set("Authorization", "mine".to_owned());
+        head.set("x_odd", "1".to_owned());
+        head.set("originator", "o".to_owned());
+        let key = template("authorization", ValuePart::Secret("api-key".to_owned()));
+        head.add_credential(&[
+            key,
+            template("x-account", ValuePart::Literal("a1".to_owned())),
+        ]);
+        head.remove(&["X_Odd".to_owned()]);
+        let shown = head.unsigned("https://a.example/v1/responses");
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            shown.headers,
+            [
+                pair("authorization", ""),
+                pair("x-account", "a1"),
+                pair("originator", "o")
+            ]
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! Responses API client: HTTP and server-sent events.
+//!
+//! [`ResponsesClient`] implements the core's `ModelClient`: it encodes a request, has the provider plugin authenticate
+//! it, sends it once, and turns the stream into `ModelEvent`s. It never repeats a request and never sends one without
+//! the credential that its provider wants; what a failure means is the provider's to say, and what to do about it the
+//! core's. Secrets are filled in last, here, and are removed from every text that leaves this crate.
+
+mod address;
+mod body;
+mod client;
+mod credential;
+mod drain;
+pub mod event;
+mod failure;
+mod head;
+mod limits;
+mod redact;
+mod refusal;
+mod retry_after;
+pub mod sse;
+mod stream;
+mod transport;
+mod usage;
+
+pub use client::{ClientError, ClientOptions, ResponsesClient};

@@ -1,0 +1,81 @@
+//! Responses that are no stream: recognised by their head, read as far as it helps to explain them.
+
+use std::time::Duration;
+
+use dovetail_core::model::ModelError;
+use dovetail_core::plugin::Provider;
+use reqwest::header::HeaderMap;
+use reqwest::{Response, StatusCode};
+
+use crate::failure::{self, ErrorResponse};
+
+/// The start of an error's body that is read and shown to the provider.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+/// How long the rest of an error may take: its status is known already.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The head of a response that is no stream.
+pub(crate) struct Refusal {
+    status: StatusCode,
+    headers: HeaderMap,
+    content_type: String,
+}
+
+impl Refusal {
+    /// The refusal, if a response is one.
+    pub(crate) fn of(response: &Response) -> Option<Self> {
+        let content_type = response
+            .headers()
+            .get("content-type")
+            .and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
+        // Login pages and error objects come with status 200 too. Other types are tried: not all servers name theirs.
+        let is_page =
+            content_type.starts_with("text/html") || content_type.starts_with("application/json");
+        let refused = !response.status().is_success() || is_page;
+        refused.then(|| Self {
+            status: response.status(),
+            headers: response.headers().clone(),
+            content_type,
+        })
+    }
+
+    /// What it means; `url` as it may be shown, `excerpt` without secrets.
+    pub(crate) async fn explain(
+        &self,
+        provider: &dyn Provider,
+        url: &str,
+        excerpt: &str,
+    ) -> ModelError {
+        if self.status.is_success() {
+            let kind = &self.content_type;
+            return failure::disconnected(&format!(
+                "`{url}` answered with `{kind}` instead of an event stream"
+            ));
+        }
+        let response = ErrorResponse {
+            url,
+            status: self.status,
+            headers: &self.headers,
+            excerpt,
+        };
+        failure::of_response(provider, &response).await
+    }
+}
+
+/// The start of a refusal's body: as much as comes in time, up to the limit.
+pub(crate) async fn read_excerpt(mut response: Response) -> String {
+    let mut excerpt = Vec::new();
+    let read = async {
+        while let Ok(Some(bytes)) = response.chunk().await {
+            let room = MAX_ERROR_BODY - excerpt.len();
+            excerpt.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if excerpt.len() == MAX_ERROR_BODY {
+                return;
+            }
+        }
+    };
+    // Late or not, what has come so far is shown.
+    drop(tokio::time::timeout(ERROR_BODY_TIMEOUT, read).await);
+    String::from_utf8_lossy(&excerpt).into_owned()
+}

@@ -1,0 +1,163 @@
+//! A response as it arrives: bytes to events, with a limit on silence and an ear for cancellation.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dovetail_core::model::{ModelError, ModelEvent, ModelStream};
+use dovetail_core::plugin::Provider;
+use futures_util::{StreamExt as _, stream};
+use reqwest::Response;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::drain::Drains;
+use crate::event::{self, Signal};
+use crate::redact::Redactor;
+use crate::sse::SseParser;
+use crate::{failure, transport};
+
+type Item = Result<ModelEvent, ModelError>;
+
+/// A stream in progress.
+pub(crate) struct Incoming {
+    pub(crate) response: Response,
+    /// Events that the response's head already told.
+    pub(crate) ready: VecDeque<ModelEvent>,
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) redactor: Redactor,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) drains: Arc<Drains>,
+    pub(crate) parser: SseParser,
+    /// Whether a message is being streamed: text belongs to one.
+    pub(crate) in_message: bool,
+}
+
+impl Incoming {
+    /// The events, up to and with the end or the first failure.
+    pub(crate) fn into_stream(self) -> ModelStream {
+        let steps = stream::unfold(Some(self), |state| async move {
+            let mut incoming = state?;
+            let item = incoming.next_item().await;
+            let rest = match &item {
+                Ok(ModelEvent::Completed { .. }) => {
+                    incoming.drains.finish(incoming.response);
+                    None
+                }
+                Ok(_) => Some(incoming),
+                Err(_) => None,
+            };
+            Some((item, rest))
+        });
+        steps.boxed()
+    }
+
+    async fn next_item(&mut self) -> Item {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(event);
+            }
+            let signal = self.next_signal().await?;
+            if let Some(item) = self.interpret(signal).await {
+                return item;
+            }
+        }
+    }
+
+    /// What a signal means to the caller; none for what does not concern it.
+    async fn interpret(&mut self, signal: Signal) -> Option<Item> {
+        Some(match signal {
+            Signal::Created => Ok(ModelEvent::Created),
+            Signal::ItemAdded { kind, id } => {
+                self.in_message |= kind == "message";
+                Ok(ModelEvent::ItemAdded { kind, id })
+            }
+            Signal::Text(delta) if self.in_message => Ok(ModelEvent::TextDelta(delta)),
+            Signal::Text(_) => {
+                tracing::error!("a piece of text belongs to no message and is left out");
+                return None;
+            }
+            Signal::Reasoning(delta) => Ok(ModelEvent::ReasoningDelta(delta)),
+            Signal::ReasoningBreak => Ok(ModelEvent::ReasoningDelta("\n\n".to_owned())),
+            Signal::ItemDone(item) => {
+                self.in_message &= item.assistant_text().is_none();
+                Ok(ModelEvent::ItemDone(item))
+            }
+            Signal::RateLimits(limits) => Ok(ModelEvent::RateLimits(limits)),
+            Signal::Completed {
+                response_id,
+                usage,
+                end_turn,
+            } => Ok(ModelEvent::Completed {
+                response_id,
+                usage,
+                end_turn,
+            }),
+            Signal::Failed(body) => {
+                let body = self.redactor.clean(&body);
+                Err(failure::of_event(self.provider.as_ref(), &body).await)
+            }
+            Signal::Incomplete(reason) => Err(failure::incomplete(&self.redactor.clean(&reason))),
+            Signal::Ignored => return None,
+        })
+    }
+
+    async fn next_signal(&mut self) -> Result<Signal, ModelError> {
+        // Armed when there is nothing left to give out: the time the caller takes is not the server's silence.
+        let mut deadline = None;
+        loop {
+            match self.parser.next_event() {
+                Ok(Some(data)) => match decode(data) {
+                    Some(signal) => return Ok(signal),
+                    None => deadline = None,
+                },
+                Ok(None) => {
+                    let deadline =
+                        *deadline.get_or_insert_with(|| Instant::now() + self.idle_timeout);
+                    if !self.read(deadline).await? {
+                        let last = self.parser.finish().and_then(decode);
+                        return last.ok_or_else(|| {
+                            failure::disconnected("stream closed before response.completed")
+                        });
+                    }
+                }
+                Err(error) => return Err(failure::disconnected(&error.to_string())),
+            }
+        }
+    }
+
+    /// Reads more bytes; false at the end.
+    async fn read(&mut self, deadline: Instant) -> Result<bool, ModelError> {
+        let chunk = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(failure::cancelled()),
+            chunk = tokio::time::timeout_at(deadline, self.response.chunk()) => chunk,
+        };
+        match chunk {
+            Ok(Ok(Some(bytes))) => {
+                self.parser.push(&bytes);
+                Ok(true)
+            }
+            Ok(Ok(None)) => Ok(false),
+            Ok(Err(error)) => Err(failure::disconnected(
+                &self.redactor.clean(&transport::cause(error)),
+            )),
+            Err(_elapsed) => Err(failure::disconnected("idle timeout waiting for SSE")),
+        }
+    }
+}
+
+/// Reads an event; one that cannot be read is noted and left out.
+fn decode(data: &[u8]) -> Option<Signal> {
+    match event::decode(data) {
+        Ok(signal) => Some(signal),
+        Err(error) => {
+            // Some gateways end their streams like this.
+            if data != b"[DONE]" {
+                tracing::warn!(%error, bytes = data.len(), "an event cannot be read and is left out");
+            }
+            None
+        }
+    }
+}

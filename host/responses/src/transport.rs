@@ -1,0 +1,55 @@
+//! The HTTP client: connections, proxies, certificates.
+
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
+use url::Url;
+
+use crate::address;
+
+/// How long a connection may take to be made, TLS included; the same as for existing clients.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// A stream may be silent for minutes: probes keep it open in the tables of routers on the way.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Makes a client for requests to `url`, and for nothing else.
+pub(crate) fn build(url: &Url) -> Result<Client, reqwest::Error> {
+    // Fails only where the process has chosen a provider already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let loopback = address::is_loopback(url);
+    let mut builder: ClientBuilder = Client::builder()
+        // A redirect would carry the credential somewhere it was not granted for.
+        .redirect(Policy::none())
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_keepalive(KEEP_ALIVE)
+        .tcp_nodelay(true);
+    if loopback {
+        builder = builder.no_proxy();
+    }
+    if url.scheme() == "http" && (loopback || !proxy_speaks_tls()) {
+        // Loading the platform's certificates takes longer than everything else at start, and nothing asks for them.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build()
+}
+
+/// Whether a plain request may still meet TLS, on the way to its proxy.
+fn proxy_speaks_tls() -> bool {
+    let names = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+    names
+        .iter()
+        .filter_map(std::env::var_os)
+        .any(|value| value.to_string_lossy().starts_with("https:"))
+}
+
+/// The words of the innermost cause, which is the one that tells (`Connection refused`), without the URL.
+pub(crate) fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
