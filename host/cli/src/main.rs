@@ -23,6 +23,7 @@ mod provider_choice;
 mod rehearse;
 mod render;
 mod sink_feed;
+mod status_line;
 mod surroundings;
 mod terminal_text;
 mod tools;

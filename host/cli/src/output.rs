@@ -14,6 +14,7 @@ use crate::exec_json::ExecJson;
 use crate::fatal::Fatal;
 use crate::identity::VERSION;
 use crate::render::{self, Banner, Look, Reader, Style, Transcript};
+use crate::status_line::{StatusLine, WithStatusLine};
 use crate::{exec, out};
 
 /// Prints one run.
@@ -92,9 +93,15 @@ impl Printer {
             Form::Json(json) => json,
             Form::JsonTaken => Box::new(ExecJson::new(std::io::stdout())),
             Form::Text { look, banner } => {
-                let transcript = Transcript::new(std::io::stderr(), std::io::stdout(), &look);
+                let observer: Box<dyn Observer> = if std::io::stderr().is_terminal() && !dumb_terminal() {
+                    let (line, above) = StatusLine::start(std::io::stderr());
+                    let transcript = Transcript::new(above, std::io::stdout(), &look);
+                    Box::new(WithStatusLine { line, transcript })
+                } else {
+                    Box::new(Transcript::new(std::io::stderr(), std::io::stdout(), &look))
+                };
                 self.form = Form::Text { look, banner };
-                Box::new(transcript)
+                observer
             }
         }
     }

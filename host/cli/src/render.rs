@@ -553,7 +553,7 @@ fn paragraph(mark: &str, text: &str) -> String {
 }
 
 /// What a shell is told to run; for anything else its words.
-fn script(command: &[String]) -> &str {
+pub(crate) fn script(command: &[String]) -> &str {
     match command {
         [_, flag, script] if matches!(flag.as_str(), "-c" | "-lc") => script,
         [program, ..] => program,

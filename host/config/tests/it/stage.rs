@@ -104,7 +104,7 @@ impl Stage {
     }
 
     pub(crate) fn load(&self) -> Config {
-        self.try_load().unwrap_or_else(|error| panic!("{error}"))
+        self.try_load().expect("it loads")
     }
 
     /// An error with its hint, the stage's directory replaced.
