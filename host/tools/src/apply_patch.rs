@@ -1,29 +1,19 @@
 //! `apply_patch`: changes files as a patch envelope says, all of them or none, within the sandbox's limits.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use dovetail_core::event::{ActivityStatus, FileChange, FileChangeKind, ToolActivity};
+use dovetail_core::event::{ActivityStatus, ToolActivity};
 use dovetail_core::item::OutputPayload;
 use dovetail_core::tool::{
     CallContext, CallInput, Tool, ToolCall, ToolInput, ToolOutcome, ToolSpec,
 };
 use dovetail_core::verdict::Cleared;
-use dovetail_sandbox::{Layout, SandboxPolicy, WriteDenied};
+use dovetail_sandbox::SandboxPolicy;
 use serde_json::{Value, json};
-use similar::TextDiff;
 
 use crate::options::PatchForm;
-use crate::patch::{Change, FileOp, GRAMMAR, Patch, updated, write_all};
-
-/// Larger files are no source code; reading them to patch a line is a mistake.
-const MAX_FILE: u64 = 32 * 1024 * 1024;
-/// What the model reads where nothing may be written, in the words existing clients use.
-const READ_ONLY: &str =
-    "patch rejected: writing is blocked by read-only sandbox; rejected by user approval settings";
+use crate::patch::{GRAMMAR, Patch, intended, plan, write_all};
 
 /// The tool.
 pub(crate) struct ApplyPatch {
@@ -169,310 +159,79 @@ fn patch_text(call: &ToolCall) -> Result<String, String> {
     }
 }
 
-/// A patch worked out: what to write, what to show, what to say.
-struct Planned {
-    changes: Vec<Change>,
-    shown: Vec<FileChange>,
-    summary: Vec<String>,
-}
-
-/// Files as they are while a patch is worked out: a file may be named twice.
-struct Desk<'a> {
-    cwd: &'a Path,
-    layout: &'a Layout,
-    files: BTreeMap<PathBuf, Sheet>,
-    order: Vec<PathBuf>,
-}
-
-struct Sheet {
-    before: Option<Vec<u8>>,
-    now: Option<Vec<u8>>,
-}
-
-fn plan(text: &str, cwd: &Path, layout: &Layout) -> Result<Planned, String> {
-    let patch = Patch::parse(text).map_err(|error| format!("invalid patch: {error}"))?;
-    let mut desk = Desk {
-        cwd,
-        layout,
-        files: BTreeMap::new(),
-        order: Vec::new(),
-    };
-    let (mut shown, mut summary) = (Vec::new(), Vec::new());
-    for op in &patch.ops {
-        let (change, line) = desk.work_out(op)?;
-        shown.push(change);
-        summary.push(line);
-    }
-    let changes = desk
-        .order
-        .iter()
-        .filter_map(|path| {
-            let sheet = desk.files.get(path)?;
-            (sheet.before != sheet.now).then(|| Change {
-                path: path.clone(),
-                before: sheet.before.clone(),
-                after: sheet.now.clone(),
-            })
-        })
-        .collect();
-    Ok(Planned {
-        changes,
-        shown,
-        summary,
-    })
-}
-
-impl Desk<'_> {
-    fn work_out(&mut self, op: &FileOp) -> Result<(FileChange, String), String> {
-        match op {
-            FileOp::Add { path, content } => {
-                let real = self.open(path)?;
-                let sheet = self.sheet(&real)?;
-                if sheet.now.is_some() {
-                    return Err(format!(
-                        "`{path}` exists already; update it, or delete it first"
-                    ));
-                }
-                sheet.now = Some(content.clone().into_bytes());
-                Ok((
-                    change(&real, FileChangeKind::Add, "", content, None),
-                    format!("A {path}"),
-                ))
-            }
-            FileOp::Delete { path } => {
-                let real = self.open(path)?;
-                let before = self.text(&real, path)?;
-                self.sheet(&real)?.now = None;
-                Ok((
-                    change(&real, FileChangeKind::Delete, &before, "", None),
-                    format!("D {path}"),
-                ))
-            }
-            FileOp::Update {
-                path,
-                move_to,
-                sections,
-            } => {
-                let real = self.open(path)?;
-                let before = self.text(&real, path)?;
-                let after = updated(path, &before, sections)?;
-                let moved = move_to
-                    .as_ref()
-                    .map(|to| self.move_target(path, &real, to))
-                    .transpose()?;
-                match &moved {
-                    Some(target) => {
-                        self.sheet(&real)?.now = None;
-                        self.sheet(target)?.now = Some(after.clone().into_bytes());
-                    }
-                    None => self.sheet(&real)?.now = Some(after.clone().into_bytes()),
-                }
-                let line = move_to
-                    .as_ref()
-                    .map_or_else(|| format!("M {path}"), |to| format!("M {to}"));
-                Ok((
-                    change(&real, FileChangeKind::Update, &before, &after, moved),
-                    line,
-                ))
-            }
-        }
-    }
-
-    fn move_target(&mut self, path: &str, real: &Path, to: &str) -> Result<PathBuf, String> {
-        let target = self.open(to)?;
-        if target != real && self.sheet(&target)?.now.is_some() {
-            return Err(format!("`{path}` cannot be moved: `{to}` exists already"));
-        }
-        Ok(target)
-    }
-
-    /// Where a path really leads, if it may be written.
-    fn open(&self, path: &str) -> Result<PathBuf, String> {
-        self.layout
-            .check_write(&self.cwd.join(path))
-            .map_err(|denied| match denied {
-                WriteDenied::ReadOnly => READ_ONLY.to_owned(),
-                WriteDenied::Outside(_)
-                | WriteDenied::Protected(_)
-                | WriteDenied::Unresolved { .. } => {
-                    format!("patch rejected: {denied}")
-                }
-            })
-    }
-
-    fn sheet(&mut self, path: &Path) -> Result<&mut Sheet, String> {
-        if !self.files.contains_key(path) {
-            let before = read(path)?;
-            self.order.push(path.to_owned());
-            self.files.insert(
-                path.to_owned(),
-                Sheet {
-                    now: before.clone(),
-                    before,
-                },
-            );
-        }
-        self.files
-            .get_mut(path)
-            .ok_or_else(|| "a file was lost".to_owned())
-    }
-
-    fn text(&mut self, real: &Path, path: &str) -> Result<String, String> {
-        let Some(bytes) = self.sheet(real)?.now.clone() else {
-            return Err(format!("`{path}` does not exist"));
-        };
-        String::from_utf8(bytes)
-            .map_err(|_| format!("`{path}` is not UTF-8 text, so it cannot be patched"))
-    }
-}
-
-fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    let shown = path.display();
-    match fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => return Err(format!("`{shown}` is a directory")),
-        Ok(meta) if !meta.is_file() => return Err(format!("`{shown}` is no ordinary file")),
-        Ok(meta) if meta.len() > MAX_FILE => {
-            return Err(format!("`{shown}` is larger than {} MiB", MAX_FILE >> 20));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("cannot read `{shown}`: {error}")),
-    }
-    fs::read(path)
-        .map(Some)
-        .map_err(|error| format!("cannot read `{shown}`: {error}"))
-}
-
-fn change(
-    path: &Path,
-    kind: FileChangeKind,
-    before: &str,
-    after: &str,
-    moved_to: Option<PathBuf>,
-) -> FileChange {
-    let diff = TextDiff::from_lines(before, after)
-        .unified_diff()
-        .context_radius(3)
-        .to_string();
-    FileChange {
-        path: path.to_owned(),
-        kind,
-        diff,
-        moved_to,
-    }
-}
-
-/// What an operation would do, for showing what was declined.
-fn intended(op: &FileOp, cwd: &Path) -> FileChange {
-    let (path, kind, moved_to) = match op {
-        FileOp::Add { path, .. } => (path, FileChangeKind::Add, None),
-        FileOp::Delete { path } => (path, FileChangeKind::Delete, None),
-        FileOp::Update { path, move_to, .. } => (path, FileChangeKind::Update, move_to.as_ref()),
-    };
-    FileChange {
-        path: cwd.join(path),
-        kind,
-        diff: String::new(),
-        moved_to: moved_to.map(|to| cwd.join(to)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use dovetail_sandbox::SandboxMode;
+    use std::fs;
+
+    use dovetail_core::event::FileChangeKind;
 
     use super::*;
+    use crate::testing::{Bench, call};
 
-    fn lab(mode: SandboxMode) -> (tempfile::TempDir, PathBuf, Layout) {
-        let dir = tempfile::tempdir().expect("a directory");
-        let cwd = dir.path().canonicalize().expect("a path");
-        let layout = SandboxPolicy {
-            mode,
-            cwd: cwd.clone(),
-            protected: Vec::new(),
-        }
-        .layout();
-        (dir, cwd, layout)
-    }
-
-    fn workspace() -> SandboxMode {
-        SandboxMode::WorkspaceWrite {
-            writable_roots: Vec::new(),
-            network_access: false,
-            exclude_slash_tmp: true,
-            exclude_tmpdir: true,
-        }
-    }
-
-    #[track_caller]
-    fn refusal(mode: SandboxMode, body: &str) -> String {
-        let (_dir, cwd, layout) = lab(mode);
-        fs::write(cwd.join("there"), "x\n").expect("a file");
-        plan(
-            &format!("*** Begin Patch\n{body}\n*** End Patch"),
-            &cwd,
-            &layout,
-        )
-        .err()
-        .expect("a refusal")
-    }
-
-    #[test]
-    fn what_may_not_be_written_is_refused_with_the_reason() {
-        assert_eq!(
-            refusal(SandboxMode::ReadOnly, "*** Add File: a\n+x"),
-            READ_ONLY
-        );
-        let outside = refusal(workspace(), "*** Add File: /etc/dovetail-test\n+x");
-        assert_eq!(
-            outside,
-            "patch rejected: `/etc/dovetail-test` is outside the writable roots"
-        );
-        assert!(
-            refusal(workspace(), "*** Add File: ../up\n+x").contains("outside the writable roots")
-        );
-        assert!(refusal(workspace(), "*** Add File: .git/hooks/x\n+x").contains("protected"));
-        assert!(refusal(workspace(), "*** Add File: .codex/config.toml\n+x").contains("protected"));
-    }
-
-    #[test]
-    fn what_cannot_be_done_is_named() {
-        assert_eq!(
-            refusal(workspace(), "*** Add File: there\n+x"),
-            "`there` exists already; update it, or delete it first"
-        );
-        assert_eq!(
-            refusal(workspace(), "*** Delete File: nowhere"),
-            "`nowhere` does not exist"
-        );
-        assert_eq!(
-            refusal(workspace(), "*** Update File: nowhere\n@@\n+x"),
-            "`nowhere` does not exist"
-        );
-    }
-
-    #[test]
-    fn a_file_may_be_named_twice() {
-        let (_dir, cwd, layout) = lab(workspace());
-        fs::write(cwd.join("f"), "a\nb\n").expect("a file");
-        let text = "*** Begin Patch\n*** Update File: f\n@@\n-a\n+A\n*** Update File: f\n*** Move to: g\n@@\n-b\n+B\n*** End Patch";
-        let planned = plan(text, &cwd, &layout).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(
-            planned.changes,
-            [
-                Change {
-                    path: cwd.join("f"),
-                    before: Some(b"a\nb\n".to_vec()),
-                    after: None
+    #[tokio::test]
+    async fn a_patch_is_applied_shown_and_summed_up() {
+        for form in [PatchForm::Custom, PatchForm::Function] {
+            let mut bench = Bench::new();
+            let tool = ApplyPatch::new(bench.workspace_write(), form);
+            fs::write(bench.cwd().join("old"), "a\n").unwrap();
+            fs::write(bench.cwd().join("image"), b"\xff\xfe").unwrap();
+            let text = "*** Begin Patch\n*** Add File: sub/new\n+hello\n*** Update File: old\n@@\n-a\n+b\n\
+                        *** Delete File: image\n*** End Patch\n";
+            let input = match form {
+                PatchForm::Custom => CallInput::Custom(text.to_owned()),
+                PatchForm::Function => CallInput::Function(json!({ "input": text }).to_string()),
+            };
+            let call = call("apply_patch", input);
+            assert_eq!(tool.hook_input(&call), Ok(json!({ "command": text })));
+            let outcome = bench.run(&tool, call).await;
+            let expected = "Exit code: 0\nWall time: 0.0 seconds\nOutput:\nThe patch was applied:\nA sub/new\nM old\nD image\n";
+            assert_eq!(outcome, ToolOutcome::text(expected));
+            assert_eq!(
+                fs::read_to_string(bench.cwd().join("sub/new")).unwrap(),
+                "hello\n"
+            );
+            assert_eq!(fs::read_to_string(bench.cwd().join("old")).unwrap(), "b\n");
+            assert!(!bench.cwd().join("image").exists());
+            let (started, finished) = (bench.started(), bench.finished());
+            let [
+                ToolActivity::Patch {
+                    changes,
+                    status: ActivityStatus::InProgress,
                 },
-                Change {
-                    path: cwd.join("g"),
-                    before: None,
-                    after: Some(b"A\nB\n".to_vec())
-                },
-            ]
-        );
-        assert_eq!(planned.summary, ["M f", "M g"]);
-        assert_eq!(planned.shown[0].diff, "@@ -1,2 +1,2 @@\n-a\n+A\n b\n");
+            ] = &started[..]
+            else {
+                panic!("one patch begins: {started:?}")
+            };
+            let whole = ToolActivity::Patch {
+                changes: changes.clone(),
+                status: ActivityStatus::Completed,
+            };
+            assert_eq!(finished, [whole]);
+            let kinds: Vec<FileChangeKind> = changes.iter().map(|change| change.kind).collect();
+            assert_eq!(
+                kinds,
+                [
+                    FileChangeKind::Add,
+                    FileChangeKind::Update,
+                    FileChangeKind::Delete
+                ]
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_patch_that_does_not_fit_changes_nothing_and_is_not_shown() {
+        let mut bench = Bench::new();
+        let tool = ApplyPatch::new(bench.workspace_write(), PatchForm::Custom);
+        let text =
+            "*** Begin Patch\n*** Add File: new\n+x\n*** Update File: none\n@@\n-a\n*** End Patch";
+        let outcome = bench
+            .run(
+                &tool,
+                call("apply_patch", CallInput::Custom(text.to_owned())),
+            )
+            .await;
+        assert_eq!(outcome, ToolOutcome::refused("`none` does not exist"));
+        assert!(bench.started().is_empty() && !bench.cwd().join("new").exists());
     }
 }

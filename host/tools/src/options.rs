@@ -92,7 +92,10 @@ mod tests {
         let bench = Bench::new();
         let home = bench.base().join("home");
         let options = bench.options(bench.workspace_write());
-        assert_eq!(options.sandbox_policy().protected, [home.clone()]);
+        assert_eq!(
+            options.sandbox_policy().protected,
+            std::slice::from_ref(&home)
+        );
         let checkout = home.join("worktrees/one");
         std::fs::create_dir_all(&checkout).unwrap();
         std::fs::write(home.join("config.toml"), "").unwrap();

@@ -1,13 +1,15 @@
 //! The patch envelope: reading it, finding its places in files, and what the files become.
 //!
-//! Pure text work; `patch/write.rs` alone touches files. An update names lines to find rather than line numbers, so a
+//! `patch/desk.rs` reads files, `patch/write.rs` alone changes them; the rest is pure text work. An update names lines to find rather than line numbers, so a
 //! patch stays good when lines above it moved.
 
+mod desk;
 mod locate;
 mod parse;
 mod update;
 mod write;
 
+pub(crate) use desk::{intended, plan};
 pub(crate) use parse::{FileOp, Patch};
 pub(crate) use update::updated;
 pub(crate) use write::{Change, write_all};
@@ -20,10 +22,10 @@ closing: "*** End Patch" LF?
 file: added | deleted | updated
 added: "*** Add File: " path LF new_line+
 deleted: "*** Delete File: " path LF
-updated: "*** Update File: " path LF moved? section+
+updated: "*** Update File: " path LF moved? section*
 
 moved: "*** Move to: " path LF
-section: place? line+ at_end?
+section: place* line+ at_end?
 place: ("@@" | "@@ " /(.+)/) LF
 line: ("+" | "-" | " ") /(.*)/ LF
 new_line: "+" /(.*)/ LF

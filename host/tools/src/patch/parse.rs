@@ -36,8 +36,8 @@ pub(crate) enum FileOp {
 /// A run of lines to find and what takes their place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Section {
-    /// A line that stands above, such as a function's head.
-    pub(crate) place: Option<String>,
+    /// Lines that stand above, outer first, such as the heads of a class and of a method.
+    pub(crate) places: Vec<String>,
     /// Lines kept, removed and added.
     pub(crate) lines: Vec<Line>,
     /// Whether the lines are the file's last.
@@ -267,8 +267,14 @@ impl<'a> Reader<'a> {
         if let Some(rest) = line.strip_prefix("@@") {
             let place = rest.trim().trim_end_matches("@@").trim();
             let place = (!place.is_empty() && !is_line_range(place)).then(|| place.to_owned());
+            // A head right below a head narrows it down.
+            let mut places = match sections.pop_if(|section| section.lines.is_empty()) {
+                Some(outer) => outer.places,
+                None => Vec::new(),
+            };
+            places.extend(place);
             sections.push(Section {
-                place,
+                places,
                 number,
                 ..Section::default()
             });
@@ -332,7 +338,7 @@ mod tests {
                     path: "c.txt".to_owned(),
                     move_to: Some("d.txt".to_owned()),
                     sections: vec![Section {
-                        place: Some("fn main".to_owned()),
+                        places: vec!["fn main".to_owned()],
                         lines: vec![
                             Line::Keep("keep".to_owned()),
                             Line::Remove("old".to_owned()),

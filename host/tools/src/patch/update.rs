@@ -8,41 +8,88 @@ use super::parse::{Line, Section};
 /// # Errors
 /// For the model: which lines were not found, and how far the match came.
 pub(crate) fn updated(path: &str, text: &str, sections: &[Section]) -> Result<String, String> {
-    let ending = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let ends_with_newline = text.is_empty() || text.ends_with('\n');
-    let lines: Vec<&str> = text.lines().collect();
-    let mut result: Vec<&str> = Vec::with_capacity(lines.len());
+    let whole: Vec<&str> = text.split_inclusive('\n').collect();
+    let lines: Vec<&str> = whole.iter().map(|line| without_ending(line)).collect();
+    let mut result = Text::like(&whole);
     let mut at = 0;
     for section in sections {
         let start = place(path, &lines, at, section)?;
-        result.extend(&lines[at..start]);
+        result.keep(&whole[at..start]);
         at = start;
         for line in &section.lines {
             match line {
                 // The file's own line, which may differ from the patch's in white space.
                 Line::Keep(_) => {
-                    result.push(lines[at]);
+                    result.keep(&whole[at..=at]);
                     at += 1;
                 }
                 Line::Remove(_) => at += 1,
-                Line::Add(text) => result.push(text),
+                Line::Add(text) => result.add(text),
             }
         }
     }
-    result.extend(&lines[at..]);
-    let mut text = result.join(ending);
-    if ends_with_newline && !result.is_empty() {
-        text.push_str(ending);
+    result.keep(&whole[at..]);
+    Ok(result.finish())
+}
+
+fn without_ending(line: &str) -> &str {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    line.strip_suffix('\r').unwrap_or(line)
+}
+
+/// A file's new text. Kept lines keep their ends; new ones get those of the file's first line.
+struct Text {
+    text: String,
+    ending: &'static str,
+    ends_with_newline: bool,
+}
+
+impl Text {
+    fn like(old: &[&str]) -> Self {
+        let windows = old.first().is_some_and(|line| line.ends_with("\r\n"));
+        Self {
+            text: String::new(),
+            ending: if windows { "\r\n" } else { "\n" },
+            ends_with_newline: old.last().is_none_or(|line| line.ends_with('\n')),
+        }
     }
-    Ok(text)
+
+    fn keep(&mut self, lines: &[&str]) {
+        for line in lines {
+            self.end_line();
+            self.text.push_str(line);
+        }
+    }
+
+    fn add(&mut self, line: &str) {
+        self.end_line();
+        self.text.push_str(line);
+        self.text.push_str(self.ending);
+    }
+
+    /// Ends a last line that had no end and is not the last any more.
+    fn end_line(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with('\n') {
+            self.text.push_str(self.ending);
+        }
+    }
+
+    fn finish(mut self) -> String {
+        if self.ends_with_newline {
+            self.end_line();
+        } else {
+            self.text.truncate(without_ending(&self.text).len());
+        }
+        self.text
+    }
 }
 
 /// The line at which a section's lines start.
 fn place(path: &str, lines: &[&str], at: usize, section: &Section) -> Result<usize, String> {
     let number = section.number;
     let mut from = at;
-    if let Some(anchor) = &section.place {
-        from = match find(lines, &[anchor.as_str()], at, false) {
+    for anchor in &section.places {
+        from = match find(lines, &[anchor.as_str()], from, false) {
             Some(found) => found + 1,
             None => {
                 return Err(format!(
@@ -51,17 +98,14 @@ fn place(path: &str, lines: &[&str], at: usize, section: &Section) -> Result<usi
             }
         };
     }
+    let anchored = !section.places.is_empty();
     let old = section.old();
     if old.is_empty() {
         // Only additions: below the anchor, or at the end of the file.
-        return Ok(if section.place.is_some() {
-            from
-        } else {
-            lines.len()
-        });
+        return Ok(if anchored { from } else { lines.len() });
     }
     // The anchor itself is often repeated as the first kept line.
-    let with_anchor = from.saturating_sub(usize::from(section.place.is_some()));
+    let with_anchor = from.saturating_sub(usize::from(anchored));
     find(lines, &old, from, section.at_end)
         .or_else(|| find(lines, &old, with_anchor, section.at_end))
         .ok_or_else(|| not_found(path, lines, &old, at, number))
@@ -119,6 +163,15 @@ mod tests {
             ),
             ("\ttab  \n", "@@\n tab\n+more", "\ttab  \nmore\n"),
             ("a\n", "@@\n-a", ""),
+            ("a\r\nb\nc\r\n", "@@\n-a\n+A\n+B", "A\r\nB\r\nb\nc\r\n"),
+            ("a\nb", "@@\n+c", "a\nb\nc"),
+            ("a\nb", "@@\n-b", "a"),
+            ("", "@@\n+a", "a\n"),
+            (
+                "f\nx\nclass\nf\nx\n",
+                "@@ class\n@@ f\n-x\n+X",
+                "f\nx\nclass\nf\nX\n",
+            ),
         ] {
             assert_eq!(
                 apply(text, body).as_deref(),

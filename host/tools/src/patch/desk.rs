@@ -1,0 +1,333 @@
+//! Works a patch out: from operations on named files to the bytes to write, without writing any.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dovetail_core::event::{FileChange, FileChangeKind};
+use dovetail_sandbox::{Layout, WriteDenied};
+use similar::TextDiff;
+
+use super::{Change, FileOp, Patch, updated};
+
+/// Larger files are no source code; reading them to patch a line is a mistake.
+const MAX_FILE: u64 = 32 * 1024 * 1024;
+/// What the model reads where nothing may be written, in the words existing clients use.
+const READ_ONLY: &str =
+    "patch rejected: writing is blocked by read-only sandbox; rejected by user approval settings";
+
+/// A patch worked out: what to write, what to show, what to say.
+pub(crate) struct Planned {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) shown: Vec<FileChange>,
+    pub(crate) summary: Vec<String>,
+}
+
+/// Files as they are while a patch is worked out: a file may be named twice.
+struct Desk<'a> {
+    cwd: &'a Path,
+    layout: &'a Layout,
+    files: BTreeMap<PathBuf, Sheet>,
+    order: Vec<PathBuf>,
+}
+
+struct Sheet {
+    before: Option<Vec<u8>>,
+    now: Option<Vec<u8>>,
+}
+
+/// Works a patch out against the files as they are.
+///
+/// # Errors
+/// The text for the model: what is wrong with the patch, or which file may not or cannot be changed so.
+pub(crate) fn plan(text: &str, cwd: &Path, layout: &Layout) -> Result<Planned, String> {
+    let patch = Patch::parse(text).map_err(|error| format!("invalid patch: {error}"))?;
+    let mut desk = Desk {
+        cwd,
+        layout,
+        files: BTreeMap::new(),
+        order: Vec::new(),
+    };
+    let (mut shown, mut summary) = (Vec::new(), Vec::new());
+    for op in &patch.ops {
+        let (change, line) = desk.work_out(op)?;
+        shown.push(change);
+        summary.push(line);
+    }
+    let changes = desk
+        .order
+        .iter()
+        .filter_map(|path| {
+            let sheet = desk.files.get(path)?;
+            (sheet.before != sheet.now).then(|| Change {
+                path: path.clone(),
+                before: sheet.before.clone(),
+                after: sheet.now.clone(),
+            })
+        })
+        .collect();
+    Ok(Planned {
+        changes,
+        shown,
+        summary,
+    })
+}
+
+impl Desk<'_> {
+    fn work_out(&mut self, op: &FileOp) -> Result<(FileChange, String), String> {
+        match op {
+            FileOp::Add { path, content } => {
+                let real = self.open(path)?;
+                let sheet = self.sheet(&real)?;
+                if sheet.now.is_some() {
+                    return Err(format!(
+                        "`{path}` exists already; update it, or delete it first"
+                    ));
+                }
+                sheet.now = Some(content.clone().into_bytes());
+                Ok((
+                    change(&real, FileChangeKind::Add, "", content, None),
+                    format!("A {path}"),
+                ))
+            }
+            FileOp::Delete { path } => {
+                let real = self.open(path)?;
+                let sheet = self.sheet(&real)?;
+                let Some(before) = sheet.now.take() else {
+                    return Err(format!("`{path}` does not exist"));
+                };
+                // What is no text can go too; only its difference is not worth showing in full.
+                let before = String::from_utf8(before).unwrap_or_default();
+                Ok((
+                    change(&real, FileChangeKind::Delete, &before, "", None),
+                    format!("D {path}"),
+                ))
+            }
+            FileOp::Update {
+                path,
+                move_to,
+                sections,
+            } => {
+                let real = self.open(path)?;
+                let before = self.text(&real, path)?;
+                let after = updated(path, &before, sections)?;
+                let moved = move_to
+                    .as_ref()
+                    .map(|to| self.move_target(path, &real, to))
+                    .transpose()?;
+                match &moved {
+                    Some(target) => {
+                        self.sheet(&real)?.now = None;
+                        self.sheet(target)?.now = Some(after.clone().into_bytes());
+                    }
+                    None => self.sheet(&real)?.now = Some(after.clone().into_bytes()),
+                }
+                let line = move_to
+                    .as_ref()
+                    .map_or_else(|| format!("M {path}"), |to| format!("M {to}"));
+                Ok((
+                    change(&real, FileChangeKind::Update, &before, &after, moved),
+                    line,
+                ))
+            }
+        }
+    }
+
+    fn move_target(&mut self, path: &str, real: &Path, to: &str) -> Result<PathBuf, String> {
+        let target = self.open(to)?;
+        if target != real && self.sheet(&target)?.now.is_some() {
+            return Err(format!("`{path}` cannot be moved: `{to}` exists already"));
+        }
+        Ok(target)
+    }
+
+    /// Where a path really leads, if it may be written.
+    fn open(&self, path: &str) -> Result<PathBuf, String> {
+        self.layout
+            .check_write(&self.cwd.join(path))
+            .map_err(|denied| match denied {
+                WriteDenied::ReadOnly => READ_ONLY.to_owned(),
+                WriteDenied::Outside(_)
+                | WriteDenied::Protected(_)
+                | WriteDenied::Unresolved { .. } => {
+                    format!("patch rejected: {denied}")
+                }
+            })
+    }
+
+    fn sheet(&mut self, path: &Path) -> Result<&mut Sheet, String> {
+        if !self.files.contains_key(path) {
+            let before = read(path)?;
+            self.order.push(path.to_owned());
+            self.files.insert(
+                path.to_owned(),
+                Sheet {
+                    now: before.clone(),
+                    before,
+                },
+            );
+        }
+        self.files
+            .get_mut(path)
+            .ok_or_else(|| "a file was lost".to_owned())
+    }
+
+    fn text(&mut self, real: &Path, path: &str) -> Result<String, String> {
+        let Some(bytes) = self.sheet(real)?.now.clone() else {
+            return Err(format!("`{path}` does not exist"));
+        };
+        String::from_utf8(bytes)
+            .map_err(|_| format!("`{path}` is not UTF-8 text, so it cannot be patched"))
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let shown = path.display();
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Err(format!("`{shown}` is a directory")),
+        Ok(meta) if !meta.is_file() => return Err(format!("`{shown}` is no ordinary file")),
+        Ok(meta) if meta.len() > MAX_FILE => {
+            return Err(format!("`{shown}` is larger than {} MiB", MAX_FILE >> 20));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot read `{shown}`: {error}")),
+    }
+    fs::read(path)
+        .map(Some)
+        .map_err(|error| format!("cannot read `{shown}`: {error}"))
+}
+
+fn change(
+    path: &Path,
+    kind: FileChangeKind,
+    before: &str,
+    after: &str,
+    moved_to: Option<PathBuf>,
+) -> FileChange {
+    let diff = TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(3)
+        .to_string();
+    FileChange {
+        path: path.to_owned(),
+        kind,
+        diff,
+        moved_to,
+    }
+}
+
+/// What an operation would do, for showing what was declined.
+pub(crate) fn intended(op: &FileOp, cwd: &Path) -> FileChange {
+    let (path, kind, moved_to) = match op {
+        FileOp::Add { path, .. } => (path, FileChangeKind::Add, None),
+        FileOp::Delete { path } => (path, FileChangeKind::Delete, None),
+        FileOp::Update { path, move_to, .. } => (path, FileChangeKind::Update, move_to.as_ref()),
+    };
+    FileChange {
+        path: cwd.join(path),
+        kind,
+        diff: String::new(),
+        moved_to: moved_to.map(|to| cwd.join(to)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dovetail_sandbox::{SandboxMode, SandboxPolicy};
+
+    use super::*;
+
+    fn lab(mode: SandboxMode) -> (tempfile::TempDir, PathBuf, Layout) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cwd = dir.path().canonicalize().expect("a path");
+        let layout = SandboxPolicy {
+            mode,
+            cwd: cwd.clone(),
+            protected: Vec::new(),
+        }
+        .layout();
+        (dir, cwd, layout)
+    }
+
+    fn workspace() -> SandboxMode {
+        SandboxMode::WorkspaceWrite {
+            writable_roots: Vec::new(),
+            network_access: false,
+            exclude_slash_tmp: true,
+            exclude_tmpdir: true,
+        }
+    }
+
+    #[track_caller]
+    fn refusal(mode: SandboxMode, body: &str) -> String {
+        let (_dir, cwd, layout) = lab(mode);
+        fs::write(cwd.join("there"), "x\n").expect("a file");
+        plan(
+            &format!("*** Begin Patch\n{body}\n*** End Patch"),
+            &cwd,
+            &layout,
+        )
+        .err()
+        .expect("a refusal")
+    }
+
+    #[test]
+    fn what_may_not_be_written_is_refused_with_the_reason() {
+        assert_eq!(
+            refusal(SandboxMode::ReadOnly, "*** Add File: a\n+x"),
+            READ_ONLY
+        );
+        let outside = refusal(workspace(), "*** Add File: /etc/dovetail-test\n+x");
+        assert_eq!(
+            outside,
+            "patch rejected: `/etc/dovetail-test` is outside the writable roots"
+        );
+        assert!(
+            refusal(workspace(), "*** Add File: ../up\n+x").contains("outside the writable roots")
+        );
+        assert!(refusal(workspace(), "*** Add File: .git/hooks/x\n+x").contains("protected"));
+        assert!(refusal(workspace(), "*** Add File: .codex/config.toml\n+x").contains("protected"));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_named() {
+        assert_eq!(
+            refusal(workspace(), "*** Add File: there\n+x"),
+            "`there` exists already; update it, or delete it first"
+        );
+        assert_eq!(
+            refusal(workspace(), "*** Delete File: nowhere"),
+            "`nowhere` does not exist"
+        );
+        assert_eq!(
+            refusal(workspace(), "*** Update File: nowhere\n@@\n+x"),
+            "`nowhere` does not exist"
+        );
+    }
+
+    #[test]
+    fn a_file_may_be_named_twice() {
+        let (_dir, cwd, layout) = lab(workspace());
+        fs::write(cwd.join("f"), "a\nb\n").expect("a file");
+        let text = "*** Begin Patch\n*** Update File: f\n@@\n-a\n+A\n*** Update File: f\n*** Move to: g\n@@\n-b\n+B\n*** End Patch";
+        let planned = plan(text, &cwd, &layout).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            planned.changes,
+            [
+                Change {
+                    path: cwd.join("f"),
+                    before: Some(b"a\nb\n".to_vec()),
+                    after: None
+                },
+                Change {
+                    path: cwd.join("g"),
+                    before: None,
+                    after: Some(b"A\nB\n".to_vec())
+                },
+            ]
+        );
+        assert_eq!(planned.summary, ["M f", "M g"]);
+        assert_eq!(planned.shown[0].diff, "@@ -1,2 +1,2 @@\n-a\n+A\n b\n");
+    }
+}
