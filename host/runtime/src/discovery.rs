@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use dovetail_core::ids::PluginId;
 
@@ -191,10 +192,10 @@ impl Discovery {
                 return self.refuse(&dir.display().to_string(), scope.clone(), error);
             }
         };
-        for name in names {
-            match plugin_dir::read(&dir.join(&name), scope) {
+        for (name, read) in names.iter().zip(read_all(dir, &names, scope)) {
+            match read {
                 Ok(plugin) => self.admit(plugin),
-                Err(error) => self.refuse(&name, scope.clone(), error),
+                Err(error) => self.refuse(name, scope.clone(), error),
             }
         }
     }
@@ -237,6 +238,32 @@ fn takeover(earlier: &Found, later: &Found) -> Option<PluginDirError> {
         id: later.manifest.id.clone(),
         kind,
         of: earlier.scope.name(),
+    })
+}
+
+/// Folders for which another thread pays: reading and digesting one takes about 0.15 ms, starting one 0.05 ms.
+const FOLDERS_PER_THREAD: usize = 4;
+
+/// Reads folders, in order, on as many threads as pay.
+fn read_all(dir: &Path, names: &[String], scope: &Scope) -> Vec<Result<Found, PluginDirError>> {
+    let read = |name: &String| plugin_dir::read(&dir.join(name), scope);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(names.len().div_ceil(FOLDERS_PER_THREAD));
+    if threads <= 1 {
+        return names.iter().map(read).collect();
+    }
+    let read = &read;
+    let share = names.len().div_ceil(threads);
+    thread::scope(|readers| {
+        let start = |names| readers.spawn(move || <[String]>::iter(names).map(read).collect());
+        let running: Vec<thread::ScopedJoinHandle<'_, Vec<_>>> =
+            names.chunks(share).map(start).collect();
+        let finish = |reader: thread::ScopedJoinHandle<'_, Vec<_>>| {
+            reader
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        running.into_iter().flat_map(finish).collect()
     })
 }
 

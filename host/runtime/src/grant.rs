@@ -15,17 +15,18 @@ use crate::fs_rule::FsRule;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     effective: Capabilities,
-    process_env: ProcessEnv,
+    commands_by: CommandAuthor,
 }
 
-/// Which environment the programs of a plugin get.
+/// Who wrote the command lines that a plugin has run, which decides how far they are trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProcessEnv {
-    /// The host's, less everything that looks like a credential. For commands that a plugin chose.
-    NoCredentials,
-    /// The host's, less only the credentials of the host itself. For commands that the user wrote in the
-    /// configuration, which often are cloud tools that need their own credentials.
-    NoHostCredentials,
+pub enum CommandAuthor {
+    /// The plugin did, within the patterns of its grant. Its programs get no credentials, and run in the working
+    /// directory or below.
+    Plugin,
+    /// The user did, in the configuration: often a cloud tool that needs credentials of its own. Its programs get the
+    /// user's environment less the host's own credentials.
+    User,
 }
 
 impl Grant {
@@ -33,7 +34,7 @@ impl Grant {
     pub fn intersect(requested: &Capabilities, granted: &Capabilities) -> Self {
         Self {
             effective: requested.meet(granted),
-            process_env: ProcessEnv::NoCredentials,
+            commands_by: CommandAuthor::Plugin,
         }
     }
 
@@ -41,7 +42,7 @@ impl Grant {
     pub fn builtin(given: Capabilities) -> Self {
         Self {
             effective: given,
-            process_env: ProcessEnv::NoHostCredentials,
+            commands_by: CommandAuthor::User,
         }
     }
 
@@ -112,8 +113,8 @@ impl Grant {
         self.effective.fail_open
     }
 
-    /// Which environment its programs get.
-    pub fn process_env(&self) -> ProcessEnv {
-        self.process_env
+    /// Who wrote the command lines that it may have run.
+    pub fn commands_by(&self) -> CommandAuthor {
+        self.commands_by
     }
 }

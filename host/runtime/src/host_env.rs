@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use crate::grant::{Grant, ProcessEnv};
+use crate::grant::{CommandAuthor, Grant};
 
 /// A copy of the environment.
 ///
@@ -20,7 +20,8 @@ impl HostEnv {
     /// The same without some variables.
     #[must_use]
     pub fn without(mut self, names: &[&str]) -> Self {
-        self.0.retain(|name, _| !names.iter().any(|hidden| name == hidden));
+        self.0
+            .retain(|name, _| !names.iter().any(|hidden| name == hidden));
         self
     }
 
@@ -50,9 +51,9 @@ impl HostEnv {
             if named(&name) {
                 return true;
             }
-            match grant.process_env() {
-                ProcessEnv::NoCredentials => !looks_like_credential(&name),
-                ProcessEnv::NoHostCredentials => !is_host_credential(&name),
+            match grant.commands_by() {
+                CommandAuthor::Plugin => !looks_like_credential(&name),
+                CommandAuthor::User => !is_host_credential(&name),
             }
         };
         self.0

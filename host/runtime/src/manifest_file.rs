@@ -10,7 +10,7 @@ use crate::capability_toml;
 use crate::manifest::{Kind, Limits, Manifest, ManifestError};
 use crate::toml_reader::{Fields, Located, Source};
 
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "id",
     "version",
     "api",
@@ -20,7 +20,7 @@ const KEYS: &[&str] = &[
     "request",
     "limits",
 ];
-const LIMIT_KEYS: &[&str] = &["memory_mb", "deadline_ms", "output_kb"];
+pub(crate) const LIMIT_KEYS: &[&str] = &["memory_mb", "deadline_ms", "output_kb"];
 
 pub(crate) fn read(text: &str, file: &Path) -> Result<Manifest, ManifestError> {
     let source = Source::new(file, text);

@@ -1,6 +1,6 @@
 //! Programs that plugins have run: matched against the grant, without a shell, bounded in time and output.
 
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin};
 
 use crate::argv::display_argv;
-use crate::grant::Grant;
+use crate::grant::{CommandAuthor, Grant};
 use crate::host_env::HostEnv;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ const AFTERMATH: Duration = Duration::from_millis(500);
 pub struct Command {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// The working directory; the host's where there is none.
+    /// The working directory; the host's where there is none. One that a plugin chose is below the host's.
     pub cwd: Option<PathBuf>,
     /// Bytes for standard input, which is then closed.
     pub stdin: Vec<u8>,
@@ -63,7 +63,25 @@ pub async fn run(
             argv = display_argv(&command.argv)
         )));
     }
+    check_cwd(plugin, grant, &command)?;
     run_granted(grant, env, command, output_limit).await
+}
+
+/// A granted `make` is a grant for the project's makefile, not for one that the plugin finds elsewhere.
+fn check_cwd(plugin: &PluginId, grant: &Grant, command: &Command) -> Result<(), PluginError> {
+    let Some(cwd) = &command.cwd else {
+        return Ok(());
+    };
+    let below = cwd
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    match grant.commands_by() {
+        CommandAuthor::Plugin if !below => Err(PluginError::Denied(format!(
+            "plugin `{plugin}` may not run programs in `{}`, only in the working directory and below",
+            cwd.display()
+        ))),
+        CommandAuthor::Plugin | CommandAuthor::User => Ok(()),
+    }
 }
 
 /// Runs a command that has been checked, or that the user wrote.

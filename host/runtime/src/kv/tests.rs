@@ -132,3 +132,16 @@ fn no_plugin_id_reaches_another_file() {
             .all(|path| path.extension().is_some_and(|extension| extension == "kv"))
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn what_is_written_is_read_back(entries in proptest::collection::btree_map(".{0,8}", proptest::collection::vec(0_u8.., 0..20), 0..8)) {
+        proptest::prop_assert_eq!(decode(&encode(&entries)), Some(entries));
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(0_u8.., 0..64)) {
+        drop(decode(&bytes));
+        drop(decode(&[MAGIC, &bytes].concat()));
+    }
+}

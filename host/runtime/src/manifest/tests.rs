@@ -265,3 +265,57 @@ fn a_description_cannot_write_over_the_screen() {
     let manifest = parse(&minimal("description = \"a\\u001b[2Jb\\nc\"")).expect("right");
     assert_eq!(manifest.description.as_deref(), Some("a [2Jb c"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
+        // Whatever it is, it is read or refused.
+        drop(parse(&text));
+        drop(parse(&minimal(&text)));
+        drop(parse(&minimal(&format!("[request]\n{text}"))));
+    }
+
+    #[test]
+    fn no_value_makes_the_reader_panic(key in proptest::sample::select(KEYS_TO_TRY), value in VALUES) {
+        drop(parse(&minimal(&format!("[request]\n{key} = {value}"))));
+        drop(parse(&minimal(&format!("{key} = {value}"))));
+    }
+}
+
+const KEYS_TO_TRY: &[&str] = &[
+    "net",
+    "fs",
+    "process",
+    "env",
+    "secrets",
+    "owns",
+    "kv",
+    "client",
+    "classes",
+    "limits",
+    "request",
+    "on_error",
+    "description",
+];
+/// Values of every type, nested a little.
+const VALUES: &str = r#"(\[{0,2}("[a-z*:/.\[\]@-]{0,12}"|-?[0-9]{1,20}|true|\{ (path|mount|x) = "[.~/a-z]{0,6}" \})(, "\*\*")?\]{0,2})"#;
+
+/// The reference names every key, so that a new one cannot be forgotten there.
+#[test]
+fn the_reference_has_every_key() {
+    let reference = include_str!("../../../../docs/plugin-manifest.md");
+    let keys = crate::manifest_file::KEYS
+        .iter()
+        .chain(crate::manifest_file::LIMIT_KEYS);
+    for key in keys.chain(crate::capability_toml::KEYS) {
+        assert!(
+            reference.contains(&format!("`{key}`")),
+            "`{key}` is missing in docs/plugin-manifest.md"
+        );
+    }
+    let example = reference
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    parse(example.expect("there is an example")).expect("the example is right");
+}

@@ -187,3 +187,27 @@ async fn a_program_that_is_not_there_is_unavailable() {
         Err(PluginError::Denied(_))
     ));
 }
+
+#[tokio::test]
+async fn a_plugins_program_stays_in_the_working_directory() {
+    let in_dir = |cwd: &str| Command {
+        cwd: Some(cwd.into()),
+        ..command(&["sh", "-c", "pwd"])
+    };
+    for cwd in ["/", "..", "src/../.."] {
+        let denied = run(&id(), &grant(), &env(), in_dir(cwd), 1000).await;
+        assert!(
+            matches!(denied, Err(PluginError::Denied(_))),
+            "{cwd} {denied:?}"
+        );
+    }
+    let below = run(&id(), &grant(), &env(), in_dir("./src"), 1000)
+        .await
+        .expect("it runs");
+    assert!(below.stdout.ends_with(b"/src\n"));
+    let users = Grant::builtin(grant().capabilities().clone());
+    let anywhere = run(&id(), &users, &env(), in_dir("/"), 1000)
+        .await
+        .expect("it runs");
+    assert_eq!(anywhere.stdout, b"/\n");
+}
