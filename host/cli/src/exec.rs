@@ -48,6 +48,9 @@ pub(crate) async fn run(args: ExecArgs, stage: Stage) -> anyhow::Result<ExitCode
     run_plan(plan, stage).await
 }
 
+/// Looks at the plugins once the turn is over.
+pub(crate) type AfterTurn = Box<dyn FnOnce(&House) + Send>;
+
 /// What a caller other than the command line adds.
 #[derive(Default)]
 pub(crate) struct Stage {
@@ -58,7 +61,7 @@ pub(crate) struct Stage {
     /// Whether the conversation goes away afterwards, so that nobody can go on with it.
     pub(crate) passing: bool,
     /// Called when the turn is over, with the plugins that took part.
-    pub(crate) after: Option<Box<dyn FnOnce(&House) + Send>>,
+    pub(crate) after: Option<AfterTurn>,
 }
 
 fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
