@@ -55,6 +55,21 @@ pub enum CacheRefused {
     },
 }
 
+impl CacheRefused {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Io { path, .. } | Self::NotADirectory(path) => {
+                format!(
+                    "make `{}` a directory of your own; until then plugins are compiled at each start",
+                    path.display()
+                )
+            }
+            Self::Open { path, .. } => format!("chown $USER {0} && chmod 700 {0}", path.display()),
+        }
+    }
+}
+
 /// A directory of compiled components for one engine.
 #[derive(Debug)]
 pub(crate) struct Cache {

@@ -49,7 +49,7 @@ pub(crate) fn from_guest_error(error: GuestError) -> PluginError {
     }
 }
 
-/// A guest's sentence, made fit for a terminal and a log.
+/// A guest's sentence or name, made fit for a terminal and a log.
 fn reason(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -120,7 +120,7 @@ fn millis(duration: Duration) -> u64 {
 pub(crate) fn description(from: provider::Description) -> ProviderDescription {
     ProviderDescription {
         ids: from.ids,
-        name: from.name,
+        name: reason(&from.name),
         default_endpoint: from.default_endpoint,
         capabilities: capabilities(from.capabilities),
         hosts: from.hosts,
@@ -142,7 +142,7 @@ fn capabilities(from: provider::Capabilities) -> ProviderCapabilities {
 
 pub(crate) fn endpoint(from: provider::Endpoint) -> Endpoint {
     Endpoint {
-        name: from.name,
+        name: reason(&from.name),
         base_url: from.base_url,
         query: from.query,
         headers: headers(from.headers),

@@ -165,12 +165,12 @@ fn mounts(id: &PluginId, grant: &Grant, services: &Services) -> Result<Vec<Mount
     let resolve = |rule: &crate::fs_rule::FsRule| {
         let host = rule.resolve(&base)?;
         let made = match rule.access() {
-            Access::Read => Ok(()),
+            Access::Read => std::fs::read_dir(&host).map(drop),
             // A place to write to is made, as a shell's redirection would make the file.
             Access::Append | Access::Write => std::fs::create_dir_all(&host),
         };
         if let Err(e) = made {
-            tracing::warn!(plugin = %id, "cannot make `{}`: {e}", host.display());
+            tracing::warn!(plugin = %id, "it will not find the directory `{}`: {e}", host.display());
         }
         Ok(Mount {
             host,

@@ -19,6 +19,10 @@ use crate::warm::{SetUp, Warm};
 /// The host is about to stop and nobody waits longer than this for a sink's farewell.
 const CLOSE: Duration = Duration::from_millis(500);
 
+/// What a sink may compute for one call: a hundred events take milliseconds, also in an interpreter. One that spins
+/// must not have a processor to itself for long, as turns go on meanwhile.
+const CPU: Duration = Duration::from_secs(1);
+
 /// A sink plugin.
 pub(crate) struct SinkPlugin {
     id: PluginId,
@@ -60,7 +64,7 @@ fn bounds(call: &'static str, limits: &Limits) -> Bounds {
     Bounds {
         call,
         wall,
-        cpu: wall,
+        cpu: wall.min(CPU),
     }
 }
 

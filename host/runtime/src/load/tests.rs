@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use dovetail_core::ids::{CallId, ThreadId};
 use dovetail_core::plugin::{
-    HookEvent, HookOutcome, HookToolUse, OnFailure, PluginError, PluginToolResult, Purpose, Scope,
-    ToolContent,
+    EventRecord, HookEvent, HookOutcome, HookToolUse, OnFailure, PluginError, PluginToolResult,
+    Purpose, Scope, ToolContent,
 };
 use dovetail_tests::{ACME, Guest, MISBEHAVER, NO_RM, NOTES, TOO_GREEDY};
 use serde_json::json;
@@ -17,6 +17,7 @@ use crate::digest::Sha256;
 use crate::host_env::HostEnv;
 use crate::lock;
 use crate::manifest::Manifest;
+use crate::pump::SinkPump;
 
 /// A home, a project and a runtime of their own.
 struct Lab {
@@ -25,9 +26,15 @@ struct Lab {
 }
 
 impl Lab {
+    /// Compiled guests stay beside the test program, so that each is compiled once and not per test.
     fn new() -> Self {
+        let program = std::env::current_exe().expect("the test program has a path");
+        Self::with_cache(&program.with_file_name("guests-of-tests"))
+    }
+
+    fn with_cache(cache: &Path) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let runtime = runtime(&dir);
+        let runtime = runtime(&dir, cache);
         Self { dir, runtime }
     }
 
@@ -44,13 +51,9 @@ impl Lab {
         ))
         .await
     }
-
-    fn cache(&self) -> PathBuf {
-        cache_dir(&self.dir.path().join("home"))
-    }
 }
 
-fn runtime(dir: &TempDir) -> Runtime {
+fn runtime(dir: &TempDir, cache: &Path) -> Runtime {
     let env = [("GRANTED_VARIABLE", "visible"), ("OTHER", "hidden")];
     let env: HostEnv = env
         .into_iter()
@@ -59,7 +62,7 @@ fn runtime(dir: &TempDir) -> Runtime {
     let (home, project) = (dir.path().join("home"), dir.path().join("project"));
     std::fs::create_dir_all(&project).expect("made");
     let services = Services::new(env, &home, &project);
-    let (runtime, refused) = Runtime::new(&cache_dir(&home), services).expect("the engine starts");
+    let (runtime, refused) = Runtime::new(cache, services).expect("the engine starts");
     assert!(refused.is_none(), "{refused:?}");
     runtime
 }
@@ -536,8 +539,50 @@ async fn one_bad_plugin_does_not_keep_others_from_loading() {
     assert!(loaded[0].is_ok() && loaded[1].is_err() && loaded[2].is_ok());
 }
 
-fn cached(lab: &Lab) -> Vec<(PathBuf, Vec<u8>)> {
-    let entries = std::fs::read_dir(lab.cache()).expect("listable");
+#[tokio::test]
+async fn a_sink_that_spins_or_traps_delays_no_end_and_loses_nothing() {
+    let lab = Lab::new();
+    for (behave, kept) in [("spin", true), ("trap", true), ("well", false)] {
+        let plugin = lab
+            .load(request(MISBEHAVER, "", json!({ "behave": behave })))
+            .await;
+        let outbox = lab.dir.path().join(behave);
+        let sink = Arc::clone(plugin.sink().expect("it is a sink"));
+        let pump = SinkPump::start(vec![sink], &outbox);
+        pump.offer(EventRecord {
+            id: "evt_1".to_owned(),
+            sequence: 0,
+            kind: "turn.started".to_owned(),
+            version: 1,
+            time: std::time::SystemTime::now(),
+            thread_id: ThreadId::generate(),
+            turn_id: None,
+            fields: vec![],
+        });
+        let started = Instant::now();
+        let report = pump
+            .shutdown(Duration::from_secs(30))
+            .await
+            .pop()
+            .expect("one sink");
+        // A tenth of a second for a call that is stuck, the rest for a busy machine.
+        assert!(
+            started.elapsed() < Duration::from_secs(3),
+            "{behave}: {:?}",
+            started.elapsed()
+        );
+        let expected = if kept { (0, 1) } else { (1, 0) };
+        assert_eq!(
+            (report.delivered, report.spooled),
+            expected,
+            "{behave}: {report:?}"
+        );
+        assert_eq!(outbox.join("misbehaver.jsonl").is_file(), kept, "{behave}");
+    }
+}
+
+fn cached(cache: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = std::fs::read_dir(cache).expect("listable");
     let paths = entries.map(|entry| entry.expect("readable").path());
     let mut files: Vec<_> = paths
         .filter(|path| {
@@ -557,9 +602,11 @@ async fn answers(lab: &Lab) {
 
 #[tokio::test]
 async fn compiled_plugins_are_kept_and_damaged_ones_compiled_again() {
-    let lab = Lab::new();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let cache = cache_dir(dir.path());
+    let lab = Lab::with_cache(&cache);
     answers(&lab).await;
-    let good = cached(&lab);
+    let good = cached(&cache);
     assert_eq!(good.len(), 1, "one entry");
     let (path, bytes) = &good[0];
     let inode =
@@ -575,11 +622,11 @@ async fn compiled_plugins_are_kept_and_damaged_ones_compiled_again() {
         std::fs::remove_file(path).expect("removed");
         std::fs::write(path, damage).expect("written");
         answers(&lab).await;
-        assert_eq!(cached(&lab), good, "the entry is made anew");
+        assert_eq!(cached(&cache), good, "the entry is made anew");
     }
     std::fs::remove_file(path.with_extension("sum")).expect("removed");
     answers(&lab).await;
-    assert_eq!(cached(&lab), good);
+    assert_eq!(cached(&cache), good);
 }
 
 #[test]
