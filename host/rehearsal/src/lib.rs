@@ -24,6 +24,6 @@ mod transcript;
 pub use http::RecordedRequest;
 pub use parse::ScriptError;
 pub use report::{Difference, Problem, Report};
-pub use run::{RehearseError, RehearseMode, RehearseOptions, run};
+pub use run::{RehearseError, RehearseMode, RehearseOptions, RehearseOutcome, run};
 pub use script::{Action, Check, Disconnect, Expectation, Script, Step, Subject, Usage};
 pub use server::{Progress, RehearsalServer};

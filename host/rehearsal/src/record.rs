@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -29,13 +29,18 @@ const NOT_FORWARDED: [&str; 10] = [
     "accept-encoding",
 ];
 
+/// The script so far.
+struct Recorded {
+    text: String,
+    answers: usize,
+}
+
 /// The recording proxy.
 pub(crate) struct Recorder {
     client: reqwest::Client,
     upstream: String,
     out: PathBuf,
-    /// The script so far.
-    script: Mutex<String>,
+    recorded: Mutex<Recorded>,
 }
 
 impl Recorder {
@@ -54,7 +59,10 @@ impl Recorder {
             client,
             upstream,
             out: out.to_owned(),
-            script: Mutex::new(HEADER.to_owned()),
+            recorded: Mutex::new(Recorded {
+                text: HEADER.to_owned(),
+                answers: 0,
+            }),
         })
     }
 
@@ -63,8 +71,12 @@ impl Recorder {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
     }
 
-    /// Forwards until told to stop.
-    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+    /// Forwards until told to stop; how many answers were written down.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> usize {
         let tasks = TaskTracker::new();
         let mut number = 0;
         loop {
@@ -88,6 +100,7 @@ impl Recorder {
         }
         tasks.close();
         tasks.wait().await;
+        self.recorded().answers
     }
 
     async fn serve_connection(&self, stream: TcpStream, number: u64) {
@@ -182,11 +195,17 @@ impl Recorder {
     }
 
     fn append(&self, step: &str) -> std::io::Result<()> {
-        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
-        script.push('\n');
-        script.push_str(step);
+        let mut recorded = self.recorded();
+        recorded.answers += 1;
+        recorded.text.push('\n');
+        recorded.text.push_str(step);
         // Written whole each time: a recording that is interrupted is a script still.
-        std::fs::write(&self.out, script.as_bytes())
+        std::fs::write(&self.out, recorded.text.as_bytes())
+    }
+
+    fn recorded(&self) -> MutexGuard<'_, Recorded> {
+        // A panic elsewhere leaves text that is still a script.
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

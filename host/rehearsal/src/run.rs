@@ -1,5 +1,6 @@
 //! `dovetail rehearse`: serves a script until it is played, or records one.
 
+use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +40,36 @@ pub struct RehearseOptions {
     pub port: u16,
     /// A file to write the base URL to once the server is ready.
     pub ready_file: Option<PathBuf>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RehearseOutcome {
+    /// The script was played as it is written.
+    Played(Report),
+    /// So many answers were written down.
+    Recorded {
+        /// How many.
+        answers: usize,
+        /// Where.
+        out: PathBuf,
+    },
+}
+
+impl fmt::Display for RehearseOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Played(report) => report.fmt(f),
+            Self::Recorded { answers, out } => {
+                let plural = if *answers == 1 { "" } else { "s" };
+                write!(
+                    f,
+                    "{answers} answer{plural} recorded in `{}`",
+                    out.display()
+                )
+            }
+        }
+    }
 }
 
 /// Why a rehearsal could not be held, or went differently from its script.
@@ -89,7 +120,7 @@ const LINGER: Duration = Duration::from_millis(300);
 pub async fn run(
     options: RehearseOptions,
     stop: CancellationToken,
-) -> Result<Report, RehearseError> {
+) -> Result<RehearseOutcome, RehearseError> {
     match &options.mode {
         RehearseMode::Play { script } => play(Script::load(script)?, &options, stop).await,
         RehearseMode::Record { out, upstream } => record(upstream, out, &options, stop).await,
@@ -100,7 +131,7 @@ async fn play(
     script: Script,
     options: &RehearseOptions,
     stop: CancellationToken,
-) -> Result<Report, RehearseError> {
+) -> Result<RehearseOutcome, RehearseError> {
     if let Some(step) = script
         .steps
         .iter()
@@ -127,7 +158,7 @@ async fn play(
     }
     let report = server.stop().await;
     if report.is_success() {
-        Ok(report)
+        Ok(RehearseOutcome::Played(report))
     } else {
         Err(RehearseError::Different(report))
     }
@@ -138,7 +169,7 @@ async fn record(
     out: &Path,
     options: &RehearseOptions,
     stop: CancellationToken,
-) -> Result<Report, RehearseError> {
+) -> Result<RehearseOutcome, RehearseError> {
     let recorder = Recorder::new(upstream, out).map_err(|source| RehearseError::Write {
         path: out.to_owned(),
         source,
@@ -153,8 +184,11 @@ async fn record(
         &format!("http://{address}/v1"),
         options.ready_file.as_deref(),
     )?;
-    Arc::new(recorder).serve(listener, stop).await;
-    Ok(Report::default())
+    let answers = Arc::new(recorder).serve(listener, stop).await;
+    Ok(RehearseOutcome::Recorded {
+        answers,
+        out: out.to_owned(),
+    })
 }
 
 fn announce(base_url: &str, ready_file: Option<&Path>) -> Result<(), RehearseError> {

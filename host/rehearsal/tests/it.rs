@@ -418,7 +418,7 @@ async fn start_run(
 ) -> (
     String,
     CancellationToken,
-    tokio::task::JoinHandle<Result<dovetail_rehearsal::Report, RehearseError>>,
+    tokio::task::JoinHandle<Result<dovetail_rehearsal::RehearseOutcome, RehearseError>>,
 ) {
     let ready = folder.join("ready");
     let stop = CancellationToken::new();
@@ -472,7 +472,11 @@ async fn a_recording_plays_the_same_and_holds_no_credential() {
         }
     }
     stop.cancel();
-    task.await.expect("no panic").expect("recording ends well");
+    let outcome = task.await.expect("no panic").expect("recording ends well");
+    assert_eq!(
+        outcome.to_string(),
+        format!("4 answers recorded in `{}`", out.display())
+    );
     let recorded = std::fs::read_to_string(&out).expect("it was written");
     assert!(!recorded.contains("the-secret-key"), "{recorded}");
     let (original, copy) = (

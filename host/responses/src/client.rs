@@ -9,7 +9,7 @@ use dovetail_core::model::{
     FailureStage, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream,
 };
 use dovetail_core::plugin::{
-    Endpoint, Failure, HeaderTemplate, Provider, ProviderCapabilities, Recovery, Scope,
+    Endpoint, Failure, FailureKind, HeaderTemplate, Provider, ProviderCapabilities, Recovery, Scope,
 };
 use dovetail_core::secret::Egress;
 use reqwest::header::HeaderMap;
@@ -148,7 +148,7 @@ impl ResponsesClient {
             let error = refusal
                 .explain(self.provider.as_ref(), &self.shown_url, &excerpt)
                 .await;
-            if error.stage == FailureStage::Status(401) {
+            if error.kind == FailureKind::Unauthorized || error.stage == FailureStage::Status(401) {
                 self.credentials.refuse(credential.generation);
             }
             return Err(error);

@@ -119,6 +119,18 @@ async fn completed_is_the_end_even_if_the_server_goes_on() {
 }
 
 #[tokio::test]
+async fn an_end_without_its_last_empty_line_counts() {
+    let server = crate::support::script(
+        r#"[[response]]
+        complete = false
+        actions = [{ text = "hi" }, { garbage = 'data: {"type":"response.completed","response":{"id":"r"}}' }]"#,
+    )
+    .await;
+    let (events, error) = exchange(&plain_client(&server)).await;
+    assert_eq!((text(&events).as_str(), error), ("hi", None));
+}
+
+#[tokio::test]
 async fn events_arrive_as_they_are_sent() {
     let server = server("{ text = 'first' }, { gate = true }, { text = 'second' }").await;
     let mut stream = send(&plain_client(&server))
