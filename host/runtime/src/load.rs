@@ -145,21 +145,23 @@ impl LoadRequest {
     /// # Errors
     /// Why the plugin may not run.
     pub fn new(entry: Entry, config: Value) -> Result<Self, Refusal> {
-        if let Some(refusal) = entry.state.refusal(&entry.found.manifest.id) {
+        let Entry {
+            found,
+            state,
+            secrets,
+        } = entry;
+        if let Some(refusal) = state.refusal(&found.manifest.id) {
             return Err(refusal);
         }
-        match entry.state {
-            State::Ready(grant) => Ok(Self {
-                found: entry.found,
-                grant,
-                secrets: entry.secrets,
-                config,
-            }),
-            state => Err(Refusal {
-                sentence: format!("the plugin is {}", state.name()),
-                hint: String::new(),
-            }),
-        }
+        let State::Ready(grant) = state else {
+            unreachable!("every other state has a refusal")
+        };
+        Ok(Self {
+            found,
+            grant,
+            secrets,
+            config,
+        })
     }
 }
 
