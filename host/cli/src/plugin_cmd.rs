@@ -23,6 +23,7 @@ use dovetail_runtime::catalogue::{Catalogue, Entry};
 use dovetail_runtime::discovery::Places;
 use dovetail_runtime::lock::{PluginsLock, Scope};
 use dovetail_runtime::plugin_dir::{self, PluginDirError};
+use dovetail_runtime::secret_source::SecretSource;
 
 use crate::fatal::Fatal;
 use crate::out;
@@ -75,6 +76,8 @@ pub(crate) struct PluginContext {
     pub(crate) places: Places,
     /// What the configuration grants the built-in ones.
     pub(crate) given: BTreeMap<PluginId, Capabilities>,
+    /// Where the configuration says that secrets come from, by plugin and slot.
+    pub(crate) sources: BTreeMap<PluginId, BTreeMap<String, SecretSource>>,
     /// `$CODEX_HOME`.
     pub(crate) home: PathBuf,
     /// The working directory.
@@ -145,6 +148,15 @@ pub(crate) fn grant_all(own: &Path, dir: &Path) -> anyhow::Result<()> {
 impl PluginContext {
     fn survey(&self) -> Catalogue {
         Catalogue::survey(&self.places, &self.given)
+    }
+
+    /// Where a plugin's secrets come from, as far as the user said; the configuration wins over the lock.
+    fn sources_of(&self, entry: &Entry) -> BTreeMap<String, SecretSource> {
+        let mut sources = entry.secrets.clone();
+        if let Some(configured) = self.sources.get(&entry.found.manifest.id) {
+            sources.extend(configured.clone());
+        }
+        sources
     }
 
     /// The root of the project, where its plugins may be used.

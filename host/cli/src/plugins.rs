@@ -525,6 +525,16 @@ pub(crate) fn command_context() -> anyhow::Result<plugin_cmd::PluginContext> {
     let home = dovetail_config::codex_home()?;
     let cwd = std::env::current_dir()?;
     let config = crate::exec::load_config(&home, &cwd, &crate::args::ConfigOverrides::default())?;
-    let (given, _) = given(&config)?;
-    Ok(plugin_cmd::PluginContext { places: places(&config), given, home, cwd })
+    let (given, table) = given(&config)?;
+    let mut sources = BTreeMap::new();
+    if let Some(table) = table {
+        sources.insert(plugin_id(table.builtin.plugin())?, table.sources);
+    }
+    for text in config.dovetail.plugins.keys() {
+        let id = plugin_id(text)?;
+        // What is wrong with a source shows where the plugin is shown: its slot has none.
+        let configured = configured_sources(&config, &id, &mut Vec::new());
+        sources.entry(id).or_default().extend(configured);
+    }
+    Ok(plugin_cmd::PluginContext { places: places(&config), given, sources, home, cwd })
 }

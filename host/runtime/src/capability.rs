@@ -98,6 +98,77 @@ impl Capabilities {
         self.fail_open |= other.fail_open;
     }
 
+    /// A few words for a column: what there is one of by name, what there are several of by number; `–` for nothing.
+    pub fn summary(&self) -> String {
+        let Self {
+            net,
+            fs,
+            process,
+            env,
+            secrets,
+            owns,
+            kv,
+            client,
+            classes,
+            fail_open,
+        } = self;
+        let several = |count, one: Option<String>, many| match count {
+            0 => None,
+            1 => one,
+            _ => Some(format!("{count} {many}")),
+        };
+        let named = |word: &str, first: Option<&dyn fmt::Display>| {
+            first.map(|first| format!("{word} {first}"))
+        };
+        let class = classes.first().map(|class| class_name(*class));
+        let words = [
+            several(
+                net.len(),
+                named("net", net.first().map(|x| x as _)),
+                "origins",
+            ),
+            several(
+                fs.len(),
+                named("fs", fs.first().map(|x| x as _)),
+                "directories",
+            ),
+            several(
+                process.len(),
+                named("run", process.first().map(|x| x as _)),
+                "commands",
+            ),
+            several(
+                env.len(),
+                named("env", env.first().map(|x| x as _)),
+                "variables",
+            ),
+            several(
+                secrets.len(),
+                named("secret", secrets.first().map(|x| x as _)),
+                "secrets",
+            ),
+            several(
+                owns.len(),
+                named("owns", owns.first().map(|x| x as _)),
+                "own secrets",
+            ),
+            (*kv > 0).then(|| "kv".to_owned()),
+            client.then(|| "client".to_owned()),
+            several(
+                classes.len(),
+                named("class", class.as_ref().map(|x| x as _)),
+                "classes",
+            ),
+            fail_open.then(|| "fail open".to_owned()),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        if words.is_empty() {
+            "–".to_owned()
+        } else {
+            words.join(", ")
+        }
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

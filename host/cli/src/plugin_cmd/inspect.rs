@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use dovetail_core::ids::PluginId;
 use dovetail_runtime::catalogue::Entry;
 use dovetail_runtime::discovery::Found;
+use dovetail_runtime::grant::Grant;
 use dovetail_runtime::host_env::HostEnv;
 use dovetail_runtime::inspect::{self, Extra};
+use dovetail_runtime::lock::Scope;
 use dovetail_runtime::secret_source::SecretSource;
 use dovetail_runtime::secrets::Secrets;
 use dovetail_runtime::state::State;
@@ -46,7 +49,13 @@ fn render(entry: &Entry, context: &PluginContext) -> String {
     let found = &entry.found;
     let mut text = file(found);
     text.push_str(&labelled("state", LABELS, entry.state.name()));
-    text.push_str(&requested(found, &entry.secrets));
+    let sources = context.sources_of(entry);
+    if found.scope == Scope::Builtin {
+        let words = "what follows from your configuration; it is part of dovetail";
+        text.push_str(&labelled("asks to", LABELS, words));
+    } else {
+        text.push_str(&requested(found, &sources));
+    }
     if let State::Ready(grant) = &entry.state {
         text.push_str(&labelled(
             "granted",
@@ -54,10 +63,10 @@ fn render(entry: &Entry, context: &PluginContext) -> String {
             &grant.capabilities().to_string(),
         ));
         let withheld = found.manifest.request.beyond(grant.capabilities());
-        if !withheld.is_empty() {
+        if found.scope != Scope::Builtin && !withheld.is_empty() {
             text.push_str(&labelled("withheld", LABELS, &withheld.to_string()));
         }
-        text.push_str(&secrets(entry, context));
+        text.push_str(&secrets(&found.manifest.id, grant, sources, context));
     }
     if let Some(refusal) = entry.state.refusal(&found.manifest.id) {
         text.push_str(&format!("\n{}\nhint: {}\n", refusal.sentence, refusal.hint));
@@ -147,13 +156,14 @@ fn requested(found: &Found, sources: &BTreeMap<String, SecretSource>) -> String 
 }
 
 /// Where each granted secret comes from and whether it is there; never what it is.
-fn secrets(entry: &Entry, context: &PluginContext) -> String {
-    let State::Ready(grant) = &entry.state else {
-        return String::new();
-    };
-    let id = &entry.found.manifest.id;
+fn secrets(
+    id: &PluginId,
+    grant: &Grant,
+    sources: BTreeMap<String, SecretSource>,
+    context: &PluginContext,
+) -> String {
     let secrets = Secrets::new(Arc::new(HostEnv::current()), context.home.clone());
-    secrets.bind(id.clone(), entry.secrets.clone());
+    secrets.bind(id.clone(), sources);
     let slots = grant
         .capabilities()
         .secrets
@@ -164,7 +174,7 @@ fn secrets(entry: &Entry, context: &PluginContext) -> String {
             Some(source) if secrets.may_wait(id, slot.as_str()) => format!("{source}"),
             Some(source) if secrets.get(id, slot.as_str()).is_ok() => format!("{source}, set"),
             Some(source) => format!("{source}, not set"),
-            None => "from the configuration, where it names a source".to_owned(),
+            None => "no source".to_owned(),
         };
         labelled("secret", LABELS, &format!("`{slot}`: {state}"))
     };

@@ -76,7 +76,7 @@ fn row(entry: &Entry) -> Vec<String> {
     let manifest = &entry.found.manifest;
     let kinds: Vec<&str> = manifest.kinds.iter().map(|kind| kind.name()).collect();
     let granted = match &entry.state {
-        State::Ready(grant) => grant.capabilities().to_string(),
+        State::Ready(grant) => grant.capabilities().summary(),
         _ => "–".to_owned(),
     };
     vec![

@@ -1,4 +1,7 @@
-#![expect(clippy::panic, reason = "a test that gets something else ends that way")]
+#![expect(
+    clippy::panic,
+    reason = "a test that gets something else ends that way"
+)]
 
 use std::fs;
 
@@ -44,6 +47,7 @@ impl World {
         let context = PluginContext {
             places,
             given: BTreeMap::new(),
+            sources: BTreeMap::new(),
             home: path.join("home"),
             cwd: path.clone(),
         };
@@ -448,7 +452,7 @@ fn an_upgrade_takes_the_place_of_what_is_there() {
     fs::write(world.context.places.user_dir().join("acme/old-file"), "").expect("written");
     world.package("acme", "tools", "kv = 5");
     world.ok("install packages/acme --yes");
-    assert!(world.ok("list").contains("kv 5 bytes"));
+    assert!(world.ok("inspect acme").contains("kv 5 bytes"));
     let plugins = world.context.places.user_dir();
     let names = |dir: &Path| fs::read_dir(dir).expect("listable").count();
     assert_eq!((names(&plugins), names(&plugins.join("acme"))), (1, 2));

@@ -126,6 +126,7 @@ proptest! {
 #[test]
 fn nothing_is_shown_as_a_dash() {
     assert_eq!(Capabilities::default().to_string(), "–");
+    assert_eq!(Capabilities::default().summary(), "–");
 }
 
 #[test]
@@ -160,4 +161,20 @@ fn slots_are_own_names_or_name_a_source_of_the_users() {
     ] {
         assert!(SlotName::parse(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn a_summary_names_what_is_one_and_counts_what_are_many() {
+    let slots = ["a", "b"].map(|slot| SlotName::parse(slot).expect("valid"));
+    let set = Capabilities {
+        net: [OriginPattern::parse("https://a.example").expect("valid")].into(),
+        secrets: slots.into(),
+        kv: 5,
+        classes: [FieldClass::Content].into(),
+        ..Capabilities::default()
+    };
+    assert_eq!(
+        set.summary(),
+        "net https://a.example, 2 secrets, kv, class content"
+    );
 }
