@@ -130,7 +130,7 @@ impl fmt::Display for ArgvPattern {
         for (index, part) in self.fixed.iter().enumerate() {
             let blank = if index == 0 { "" } else { " " };
             match part {
-                Part::Exact(text) => write!(f, "{blank}{}", display_argv(&[text]))?,
+                Part::Exact(text) => write!(f, "{blank}{}", word(text))?,
                 Part::Any => write!(f, "{blank}*")?,
             }
         }
@@ -138,16 +138,25 @@ impl fmt::Display for ArgvPattern {
     }
 }
 
-/// A command line for people, as they would type it; control characters are escaped.
+/// A command line for people, as they would type it; a long one ends early.
 pub(crate) fn display_argv<S: AsRef<str>>(argv: &[S]) -> String {
-    let words = argv.iter().map(|arg| {
-        let arg = arg.as_ref();
-        match shlex::try_quote(arg) {
-            Ok(quoted) if !arg.chars().any(char::is_control) => quoted.into_owned(),
-            Ok(_) | Err(_) => format!("{arg:?}"),
-        }
-    });
-    words.collect::<Vec<_>>().join(" ")
+    let words = argv.iter().map(|arg| word(arg.as_ref()));
+    let whole = words.collect::<Vec<_>>().join(" ");
+    match whole.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => format!("{}…", &whole[..end]),
+        None => whole,
+    }
+}
+
+/// Characters of a command line in a message; guests can make much longer ones.
+const LONGEST_SHOWN: usize = 400;
+
+/// An argument as it would be typed; control characters are escaped.
+fn word(arg: &str) -> String {
+    match shlex::try_quote(arg) {
+        Ok(quoted) if !arg.chars().any(char::is_control) => quoted.into_owned(),
+        Ok(_) | Err(_) => format!("{arg:?}"),
+    }
 }
 
 #[cfg(test)]
@@ -238,5 +247,6 @@ mod tests {
             r#"a 'b c' '' "it's""#
         );
         assert_eq!(display_argv(&["\u{1b}[2J"]), r#""\u{1b}[2J""#);
+        assert_eq!(display_argv(&["é".repeat(1000)]).chars().count(), 401);
     }
 }

@@ -113,7 +113,7 @@ impl EgressPolicy {
                 }
             });
         }
-        join(&parts, &header.name)
+        join(&parts, &header.name.escape_debug().to_string())
     }
 }
 
@@ -143,7 +143,8 @@ fn check_slot(plugin: &PluginId, grant: &Grant, slot: &str) -> Result<(), Plugin
         return Ok(());
     }
     Err(PluginError::Denied(format!(
-        "plugin `{plugin}` may not use secret `{slot}`; to allow it: dovetail plugin grant {plugin} secrets {slot}"
+        "plugin `{plugin}` may not use secret `{slot}`; to allow it: dovetail plugin grant {plugin} secrets {slot}",
+        slot = slot.escape_debug()
     )))
 }
 

@@ -90,7 +90,15 @@ pub struct FsBase<'a> {
 /// What lies in `$CODEX_HOME` and is the host's alone.
 const GUARDED: &[&str] = &["auth.json", "config.toml", "hooks.json", "sessions"];
 /// The same for `$CODEX_HOME/dovetail`.
-const GUARDED_OWN: &[&str] = &["plugins", "plugins.lock", "lock.key", "kv", "cache"];
+const GUARDED_OWN: &[&str] = &[
+    "plugins",
+    "plugins.lock",
+    "lock.key",
+    "locks",
+    "kv",
+    "cache",
+    "outbox",
+];
 
 impl FsRule {
     /// Checks the parts of a rule. `path` is relative to the working directory, absolute, or starts with `~/`.

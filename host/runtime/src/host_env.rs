@@ -86,7 +86,7 @@ pub(crate) fn is_host_credential(name: &str) -> bool {
 }
 
 /// Whether a variable's name says that its value is, or opens the way to, a credential.
-pub(crate) fn looks_like_credential(name: &str) -> bool {
+pub fn looks_like_credential(name: &str) -> bool {
     const PARTS: &[&str] = &[
         "SECRET",
         "PASSWORD",

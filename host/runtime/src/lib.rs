@@ -29,6 +29,7 @@ pub mod egress;
 pub mod host_env;
 pub mod kv;
 pub mod net;
+mod net_failure;
 pub mod process;
 pub mod secret_source;
 pub mod secrets;

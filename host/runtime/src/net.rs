@@ -12,11 +12,11 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method};
 use url::Url;
 
-use crate::address::{AddressRefused, CheckedResolver};
+use crate::address::CheckedResolver;
 use crate::egress::EgressPolicy;
 use crate::grant::Grant;
 use crate::host_env::HostEnv;
-use crate::origin::origin_of;
+use crate::net_failure::{cause, failure};
 
 /// Where a plugin sets no time, and the most it can set.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -142,7 +142,9 @@ impl HttpEgress {
         }
         let mut headers = HeaderMap::new();
         for template in templates {
-            let invalid = |why| PluginError::Invalid(format!("header `{}` {why}", template.name));
+            let invalid = |why| {
+                PluginError::Invalid(format!("header `{}` {why}", template.name.escape_debug()))
+            };
             let name = HeaderName::from_bytes(template.name.as_bytes())
                 .map_err(|_| invalid("is not a header name"))?;
             if RESERVED.contains(&name.as_str()) {
@@ -290,59 +292,6 @@ fn proxies(env: &HostEnv) -> BTreeSet<String> {
         )
     })
     .collect()
-}
-
-fn failure(plugin: &PluginId, url: &Url, timeout: Duration, error: reqwest::Error) -> PluginError {
-    // The URL's query may hold a credential.
-    let error = error.without_url();
-    let origin = origin_of(url);
-    if let Some(refused) = find::<AddressRefused>(&error) {
-        return PluginError::Denied(format!(
-            "plugin `{plugin}` may not connect to `{origin}`: {refused}; if that is meant, grant the address itself"
-        ));
-    }
-    if error.is_builder() {
-        return PluginError::Invalid(format!(
-            "the request to `{origin}` is malformed: {}",
-            cause(&error)
-        ));
-    }
-    let reason = if error.is_timeout() {
-        format!(
-            "`{origin}` did not answer within {} ms",
-            timeout.as_millis()
-        )
-    } else if error.is_connect() {
-        format!("cannot connect to `{origin}`: {}", cause(&error))
-    } else {
-        format!("the exchange with `{origin}` broke off: {}", cause(&error))
-    };
-    PluginError::Retryable {
-        reason,
-        after: None,
-    }
-}
-
-/// The innermost cause: the layers above it repeat each other.
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
-}
-
-fn find<'e, E: std::error::Error + 'static>(
-    error: &'e (dyn std::error::Error + 'static),
-) -> Option<&'e E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::PluginError;
 use dovetail_core::secret::SecretText;
+use tokio::runtime::RuntimeFlavor;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::argv::ArgvPattern;
@@ -129,13 +130,14 @@ impl Secrets {
                 Err("write it as env:NAME, file:PATH, auth:KEY or command:PROGRAM".to_owned())
             }
         };
+        let missing = || SecretError::Missing {
+            slot: slot.to_owned(),
+            source_text: source.to_string(),
+        };
         value
             .map_err(unreadable)?
-            .filter(|value| !value.expose().is_empty())
-            .ok_or_else(|| SecretError::Missing {
-                slot: slot.to_owned(),
-                source_text: source.to_string(),
-            })
+            .and_then(trimmed)
+            .ok_or_else(missing)
     }
 
     /// Whether reading a slot may take long, so that an async caller moves it off its thread.
@@ -172,7 +174,7 @@ impl Secrets {
     fn file_value(&self, path: &Path) -> Result<Option<SecretText>, String> {
         let path = SecretSource::file(path, self.home.as_deref())
             .ok_or("the home directory is not known")?;
-        read_private(&path)?.map(trimmed).transpose()
+        read_private(&path)?.map(|bytes| utf8(&bytes)).transpose()
     }
 
     fn auth_value(&self, key: &str) -> Result<Option<SecretText>, String> {
@@ -208,7 +210,7 @@ impl Secrets {
                 None => "a signal ended it".to_owned(),
             });
         }
-        let value = trimmed(Zeroizing::new(output.stdout))?;
+        let value = utf8(&Zeroizing::new(output.stdout))?;
         self.printed
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -256,12 +258,19 @@ fn read_capped(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
     Ok(Some(bytes))
 }
 
-/// The value without the line end that editors and programs add.
-fn trimmed(bytes: Zeroizing<Vec<u8>>) -> Result<SecretText, String> {
-    let text = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    Ok(SecretText::new(
-        text.trim_matches(['\r', '\n', ' ', '\t']).to_owned(),
-    ))
+fn utf8(bytes: &[u8]) -> Result<SecretText, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    Ok(SecretText::new(text.to_owned()))
+}
+
+/// The value without the line end that editors and programs add; none where nothing is left.
+fn trimmed(value: SecretText) -> Option<SecretText> {
+    let text = value.expose().trim();
+    match text.len() {
+        0 => None,
+        same if same == value.expose().len() => Some(value),
+        _ => Some(SecretText::new(text.to_owned())),
+    }
 }
 
 /// Runs a program to its end from sync code, which may itself be called from async code: on a thread of its own.
@@ -283,12 +292,18 @@ fn run_blocking(env: &HostEnv, argv: &[String]) -> Result<process::Output, Strin
             .enable_all()
             .build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime
-            .block_on(process::run_granted(&grant, env, command, limit))
-            .map_err(|error| error.to_string())
+        let output = process::run_granted(&grant, env, command, limit);
+        runtime.block_on(output).map_err(|error| error.to_string())
     };
-    std::thread::scope(|scope| scope.spawn(run).join())
-        .unwrap_or_else(|_| Err("it could not be waited for".to_owned()))
+    let wait = || {
+        let done = std::thread::scope(|scope| scope.spawn(run).join());
+        done.unwrap_or_else(|_| Err("it could not be waited for".to_owned()))
+    };
+    // A worker of the multi-threaded runtime hands its other tasks over first.
+    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        Ok(_) | Err(_) => wait(),
+    }
 }
 
 /// Overwrites all text of a document that held credentials.

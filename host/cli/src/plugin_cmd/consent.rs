@@ -7,6 +7,7 @@ use dovetail_core::plugin::FieldClass;
 use dovetail_runtime::capability::{Capabilities, SlotName, class_name};
 use dovetail_runtime::discovery::Found;
 use dovetail_runtime::fs_rule::Access;
+use dovetail_runtime::host_env::looks_like_credential;
 use dovetail_runtime::manifest::{Kind, Manifest};
 use dovetail_runtime::secret_source::SecretSource;
 
@@ -135,7 +136,12 @@ pub(super) fn asks(
         ask("run", format!("`{argv}`"));
     }
     for name in env {
-        ask("see", format!("the environment variable `{name}`"));
+        let secret = if looks_like_credential(name) {
+            ", which looks like a credential"
+        } else {
+            ""
+        };
+        ask("see", format!("the environment variable `{name}`{secret}"));
     }
     if *kv > 0 {
         ask("keep", format!("up to {} between runs", size(*kv)));

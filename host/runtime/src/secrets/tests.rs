@@ -18,7 +18,7 @@ impl World {
         let pairs = [
             ("HOME".into(), dir.path().into()),
             ("ACME_TOKEN".into(), "from env".into()),
-            ("EMPTY".into(), "".into()),
+            ("EMPTY".into(), " \n".into()),
             ("OPENAI_API_KEY".into(), "sk-host".into()),
             ("PATH".into(), path),
         ];
@@ -162,6 +162,23 @@ fn a_command_runs_once_until_it_is_forgotten() {
 #[tokio::test]
 async fn a_command_can_be_read_from_async_code() {
     assert_eq!(World::new().get("command:echo ok").as_deref(), Ok("ok"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_command_holds_up_no_other_task() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let fifo = dir.path().join("fifo");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&fifo)
+        .status()
+        .expect("mkfifo is there");
+    assert!(made.success());
+    // The command ends when the other task has written; both are on the one worker.
+    let source = format!("command:cat {}", fifo.display());
+    let reading = tokio::spawn(async move { World::new().get(&source) });
+    let writing = tokio::spawn(async move { tokio::fs::write(&fifo, "ok").await });
+    writing.await.expect("it ends").expect("written");
+    assert_eq!(reading.await.expect("it ends").as_deref(), Ok("ok"));
 }
 
 #[test]
