@@ -308,23 +308,17 @@ impl HookChain {
                         HookDecision::Rewrite(text) if same_input(event, &text) => {
                             HookResult::Passed
                         }
-                        HookDecision::Rewrite(text) => {
-                            pass.rewrite = Some(text);
-                            HookResult::Rewrote
-                        }
+                        HookDecision::Rewrite(text) => match not_an_input(event, &text) {
+                            Some(why) => entry.failed(why),
+                            None => {
+                                pass.rewrite = Some(text);
+                                HookResult::Rewrote
+                            }
+                        },
                     };
                     (result, outcome.message)
                 }
-                Err(error) => {
-                    let closed = entry.hook.on_failure() == OnFailure::Deny;
-                    (
-                        HookResult::Failed {
-                            why: error.to_string(),
-                            closed,
-                        },
-                        None,
-                    )
-                }
+                Err(error) => (entry.failed(error.to_string()), None),
             };
             pass.denied = match &result {
                 HookResult::Denied(reason) => Some(reason.clone()),
@@ -388,6 +382,11 @@ impl HookChain {
 }
 
 impl Entry {
+    fn failed(&self, why: String) -> HookResult {
+        let closed = self.hook.on_failure() == OnFailure::Deny;
+        HookResult::Failed { why, closed }
+    }
+
     async fn ask(&self, event: &HookEvent) -> Result<HookOutcome, PluginError> {
         if let Matcher::Broken(why) = &self.matcher {
             return Err(PluginError::Invalid(why.clone()));
@@ -423,6 +422,17 @@ fn describe_tool_use(tool: &HookToolUse) -> String {
         Some(command) if tool.name == "Bash" => command.to_owned(),
         _ => tool.name.clone(),
     }
+}
+
+/// Why a rewrite cannot be a tool's input; none where it can, and where it is not meant to be one.
+fn not_an_input(event: &HookEvent, text: &str) -> Option<String> {
+    if event.name != "PreToolUse" {
+        return None;
+    }
+    let error = serde_json::from_str::<serde_json::Map<String, Value>>(text).err()?;
+    Some(format!(
+        "it put in an input that is not a JSON object: {error}"
+    ))
 }
 
 /// Whether a rewrite puts in what is there already: then the chain has come to rest.
