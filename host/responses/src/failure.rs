@@ -119,10 +119,11 @@ pub(crate) fn unsendable(message: String) -> ModelError {
 pub(crate) fn of_credential(error: &PluginError) -> ModelError {
     let (transient, retry_after) = match error {
         PluginError::Retryable { after, .. } => (true, *after),
-        // The next call gets a new instance; one that goes on failing is quarantined.
-        PluginError::Fault(PluginFault::Trap { .. } | PluginFault::Deadline { .. }) => (true, None),
+        // The call was repeated into a new instance already; more would only hide its last words behind a quarantine.
         PluginError::Fault(
-            PluginFault::Limit { .. }
+            PluginFault::Trap { .. }
+            | PluginFault::Deadline { .. }
+            | PluginFault::Limit { .. }
             | PluginFault::Quarantined { .. }
             | PluginFault::NotLoaded { .. },
         )
