@@ -167,6 +167,13 @@ pub(crate) async fn load(config: &Config, strict: bool, without_keys: bool) -> a
             }
             Err(error) => {
                 let why = sentence(&error);
+                if kinds.contains(&Kind::Provider) {
+                    selection.unusable_providers.push(UnusableProvider {
+                        id: error.plugin().clone(),
+                        why: why.clone(),
+                        hint: error.hint(),
+                    });
+                }
                 if kinds.contains(&Kind::Hooks) {
                     hooks.push(Arc::new(ClosedGate::new(error.plugin().clone(), why.clone())));
                     warnings.push(format!("{why}; its gate is closed: tool calls are denied until it is mended or removed"));
@@ -204,12 +211,26 @@ pub(crate) fn compiled_dir(config: &Config) -> PathBuf {
     dovetail_config::env::DOVETAIL_CACHE.get_os().map_or_else(|| cache_dir(&config.home), PathBuf::from)
 }
 
+/// A provider plugin that was refused or could not be loaded.
+struct UnusableProvider {
+    id: PluginId,
+    why: String,
+    hint: Option<String>,
+}
+
+impl UnusableProvider {
+    fn fatal(&self) -> anyhow::Error {
+        let fatal = Fatal::new(&self.why);
+        self.hint.iter().fold(fatal, |fatal, hint| fatal.hint(hint)).into()
+    }
+}
+
 /// What is to be loaded, and what cannot be.
 struct Selection {
     requests: Vec<LoadRequest>,
     kinds: Vec<std::collections::BTreeSet<Kind>>,
-    /// Provider plugins that were refused: one of them may be the one that is wanted.
-    unusable_providers: Vec<(PluginId, String, String)>,
+    /// One of them may be the one that is wanted.
+    unusable_providers: Vec<UnusableProvider>,
     refused: bool,
     refused_before: bool,
 }
@@ -248,7 +269,11 @@ impl Selection {
                 }
                 Err(refusal) => {
                     if kinds.contains(&Kind::Provider) {
-                        selection.unusable_providers.push((id, refusal.sentence.clone(), refusal.hint.clone()));
+                        selection.unusable_providers.push(UnusableProvider {
+                            id,
+                            why: refusal.sentence.clone(),
+                            hint: Some(refusal.hint.clone()),
+                        });
                     }
                     warnings.push(refusal.sentence);
                     warnings.push(format!("hint: {}", refusal.hint));
@@ -386,7 +411,7 @@ async fn choose_provider(
     config: &Config,
     table: Option<&ProviderTable>,
     loaded: &[Plugin],
-    unusable: &[(PluginId, String, String)],
+    unusable: &[UnusableProvider],
 ) -> anyhow::Result<(Arc<dyn Provider>, Endpoint)> {
     let id = config.model_provider.as_str();
     let named = loaded.iter().find(|plugin| {
@@ -397,8 +422,13 @@ async fn choose_provider(
         let wanted = table?.builtin.plugin();
         loaded.iter().find(|plugin| plugin.scope() == &Scope::Builtin && plugin.id().as_str() == wanted)
     };
+    // A plugin of that name is meant: the built-in one must not take its place with another idea of what to send.
+    if let Some(wanted) = unusable.iter().find(|plugin| named.is_none() && plugin.id.as_str() == id) {
+        return Err(wanted.fatal());
+    }
     let Some(plugin) = named.or_else(builtin) else {
-        return Err(no_provider(config, loaded, unusable));
+        let broken = table.and_then(|table| unusable.iter().find(|plugin| plugin.id.as_str() == table.builtin.plugin()));
+        return Err(broken.map_or_else(|| no_provider(config, loaded, unusable), UnusableProvider::fatal));
     };
     let Some(provider) = plugin.provider() else {
         return Err(Fatal::new(format!("plugin `{}` is no provider", plugin.id())).into());
@@ -409,7 +439,7 @@ async fn choose_provider(
     Ok((Arc::clone(provider), endpoint))
 }
 
-fn no_provider(config: &Config, loaded: &[Plugin], unusable: &[(PluginId, String, String)]) -> anyhow::Error {
+fn no_provider(config: &Config, loaded: &[Plugin], unusable: &[UnusableProvider]) -> anyhow::Error {
     let id = &config.model_provider;
     let served = loaded.iter().filter_map(Plugin::provider).flat_map(|provider| provider.description().ids.clone());
     let mut known: Vec<String> = config.model_providers.keys().cloned().chain(served).collect();
@@ -417,8 +447,9 @@ fn no_provider(config: &Config, loaded: &[Plugin], unusable: &[(PluginId, String
     known.sort();
     known.dedup();
     let mut fatal = Fatal::new(format!("Model provider `{id}` not found"));
-    for (_, sentence, hint) in unusable {
-        fatal = fatal.hint(format!("{sentence}; {hint}"));
+    for plugin in unusable {
+        let hint = plugin.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        fatal = fatal.hint(format!("{}{hint}", plugin.why));
     }
     fatal
         .hint(format!(
