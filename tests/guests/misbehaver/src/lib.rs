@@ -1,8 +1,9 @@
 //! A guest of every kind that does what it must not, as its configuration orders.
 //!
 //! `{"behave": "spin", "at": "handle"}` spins in `handle`; without `at` it is the main function of each kind: `prepare`,
-//! `handle`, `call-tool` and `deliver`. Everywhere else, and without orders, it behaves. What it was let do or see
-//! beyond its grant comes back as text, so that a test can tell a refusal from a success.
+//! `handle`, `call-tool` and `deliver`. `handle:PreToolUse` is `handle` for that event only. Everywhere else, and without
+//! orders, it behaves. What it was let do or see beyond its grant comes back as text, so that a test can tell a refusal
+//! from a success.
 
 mod deed;
 mod orders;
@@ -114,16 +115,20 @@ impl Hooks for Misbehaver {
             .into()
     }
 
-    fn handle(&mut self, _event: hooks::Event) -> Result<Outcome, Error> {
-        match Orders::load()?.behave {
-            Behaviour::Deny => return Ok(hooks::deny("denied as ordered")),
-            // Not a JSON object, which is what a tool's input must be.
-            Behaviour::BadReturn => return Ok(hooks::rewrite_prompt("{not json")),
-            _ => {}
+    fn handle(&mut self, event: hooks::Event) -> Result<Outcome, Error> {
+        let orders = Orders::load()?;
+        let function = format!("handle:{}", event.name);
+        if !orders.concern("handle") && !orders.concern(&function) {
+            return Ok(hooks::no_opinion());
         }
-        Ok(match obey("handle")? {
-            Some(text) => hooks::no_opinion().with_context(text),
-            None => hooks::no_opinion(),
+        Ok(match orders.behave {
+            Behaviour::Deny => hooks::deny("denied as ordered"),
+            // Not a JSON object, which is what a tool's input must be.
+            Behaviour::BadReturn => hooks::rewrite_prompt("{not json"),
+            _ => match deed::perform(&orders)? {
+                Some(text) => hooks::no_opinion().with_context(text),
+                None => hooks::no_opinion(),
+            },
         })
     }
 }
@@ -158,6 +163,9 @@ impl Sink for Misbehaver {
 
     fn deliver(&mut self, batch: Vec<sink::Event>) -> Result<Ack, Error> {
         let orders = Orders::load()?;
+        if !orders.concern("deliver") {
+            return Ok(Ack::Accepted);
+        }
         match orders.behave {
             Behaviour::Retry => Ok(Ack::Retry(orders.amount)),
             Behaviour::Reject => Ok(Ack::Reject(
@@ -165,7 +173,7 @@ impl Sink for Misbehaver {
             )),
             // An id that was never delivered.
             Behaviour::BadReturn => Ok(Ack::Reject(vec!["no such event".to_owned()])),
-            _ => obey("deliver").map(|_| Ack::Accepted),
+            _ => deed::perform(&orders).map(|_| Ack::Accepted),
         }
     }
 

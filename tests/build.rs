@@ -1,0 +1,72 @@
+//! Builds the guests that the tests run: examples, and some that misbehave.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Constant, id, package, folder.
+const GUESTS: &[(&str, &str, &str, &str)] = &[
+    (
+        "ACME",
+        "acme",
+        "dovetail-example-provider-header",
+        "examples/provider-header",
+    ),
+    (
+        "NO_RM",
+        "no-rm",
+        "dovetail-example-hook-deny",
+        "examples/hook-deny",
+    ),
+    (
+        "REWRITE",
+        "push-dry-run",
+        "dovetail-example-hook-rewrite",
+        "examples/hook-rewrite",
+    ),
+    (
+        "NOTES",
+        "notes",
+        "dovetail-example-notes-tools",
+        "examples/notes-tools",
+    ),
+    (
+        "COUNTER",
+        "event-counter",
+        "dovetail-example-event-counter",
+        "examples/event-counter",
+    ),
+    (
+        "MISBEHAVER",
+        "misbehaver",
+        "dovetail-guest-misbehaver",
+        "tests/guests/misbehaver",
+    ),
+    (
+        "TOO_GREEDY",
+        "too-greedy",
+        "dovetail-guest-too-greedy",
+        "tests/guests/too-greedy",
+    ),
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let packages: Vec<&str> = GUESTS.iter().map(|(_, _, package, _)| *package).collect();
+    let components = dovetail_guest_build::build(&packages);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()?;
+    let mut code = String::new();
+    for (name, id, package, folder) in GUESTS {
+        let manifest = root.join(folder).join("plugin.toml");
+        let wasm = components.join(format!("{package}.wasm"));
+        writeln!(
+            code,
+            "/// `{folder}`.\npub const {name}: Guest = Guest {{ id: {id:?}, manifest: include_str!({manifest:?}), wasm: include_bytes!({wasm:?}) }};"
+        )?;
+    }
+    std::fs::write(
+        Path::new(&std::env::var("OUT_DIR")?).join("guests.rs"),
+        code,
+    )?;
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The harness of the integration tests: a temporary home and project, a scripted model server on a real socket, and
+//! the real binary. Nothing here is a stand-in for a part of the host.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a harness says why it fails by failing"
+)]
+
+mod guests;
+mod lab;
+mod normal;
+mod run;
+pub mod script;
+
+pub use guests::{ACME, COUNTER, Guest, MISBEHAVER, NO_RM, NOTES, REWRITE, TOO_GREEDY};
+pub use lab::{Lab, read_lines};
+pub use normal::{normal, normal_json};
+pub use run::{Ran, Running};

@@ -1,0 +1,137 @@
+//! What goes into a turn: the prompt, standard input, images, a schema for the answer, instructions of the project.
+
+use dovetail_tests::{Lab, script};
+use serde_json::{Value, json};
+
+use crate::{DOVETAIL, lab};
+
+/// The content of the prompt in the newest request.
+fn prompt(lab: &Lab) -> Value {
+    let request = lab.last_request();
+    let items = request["input"].as_array().unwrap();
+    items
+        .iter()
+        .rfind(|item| item["role"] == "user")
+        .expect("a prompt")["content"]
+        .clone()
+}
+
+async fn check_prompt(args: &[&str], input: &str, expected: &str) {
+    let lab = lab(&[&script::answer("hi")]).await;
+    let args = [&["exec", "--skip-git-repo-check"], args].concat();
+    lab.run_with_input(&args, input).await.expect_code(0);
+    assert_eq!(
+        prompt(&lab),
+        json!([{ "type": "input_text", "text": expected }]),
+        "{args:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_prompt_comes_from_the_argument_standard_input_or_both() {
+    check_prompt(&["hello"], "", "hello").await;
+    check_prompt(&[], "from input", "from input").await;
+    check_prompt(&["-"], "from input", "from input").await;
+    check_prompt(&["hello"], "a log\n", "hello\n\n<stdin>\na log\n\n</stdin>").await;
+}
+
+#[tokio::test]
+async fn no_prompt_is_exit_code_1() {
+    let lab = lab(&[&script::answer("hi")]).await;
+    for args in [
+        &["exec", "--skip-git-repo-check"][..],
+        &["exec", "--skip-git-repo-check", "-"],
+    ] {
+        lab.run_with_input(args, "  \n")
+            .await
+            .expect_code(1)
+            .expect_errors(&["error: there is no prompt"]);
+    }
+    assert!(lab.requests().is_empty());
+}
+
+#[tokio::test]
+async fn input_that_is_no_text_is_refused() {
+    let lab = lab(&[&script::answer("hi")]).await;
+    let ran = lab
+        .run_with_input(&["exec", "--skip-git-repo-check", "-"], [0xff, 0xfe, 0x00])
+        .await;
+    ran.expect_code(1)
+        .expect_errors(&["standard input is not UTF-8 text", "hint: "]);
+}
+
+#[tokio::test]
+async fn an_image_follows_the_prompt() {
+    let lab = lab(&[&script::answer("hi")]).await;
+    lab.write("dot.png", b"\x89PNG\r\n\x1a\nrest");
+    lab.exec(&["what is this", "-i", "dot.png"])
+        .await
+        .expect_code(0);
+    let content = prompt(&lab);
+    assert_eq!(
+        content[0],
+        json!({ "type": "input_text", "text": "what is this" })
+    );
+    assert_eq!(content[1]["type"], "input_image");
+    assert_eq!(
+        content[1]["image_url"],
+        "data:image/png;base64,iVBORw0KGgpyZXN0"
+    );
+}
+
+#[tokio::test]
+async fn an_image_that_is_none_is_refused() {
+    let lab = lab(&[&script::answer("hi")]).await;
+    lab.write("dot.png", "words");
+    lab.exec(&["what", "-i", "dot.png"])
+        .await
+        .expect_code(1)
+        .expect_errors(&["`dot.png` is no PNG"]);
+    lab.exec(&["what", "-i", "gone.png"])
+        .await
+        .expect_code(1)
+        .expect_errors(&["cannot read the image `gone.png`"]);
+    assert!(lab.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_bad_schema_is_refused_before_anything_is_sent() {
+    let lab = lab(&[&script::answer("hi")]).await;
+    lab.write("list.json", "[]");
+    lab.write("words.json", "words");
+    for (file, words) in [
+        ("list.json", "must be a JSON object"),
+        ("words.json", "is not JSON"),
+        ("gone.json", "cannot read the output schema `gone.json`"),
+    ] {
+        lab.exec(&["--output-schema", file, "hello"])
+            .await
+            .expect_code(1)
+            .expect_errors(&[words]);
+    }
+    assert!(lab.requests().is_empty());
+}
+
+#[tokio::test]
+async fn instructions_of_user_and_project_are_in_the_context() {
+    let lab = lab(&[&script::answer("hi")]).await;
+    lab.init_git();
+    lab.write_home("AGENTS.md", "GLOBAL-MARK\n");
+    lab.write("AGENTS.md", "PROJECT-MARK\n");
+    lab.write("sub/AGENTS.md", "SUB-MARK\n");
+    lab.exec(&["-C", "sub", "hello"]).await.expect_code(0);
+    let request = lab.last_request();
+    let text = request["input"].to_string();
+    let at = |mark: &str| {
+        text.find(mark)
+            .unwrap_or_else(|| panic!("{mark} is missing in {text}"))
+    };
+    assert!(at("GLOBAL-MARK") < at("PROJECT-MARK") && at("PROJECT-MARK") < at("SUB-MARK"));
+}
+
+#[tokio::test]
+async fn a_working_directory_that_is_not_there_is_refused() {
+    let lab = Lab::bare(DOVETAIL);
+    let ran = lab.exec(&["-C", "nowhere", "hello"]).await.expect_code(1);
+    ran.expect_errors(&["error: cannot use `", "nowhere` as working directory"]);
+}

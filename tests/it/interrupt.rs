@@ -1,0 +1,133 @@
+//! Ctrl-C.
+
+use std::path::Path;
+
+use dovetail_tests::{Lab, Running, script};
+
+use crate::lab;
+
+/// The process got SIGINT in a turn: it ended in order, said so, and its thread goes on.
+async fn check_interrupted(lab: &Lab, running: Running) {
+    running.signal("INT");
+    let ran = running.finish().await.expect_code(1);
+    assert_eq!(ran.failure(), "turn interrupted");
+    let kinds: Vec<String> = lab
+        .rollout_lines()
+        .iter()
+        .filter(|line| line["type"] == "event_msg")
+        .map(|line| line["payload"]["type"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        kinds.last().map(String::as_str),
+        Some("turn_aborted"),
+        "{kinds:?}"
+    );
+    lab.exec(&["resume", "--last", "go on"])
+        .await
+        .expect_code(0);
+    let request = lab.last_request();
+    assert!(
+        request["input"].to_string().contains("<turn_aborted>"),
+        "the model is told"
+    );
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_a_turn_that_streams() {
+    let lab = lab(&[
+        "[[response]]\nactions = [{ text = \"first\" }, { gate = true }, { text = \"second\" }]\n",
+        &script::answer("on"),
+    ])
+    .await;
+    let mut running = lab.start_exec(&["--json", "go"]);
+    running.wait_for("first").await;
+    check_interrupted(&lab, running).await;
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_a_turn_that_waits_for_the_server() {
+    let lab = lab(&[
+        "[[response]]\nactions = [{ hang = true }]\n",
+        &script::answer("on"),
+    ])
+    .await;
+    let running = lab.start_exec(&["--json", "go"]);
+    lab.server()
+        .wait_until(|progress| progress.requests == 1)
+        .await;
+    check_interrupted(&lab, running).await;
+}
+
+/// A command that tells its process id through a pipe with a name, so that nobody has to guess when it runs.
+fn announced(lab: &Lab, then: &str) -> (std::path::PathBuf, String) {
+    let pipe = lab.project().join("started");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let cmd = format!("{then} echo $$ > {}; exec sleep 1000", pipe.display());
+    (pipe, cmd)
+}
+
+/// Waits until a command has told its process id.
+async fn pid(pipe: std::path::PathBuf) -> u32 {
+    let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(pipe))
+        .await
+        .unwrap()
+        .unwrap();
+    text.trim().parse().unwrap()
+}
+
+/// Whether a process runs; one that ended and was not yet waited for does not.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    stat.is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .trim_start()
+            .starts_with('Z')
+    })
+}
+
+async fn check_command_is_gone(then: &str) {
+    let mut lab = lab(&[&script::answer("unused")]).await;
+    let (pipe, cmd) = announced(&lab, then);
+    lab.play(&[script::command("c", &cmd), script::answer("on")].concat())
+        .await;
+    lab.write_config(&lab.provider_config(""));
+    let running = lab.start_exec(&["--json", "-s", "danger-full-access", "go"]);
+    let pid = pid(pipe).await;
+    assert!(is_running(pid));
+    check_interrupted(&lab, running).await;
+    assert!(!is_running(pid), "the command outlived the turn");
+    assert!(!lab.output_of("c").is_empty(), "the call has a result");
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_the_command_that_runs() {
+    check_command_is_gone("").await;
+}
+
+#[tokio::test]
+async fn a_command_that_ignores_interrupts_is_ended_as_well() {
+    check_command_is_gone("trap '' INT TERM HUP;").await;
+}
+
+#[tokio::test]
+async fn people_are_told_how_to_leave_at_once_and_how_to_go_on() {
+    let lab = lab(&["[[response]]\nactions = [{ hang = true }]\n"]).await;
+    let running = lab.start_exec(&["go"]);
+    lab.server()
+        .wait_until(|progress| progress.requests == 1)
+        .await;
+    running.signal("INT");
+    let ran = running.finish().await.expect_code(1);
+    ran.expect_errors(&[
+        "press Ctrl-C again to leave at once",
+        "interrupted",
+        "exec resume ",
+    ]);
+}
