@@ -83,7 +83,8 @@ macro_rules! name_id {
             /// Says what a name may consist of.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
                 let allowed: fn(char) -> bool = $allowed;
-                if text.is_empty() || text.len() > $max || !text.chars().all(allowed) {
+                let begins = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+                if !begins || text.len() > $max || !text.chars().all(allowed) {
                     return Err(InvalidId { what: $what, text: text.to_owned(), why: $why });
                 }
                 Ok(Self(text.to_owned()))
