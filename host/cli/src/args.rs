@@ -99,7 +99,14 @@ pub(crate) enum ExecCommand {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ExecOptions {
     /// Attach an image to the prompt.
-    #[arg(short = 'i', long = "image", value_name = "FILE", value_delimiter = ',', num_args = 1, global = true)]
+    #[arg(
+        short = 'i',
+        long = "image",
+        value_name = "FILE",
+        value_delimiter = ',',
+        num_args = 1,
+        global = true
+    )]
     pub(crate) images: Vec<PathBuf>,
     /// The model.
     #[arg(short = 'm', long, global = true)]
@@ -108,7 +115,12 @@ pub(crate) struct ExecOptions {
     #[arg(short = 's', long, value_name = "MODE", global = true)]
     pub(crate) sandbox: Option<SandboxArg>,
     /// Run commands without a sandbox and ask nobody. For machines that are a sandbox themselves.
-    #[arg(long, visible_alias = "yolo", global = true, conflicts_with = "sandbox")]
+    #[arg(
+        long,
+        visible_alias = "yolo",
+        global = true,
+        conflicts_with = "sandbox"
+    )]
     pub(crate) dangerously_bypass_approvals_and_sandbox: bool,
     /// Accepted for compatibility; trust of hook plugins cannot be bypassed.
     #[arg(long, global = true, hide = true)]
@@ -208,7 +220,12 @@ pub(crate) struct RehearseArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
     /// Forward to a real server and write what it answers as a script.
-    #[arg(long, value_name = "OUT", requires = "upstream", conflicts_with = "script")]
+    #[arg(
+        long,
+        value_name = "OUT",
+        requires = "upstream",
+        conflicts_with = "script"
+    )]
     pub(crate) record: Option<PathBuf>,
     /// The base URL to forward to, such as `https://llm.example/v1`.
     #[arg(long, value_name = "URL", requires = "record")]

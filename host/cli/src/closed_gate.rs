@@ -20,9 +20,16 @@ impl ClosedGate {
     /// Takes the place of a hook that could not be loaded. What it would have subscribed to is not known, so it
     /// guards every tool call.
     pub(crate) fn new(plugin: PluginId, why: String) -> Self {
-        let every_call =
-            HookSubscription { event: "PreToolUse".to_owned(), matcher: String::new(), mode: HookMode::Gate };
-        Self { plugin, why, subscriptions: vec![every_call] }
+        let every_call = HookSubscription {
+            event: "PreToolUse".to_owned(),
+            matcher: String::new(),
+            mode: HookMode::Gate,
+        };
+        Self {
+            plugin,
+            why,
+            subscriptions: vec![every_call],
+        }
     }
 }
 
@@ -41,6 +48,10 @@ impl Hook for ClosedGate {
     }
 
     async fn handle(&self, _event: &HookEvent) -> Result<HookOutcome, PluginError> {
-        Err(PluginFault::NotLoaded { plugin: self.plugin.clone(), why: self.why.clone() }.into())
+        Err(PluginFault::NotLoaded {
+            plugin: self.plugin.clone(),
+            why: self.why.clone(),
+        }
+        .into())
     }
 }

@@ -21,7 +21,10 @@ const SCRIPT: &str = include_str!("../demo/fix-greeting.toml");
 const PROJECT: &[(&str, &str)] = &[
     ("greet.sh", include_str!("../demo/project/greet.sh")),
     ("test.sh", include_str!("../demo/project/test.sh")),
-    ("notes/style.md", include_str!("../demo/project/notes/style.md")),
+    (
+        "notes/style.md",
+        include_str!("../demo/project/notes/style.md"),
+    ),
 ];
 /// What the script's server expects, so that the demo shows a key on its way.
 const KEY: &str = "rehearsal-key";
@@ -32,10 +35,15 @@ const PROMPT: &str = "fix the failing test";
 /// # Errors
 /// The stage could not be set, or the play did not go as written.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let stage = tempfile::Builder::new().prefix("dovetail-demo-").tempdir().context("cannot make a temporary directory")?;
+    let stage = tempfile::Builder::new()
+        .prefix("dovetail-demo-")
+        .tempdir()
+        .context("cannot make a temporary directory")?;
     let (home, project) = (stage.path().join("home"), stage.path().join("project"));
     let script = Script::parse(SCRIPT).context("the demo's own script is damaged")?;
-    let server = RehearsalServer::start(script).await.context("cannot serve the rehearsal on loopback")?;
+    let server = RehearsalServer::start(script)
+        .await
+        .context("cannot serve the rehearsal on loopback")?;
     set_the_stage(&home, &project, &server.base_url())?;
     let events = home.join("dovetail/events/events.jsonl");
     let sandboxed = dovetail_sandbox::status().is_available();
@@ -76,7 +84,11 @@ fn exec_args(project: &Path, json: bool, sandboxed: bool) -> ExecArgs {
         options: ExecOptions {
             images: Vec::new(),
             model: None,
-            sandbox: Some(if sandboxed { SandboxArg::WorkspaceWrite } else { SandboxArg::DangerFullAccess }),
+            sandbox: Some(if sandboxed {
+                SandboxArg::WorkspaceWrite
+            } else {
+                SandboxArg::DangerFullAccess
+            }),
             dangerously_bypass_approvals_and_sandbox: false,
             dangerously_bypass_hook_trust: false,
             cd: Some(project.to_owned()),
@@ -98,7 +110,8 @@ fn exec_args(project: &Path, json: bool, sandboxed: bool) -> ExecArgs {
 fn set_the_stage(home: &Path, project: &Path, base_url: &str) -> anyhow::Result<()> {
     for (name, text) in PROJECT {
         let path = project.join(name);
-        fs::create_dir_all(path.parent().unwrap_or(project)).context("cannot make the demo's project")?;
+        fs::create_dir_all(path.parent().unwrap_or(project))
+            .context("cannot make the demo's project")?;
         fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     fs::create_dir_all(home.join("dovetail/events")).context("cannot make the demo's home")?;
@@ -109,7 +122,10 @@ fn set_the_stage(home: &Path, project: &Path, base_url: &str) -> anyhow::Result<
         home.join("dovetail/events/events.jsonl").display()
     );
     fs::write(home.join("config.toml"), config).context("cannot write the demo's configuration")?;
-    write_private(&home.join("auth.json"), &format!("{{\"OPENAI_API_KEY\":\"{KEY}\"}}"))?;
+    write_private(
+        &home.join("auth.json"),
+        &format!("{{\"OPENAI_API_KEY\":\"{KEY}\"}}"),
+    )?;
     for guest in builtins::DEMO {
         plugins::install_embedded(home, guest)?;
     }
@@ -118,15 +134,24 @@ fn set_the_stage(home: &Path, project: &Path, base_url: &str) -> anyhow::Result<
 
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 fn opening(sandboxed: bool) -> String {
     let mut text = String::from("dovetail demo · offline rehearsal, nothing leaves this machine\n");
-    text.push_str("  project   greeting (1 failing test)          model  rehearsal script `fix-greeting`\n");
+    text.push_str(
+        "  project   greeting (1 failing test)          model  rehearsal script `fix-greeting`\n",
+    );
     if !sandboxed {
-        text.push_str("  sandbox   this kernel has none, so the demo's own two commands run without\n");
+        text.push_str(
+            "  sandbox   this kernel has none, so the demo's own two commands run without\n",
+        );
     }
     text.push('\n');
     text
@@ -139,7 +164,9 @@ fn closing(house: &plugins::House, events: &PathBuf) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "\n{count} events were delivered to the sink's file.");
     text.push_str("\nnext: OPENAI_API_KEY=… dovetail exec \"explain this repository\"\n");
-    text.push_str("      dovetail exec -c model_provider=ollama -m MODEL \"…\"      a local server\n");
+    text.push_str(
+        "      dovetail exec -c model_provider=ollama -m MODEL \"…\"      a local server\n",
+    );
     text.push_str("      README.md, \"Your first plugin in five minutes\"\n");
     text
 }

@@ -65,7 +65,12 @@ pub(crate) struct Stage {
 }
 
 fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
-    let ExecArgs { command, prompt: prompt_text, config: overrides, options } = args;
+    let ExecArgs {
+        command,
+        prompt: prompt_text,
+        config: overrides,
+        options,
+    } = args;
     let home = home.map_or_else(dovetail_config::codex_home, Ok)?;
     let cwd = working_directory(options.cd.as_deref())?;
     let mut config = load_config(&home, &cwd, &overrides)?;
@@ -78,24 +83,40 @@ fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
         && !config.project.trusted
         && git::root_of(&cwd).is_none()
     {
-        return Err(Fatal::new("Not inside a trusted directory and --skip-git-repo-check was not specified.")
-            .hint("run it in a git work tree, or add `--skip-git-repo-check` or `--trust`")
-            .into());
+        return Err(Fatal::new(
+            "Not inside a trusted directory and --skip-git-repo-check was not specified.",
+        )
+        .hint("run it in a git work tree, or add `--skip-git-repo-check` or `--trust`")
+        .into());
     }
     let setup = TurnSetup::of(&options, &config)?;
     let (target, prompt_text) = target(command, prompt_text, &home, &cwd)?;
-    let prompt = Prompt { text: prompt::text(prompt_text.as_deref())?, images: prompt::images(&options.images)? };
+    let prompt = Prompt {
+        text: prompt::text(prompt_text.as_deref())?,
+        images: prompt::images(&options.images)?,
+    };
     let warnings = config.warnings.clone();
-    Ok(Plan { config, setup, options, prompt, target, warnings })
+    Ok(Plan {
+        config,
+        setup,
+        options,
+        prompt,
+        target,
+        warnings,
+    })
 }
 
 /// The directory to work in, resolved: hooks, sandbox and records must agree on its name.
 fn working_directory(given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let here = std::env::current_dir().map_err(|error| Fatal::new(format!("the working directory is gone: {error}")))?;
+    let here = std::env::current_dir()
+        .map_err(|error| Fatal::new(format!("the working directory is gone: {error}")))?;
     let wanted = given.map_or_else(|| here.clone(), |dir| here.join(dir));
-    let dir = wanted
-        .canonicalize()
-        .map_err(|error| Fatal::new(format!("cannot use `{}` as working directory: {error}", wanted.display())))?;
+    let dir = wanted.canonicalize().map_err(|error| {
+        Fatal::new(format!(
+            "cannot use `{}` as working directory: {error}",
+            wanted.display()
+        ))
+    })?;
     if !dir.is_dir() {
         return Err(Fatal::new(format!("`{}` is not a directory", dir.display())).into());
     }
@@ -106,11 +127,23 @@ fn working_directory(given: Option<&Path>) -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// Names the file or flag that is wrong.
-pub(crate) fn load_config(home: &Path, cwd: &Path, flags: &ConfigOverrides) -> anyhow::Result<Config> {
-    let mut overrides = flags.overrides.iter().map(|text| Override::parse(text)).collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn load_config(
+    home: &Path,
+    cwd: &Path,
+    flags: &ConfigOverrides,
+) -> anyhow::Result<Config> {
+    let mut overrides = flags
+        .overrides
+        .iter()
+        .map(|text| Override::parse(text))
+        .collect::<Result<Vec<_>, _>>()?;
     for (names, on) in [(&flags.enable, true), (&flags.disable, false)] {
         let flag = if on { "--enable" } else { "--disable" };
-        overrides.extend(names.iter().map(|name| Override::flag(flag, &["features", name], on)));
+        overrides.extend(
+            names
+                .iter()
+                .map(|name| Override::flag(flag, &["features", name], on)),
+        );
     }
     let request = LoadRequest {
         home,
@@ -130,7 +163,13 @@ fn target(
     home: &Path,
     cwd: &Path,
 ) -> anyhow::Result<(Target, Option<String>)> {
-    let Some(ExecCommand::Resume { id, prompt: resume_prompt, last, all }) = command else {
+    let Some(ExecCommand::Resume {
+        id,
+        prompt: resume_prompt,
+        last,
+        all,
+    }) = command
+    else {
         return Ok((Target::New, prompt));
     };
     if last {
@@ -145,9 +184,14 @@ fn target(
             .into());
     };
     let id = ThreadId::parse(&id).map_err(|error| {
-        Fatal::new(error.to_string()).hint("ids are printed at the end of a run, and are part of the file names in sessions/")
+        Fatal::new(error.to_string()).hint(
+            "ids are printed at the end of a run, and are part of the file names in sessions/",
+        )
     })?;
-    Ok((Target::Resume(dovetail_store::find_by_id(home, id)?), resume_prompt))
+    Ok((
+        Target::Resume(dovetail_store::find_by_id(home, id)?),
+        resume_prompt,
+    ))
 }
 
 /// A thread that can be run: its file is open, its plugins are not loaded yet.
@@ -176,8 +220,12 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
         &plan.config.project_docs,
     );
     plan.warnings.extend(docs.warnings.iter().cloned());
-    let installation = identity::installation_id(&plan.config.home)
-        .map_err(|error| Fatal::new(format!("cannot keep an installation id in `{}`: {error}", plan.config.home.display())))?;
+    let installation = identity::installation_id(&plan.config.home).map_err(|error| {
+        Fatal::new(format!(
+            "cannot keep an installation id in `{}`: {error}",
+            plan.config.home.display()
+        ))
+    })?;
     let agents_md = (!docs.text.is_empty()).then_some(docs.text);
     let turn = plan.setup.turn_options(
         &plan.config,
@@ -191,13 +239,22 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
     let mut all_tools = builtin.tools;
     all_tools.extend(house.tools.iter().cloned());
     let show_reasoning = !plan.config.hide_agent_reasoning;
-    let mut printer =
-        output::Printer::new(&plan.options, &opened.info, &turn.settings, opened.resumed.is_some(), show_reasoning);
+    let mut printer = output::Printer::new(
+        &plan.options,
+        &opened.info,
+        &turn.settings,
+        opened.resumed.is_some(),
+        show_reasoning,
+    );
     printer.begin(&plan.prompt.text, &plan.warnings);
     let mut observers: Vec<Box<dyn Observer>> = vec![printer.observer()];
     if let Some(pump) = &house.pump {
         let records = EventRecords::new(opened.info.clone());
-        observers.push(Box::new(SinkFeed::start(records, Arc::clone(pump), opened.resumed.is_some())));
+        observers.push(Box::new(SinkFeed::start(
+            records,
+            Arc::clone(pump),
+            opened.resumed.is_some(),
+        )));
     }
     let ports = Ports {
         model: Arc::new(model_port::client(&house, &plan.config, &opened.info)?),
@@ -212,7 +269,11 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
     };
     let outcome = thread.run_turn(plan.prompt, turn, cancel).await;
     interrupts.finished();
-    let code = printer.end(&outcome, plan.options.output_last_message.as_deref(), !stage.passing)?;
+    let code = printer.end(
+        &outcome,
+        plan.options.output_last_message.as_deref(),
+        !stage.passing,
+    )?;
     drop(thread);
     builtin.manager.shutdown().await;
     if let Some(syncer) = opened.syncer
@@ -248,14 +309,25 @@ fn new_thread(plan: &Plan) -> Opened {
         cwd: plan.setup.cwd.clone(),
         originator: identity::originator(env::ORIGINATOR_OVERRIDE.get()),
         source: "exec".to_owned(),
-        thread_source: Some(plan.options.thread_source.clone().unwrap_or_else(|| "user".to_owned())),
+        thread_source: Some(
+            plan.options
+                .thread_source
+                .clone()
+                .unwrap_or_else(|| "user".to_owned()),
+        ),
         provider_id: plan.config.model_provider.clone(),
         base_instructions: BASE_INSTRUCTIONS.to_owned(),
         model: plan.setup.model.clone(),
         created: SystemTime::now(),
     };
-    let mut opened =
-        Opened { info, resumed: None, recorder: Box::new(NullRecorder), path: None, syncer: None, warnings: Vec::new() };
+    let mut opened = Opened {
+        info,
+        resumed: None,
+        recorder: Box::new(NullRecorder),
+        path: None,
+        syncer: None,
+        warnings: Vec::new(),
+    };
     if !plan.options.ephemeral {
         let recorder = RolloutRecorder::create(&plan.config.home, opened.info.clone());
         opened.path = Some(recorder.path().to_owned());
@@ -267,25 +339,51 @@ fn new_thread(plan: &Plan) -> Opened {
 
 fn resume_thread(path: &Path, plan: &Plan) -> anyhow::Result<Opened> {
     let (loaded, recorder) = RolloutRecorder::resume(path)?;
-    let LoadedThread { mut info, items, window_number, totals, damage, .. } = loaded;
-    let warnings = damage.iter().map(|damage| format!("{}: {damage}", path.display())).collect();
+    let LoadedThread {
+        mut info,
+        items,
+        window_number,
+        totals,
+        damage,
+        ..
+    } = loaded;
+    let warnings = damage
+        .iter()
+        .map(|damage| format!("{}: {damage}", path.display()))
+        .collect();
     info.cwd.clone_from(&plan.setup.cwd);
     info.provider_id.clone_from(&plan.config.model_provider);
     if info.base_instructions.is_empty() {
         BASE_INSTRUCTIONS.clone_into(&mut info.base_instructions);
     }
-    let resumed = Resumed { items, totals, window_number };
+    let resumed = Resumed {
+        items,
+        totals,
+        window_number,
+    };
     let path = recorder.path().to_owned();
     let syncer = recorder.syncer();
-    let (recorder, syncer): (Box<dyn Recorder>, _) =
-        if plan.options.ephemeral { (Box::new(NullRecorder), None) } else { (Box::new(recorder), Some(syncer)) };
-    Ok(Opened { info, resumed: Some(resumed), recorder, path: Some(path), syncer, warnings })
+    let (recorder, syncer): (Box<dyn Recorder>, _) = if plan.options.ephemeral {
+        (Box::new(NullRecorder), None)
+    } else {
+        (Box::new(recorder), Some(syncer))
+    };
+    Ok(Opened {
+        info,
+        resumed: Some(resumed),
+        recorder,
+        path: Some(path),
+        syncer,
+        warnings,
+    })
 }
 
 /// The exit code of a turn.
 pub(crate) fn exit_code(outcome: &TurnOutcome) -> ExitCode {
     match outcome {
         TurnOutcome::Completed(_) => ExitCode::from(fatal::OK),
-        TurnOutcome::Failed(_) | TurnOutcome::Interrupted | TurnOutcome::Unrecorded(_) => ExitCode::from(fatal::FAILED),
+        TurnOutcome::Failed(_) | TurnOutcome::Interrupted | TurnOutcome::Unrecorded(_) => {
+            ExitCode::from(fatal::FAILED)
+        }
     }
 }

@@ -21,12 +21,19 @@ pub(crate) struct Fatal {
 impl Fatal {
     /// An error that means exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { code: FAILED, message: message.into(), hints: Vec::new() }
+        Self {
+            code: FAILED,
+            message: message.into(),
+            hints: Vec::new(),
+        }
     }
 
     /// An error about trust.
     pub(crate) fn untrusted(message: impl Into<String>) -> Self {
-        Self { code: UNTRUSTED, ..Self::new(message) }
+        Self {
+            code: UNTRUSTED,
+            ..Self::new(message)
+        }
     }
 
     /// Adds what to do next.
@@ -47,7 +54,12 @@ impl std::error::Error for Fatal {}
 /// Prints an error as `error: … / caused by: … / hint: …` and gives its code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     crate::out::stderr(&text(error));
-    ExitCode::from(error.chain().find_map(|cause| cause.downcast_ref::<Fatal>()).map_or(FAILED, |fatal| fatal.code))
+    ExitCode::from(
+        error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<Fatal>())
+            .map_or(FAILED, |fatal| fatal.code),
+    )
 }
 
 /// What [`report`] prints.

@@ -7,7 +7,9 @@ use dovetail_core::snapshot::WorkspaceFacts;
 
 /// The root of the work tree that a directory is in.
 pub(crate) fn root_of(dir: &Path) -> Option<PathBuf> {
-    dir.ancestors().find(|dir| dir.join(".git").exists()).map(Path::to_owned)
+    dir.ancestors()
+        .find(|dir| dir.join(".git").exists())
+        .map(Path::to_owned)
 }
 
 /// What requests carry about the work tree: remotes (credentials removed) and the commit.
@@ -104,8 +106,14 @@ mod tests {
     #[test]
     fn remote_urls_lose_their_credentials() {
         for (url, expected) in [
-            ("https://user:token@example.org/a.git", "https://example.org/a.git"),
-            ("https://tok@en@example.org/a.git", "https://example.org/a.git"),
+            (
+                "https://user:token@example.org/a.git",
+                "https://example.org/a.git",
+            ),
+            (
+                "https://tok@en@example.org/a.git",
+                "https://example.org/a.git",
+            ),
             ("https://example.org/a@b.git", "https://example.org/a@b.git"),
             ("git@example.org:a/b.git", "git@example.org:a/b.git"),
             ("ssh://git@example.org/a.git", "ssh://example.org/a.git"),
@@ -122,7 +130,11 @@ mod tests {
         std::fs::write(git.join("HEAD"), "ref: refs/heads/main\n").expect("HEAD");
         assert_eq!(workspace_facts(dir.path()), None);
         let packed = "a".repeat(40);
-        std::fs::write(git.join("packed-refs"), format!("# pack-refs\n{packed} refs/heads/main\n")).expect("refs");
+        std::fs::write(
+            git.join("packed-refs"),
+            format!("# pack-refs\n{packed} refs/heads/main\n"),
+        )
+        .expect("refs");
         let facts = workspace_facts(dir.path()).expect("facts");
         assert_eq!(facts.latest_git_commit_hash, Some(packed));
         let loose = "b".repeat(40);

@@ -11,16 +11,24 @@ pub(crate) const COMPATIBLE_VERSION: &str = "0.169.0";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What `--version` prints.
-pub(crate) const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (compatible with codex 0.169.0)");
+pub(crate) const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (compatible with codex 0.169.0)"
+);
 
 /// The originator of threads that `exec` starts, unless the environment says otherwise.
 pub(crate) fn originator(overridden: Option<String>) -> String {
-    overridden.filter(|name| is_token(name)).unwrap_or_else(|| "codex_exec".to_owned())
+    overridden
+        .filter(|name| is_token(name))
+        .unwrap_or_else(|| "codex_exec".to_owned())
 }
 
 /// `<originator>/<version> (<system>; <architecture>) <terminal> (dovetail; <our version>)`.
 pub(crate) fn user_agent(originator: &str) -> String {
-    let terminal = std::env::var("TERM").ok().filter(|name| is_token(name)).unwrap_or_else(|| "unknown".to_owned());
+    let terminal = std::env::var("TERM")
+        .ok()
+        .filter(|name| is_token(name))
+        .unwrap_or_else(|| "unknown".to_owned());
     format!(
         "{originator}/{COMPATIBLE_VERSION} ({}; {}) {terminal} (dovetail; {VERSION})",
         system(),
@@ -46,8 +54,14 @@ fn system() -> String {
     let version = field("VERSION_ID").unwrap_or_default();
     let mut parts: Vec<&str> = version.split('.').filter(|part| !part.is_empty()).collect();
     parts.resize(3, "0");
-    let text = format!("{} {}", name.unwrap_or_else(|| std::env::consts::OS.to_owned()), parts.join("."));
-    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect()
+    let text = format!(
+        "{} {}",
+        name.unwrap_or_else(|| std::env::consts::OS.to_owned()),
+        parts.join(".")
+    );
+    text.chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
+        .collect()
 }
 
 /// The id of this home directory: a UUID in a file, made once.

@@ -24,7 +24,9 @@ pub(crate) fn watch(cancel: CancellationToken) -> Interrupts {
             std::process::exit(INTERRUPTED);
         }
     });
-    Interrupts { task: AbortOnDropHandle::new(task) }
+    Interrupts {
+        task: AbortOnDropHandle::new(task),
+    }
 }
 
 impl Interrupts {

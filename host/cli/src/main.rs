@@ -39,7 +39,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();
     // Two workers: one for the turn, one so that a guest that spins between two ticks delays nobody.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(run(cli.command));
@@ -61,7 +64,12 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(args) => config_cmd::run(&args),
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "dovetail", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "dovetail",
+                &mut std::io::stdout(),
+            );
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -69,10 +77,17 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 /// The log is for finding faults: off unless asked for, and always on standard error.
 fn start_log() {
-    let Some(filter) = dovetail_config::env::DOVETAIL_LOG.get() else { return };
+    let Some(filter) = dovetail_config::env::DOVETAIL_LOG.get() else {
+        return;
+    };
     let filter = tracing_subscriber::EnvFilter::try_new(&filter).unwrap_or_else(|error| {
-        out::stderr(&format!("warning: DOVETAIL_LOG is not a log filter: {error}\n"));
+        out::stderr(&format!(
+            "warning: DOVETAIL_LOG is not a log filter: {error}\n"
+        ));
         tracing_subscriber::EnvFilter::new("warn")
     });
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }

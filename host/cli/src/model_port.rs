@@ -20,7 +20,11 @@ const DEFAULT_IDLE: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// The endpoint's address cannot be used.
-pub(crate) fn client(house: &House, config: &Config, info: &ThreadInfo) -> anyhow::Result<ResponsesClient> {
+pub(crate) fn client(
+    house: &House,
+    config: &Config,
+    info: &ThreadInfo,
+) -> anyhow::Result<ResponsesClient> {
     let scope = Scope {
         provider_id: config.model_provider.clone(),
         purpose: Purpose::Turn,
@@ -35,7 +39,13 @@ pub(crate) fn client(house: &House, config: &Config, info: &ThreadInfo) -> anyho
         idle_timeout: idle_timeout(config),
     };
     let egress = Arc::clone(house.services.egress()) as Arc<dyn Egress>;
-    Ok(ResponsesClient::new(Arc::clone(&house.provider), house.endpoint.clone(), egress, scope, options)?)
+    Ok(ResponsesClient::new(
+        Arc::clone(&house.provider),
+        house.endpoint.clone(),
+        egress,
+        scope,
+        options,
+    )?)
 }
 
 fn idle_timeout(config: &Config) -> Duration {

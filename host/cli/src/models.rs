@@ -67,7 +67,10 @@ const UNKNOWN: ModelFacts = ModelFacts {
 impl ModelFacts {
     /// What is known of a model.
     pub(crate) fn of(slug: &str) -> Self {
-        CATALOGUE.iter().find(|(name, _)| *name == slug).map_or(UNKNOWN, |(_, facts)| *facts)
+        CATALOGUE
+            .iter()
+            .find(|(name, _)| *name == slug)
+            .map_or(UNKNOWN, |(_, facts)| *facts)
     }
 
     /// The part of a window that a conversation may fill.

@@ -28,7 +28,10 @@ enum Form {
     Json(Box<ExecJson<std::io::Stdout>>),
     /// The observer was taken; nothing is left to print but the end.
     JsonTaken,
-    Text { look: Look, banner: String },
+    Text {
+        look: Look,
+        banner: String,
+    },
 }
 
 impl Printer {
@@ -56,10 +59,22 @@ impl Printer {
                 thread_id: info.thread_id,
                 resumed,
             };
-            let look = Look { style, reader: reader(), cwd: settings.cwd.clone(), show_reasoning };
-            Form::Text { banner: banner.text(style), look }
+            let look = Look {
+                style,
+                reader: reader(),
+                cwd: settings.cwd.clone(),
+                show_reasoning,
+            };
+            Form::Text {
+                banner: banner.text(style),
+                look,
+            }
         };
-        Self { thread_id: info.thread_id, kept: !options.ephemeral, form }
+        Self {
+            thread_id: info.thread_id,
+            kept: !options.ephemeral,
+            form,
+        }
     }
 
     /// Says what is about to happen.
@@ -93,13 +108,14 @@ impl Printer {
             Form::Json(json) => json,
             Form::JsonTaken => Box::new(ExecJson::new(std::io::stdout())),
             Form::Text { look, banner } => {
-                let observer: Box<dyn Observer> = if std::io::stderr().is_terminal() && !dumb_terminal() {
-                    let (line, above) = StatusLine::start(std::io::stderr());
-                    let transcript = Transcript::new(above, std::io::stdout(), &look);
-                    Box::new(WithStatusLine { line, transcript })
-                } else {
-                    Box::new(Transcript::new(std::io::stderr(), std::io::stdout(), &look))
-                };
+                let observer: Box<dyn Observer> =
+                    if std::io::stderr().is_terminal() && !dumb_terminal() {
+                        let (line, above) = StatusLine::start(std::io::stderr());
+                        let transcript = Transcript::new(above, std::io::stdout(), &look);
+                        Box::new(WithStatusLine { line, transcript })
+                    } else {
+                        Box::new(Transcript::new(std::io::stderr(), std::io::stdout(), &look))
+                    };
                 self.form = Form::Text { look, banner };
                 observer
             }
@@ -127,15 +143,20 @@ impl Printer {
             out::stderr(&render::farewell(look.style, self.thread_id, self.kept));
         }
         if let Some(path) = answer_file {
-            std::fs::write(path, answer)
-                .map_err(|error| Fatal::new(format!("cannot write the answer to `{}`: {error}", path.display())))?;
+            std::fs::write(path, answer).map_err(|error| {
+                Fatal::new(format!(
+                    "cannot write the answer to `{}`: {error}",
+                    path.display()
+                ))
+            })?;
         }
         Ok(exec::exit_code(outcome))
     }
 }
 
 fn style(when: ColorArg) -> Style {
-    let wanted = || std::io::stderr().is_terminal() && env::NO_COLOR.get_os().is_none() && !dumb_terminal();
+    let wanted =
+        || std::io::stderr().is_terminal() && env::NO_COLOR.get_os().is_none() && !dumb_terminal();
     match when {
         ColorArg::Always => Style::Coloured,
         ColorArg::Never => Style::Plain,
@@ -146,7 +167,11 @@ fn style(when: ColorArg) -> Style {
 
 /// On a terminal that shows both streams the answer is part of the transcript.
 fn reader() -> Reader {
-    if std::io::stdout().is_terminal() && std::io::stderr().is_terminal() { Reader::Person } else { Reader::Program }
+    if std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
+        Reader::Person
+    } else {
+        Reader::Program
+    }
 }
 
 fn dumb_terminal() -> bool {

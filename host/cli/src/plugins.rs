@@ -36,7 +36,12 @@ const JSONL_SINK: &str = "jsonl-sink";
 /// for the next run.
 const SINK_GRACE: Duration = Duration::from_millis(500);
 /// Keys of the user that the demo must not use.
-const OWN_KEYS: &[&str] = &["CODEX_API_KEY", "OPENAI_API_KEY", "OPENAI_ORGANIZATION", "OPENAI_PROJECT"];
+const OWN_KEYS: &[&str] = &[
+    "CODEX_API_KEY",
+    "OPENAI_API_KEY",
+    "OPENAI_ORGANIZATION",
+    "OPENAI_PROJECT",
+];
 
 /// The plugins of a session.
 pub(crate) struct House {
@@ -65,7 +70,10 @@ pub(crate) fn places(config: &Config) -> Places {
         builtins: builtins::BUILTINS.to_vec(),
         system_dir: PathBuf::from(SYSTEM_DIR),
         own_dir: config.home.join("dovetail"),
-        project: Some(Project { root: config.project.root.clone(), trusted: config.project.trusted }),
+        project: Some(Project {
+            root: config.project.root.clone(),
+            trusted: config.project.trusted,
+        }),
     }
 }
 
@@ -73,7 +81,9 @@ pub(crate) fn places(config: &Config) -> Places {
 ///
 /// # Errors
 /// The provider's table or a sink's settings cannot be understood.
-pub(crate) fn given(config: &Config) -> anyhow::Result<(BTreeMap<PluginId, Capabilities>, Option<ProviderTable>)> {
+pub(crate) fn given(
+    config: &Config,
+) -> anyhow::Result<(BTreeMap<PluginId, Capabilities>, Option<ProviderTable>)> {
     let mut given = BTreeMap::new();
     let table = ProviderTable::of(config)?;
     if let Some(table) = &table {
@@ -97,21 +107,37 @@ struct JsonlSink {
 
 impl JsonlSink {
     fn of(config: &Config) -> anyhow::Result<Option<Self>> {
-        let Some(settings) = config.dovetail.plugins.get(JSONL_SINK) else { return Ok(None) };
+        let Some(settings) = config.dovetail.plugins.get(JSONL_SINK) else {
+            return Ok(None);
+        };
         if settings.enabled != Some(true) {
             return Ok(None);
         }
         let mut own = settings.config.clone().unwrap_or_else(|| json!({}));
         let default = config.home.join("dovetail/events/events.jsonl");
-        let path = own.get("path").and_then(Value::as_str).map_or(default, PathBuf::from);
+        let path = own
+            .get("path")
+            .and_then(Value::as_str)
+            .map_or(default, PathBuf::from);
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Fatal::new(format!("`dovetail.plugins.jsonl-sink.config.path` names no file: `{}`", path.display()))
-                .into());
+            return Err(Fatal::new(format!(
+                "`dovetail.plugins.jsonl-sink.config.path` names no file: `{}`",
+                path.display()
+            ))
+            .into());
         };
-        std::fs::create_dir_all(dir)
-            .map_err(|error| Fatal::new(format!("cannot make `{}` for the sink: {error}", dir.display())))?;
-        let rule = FsRule::new(&dir.display().to_string(), "/data", Access::Append)
-            .map_err(|error| Fatal::new(format!("`dovetail.plugins.jsonl-sink.config.path`: {error}")))?;
+        std::fs::create_dir_all(dir).map_err(|error| {
+            Fatal::new(format!(
+                "cannot make `{}` for the sink: {error}",
+                dir.display()
+            ))
+        })?;
+        let rule =
+            FsRule::new(&dir.display().to_string(), "/data", Access::Append).map_err(|error| {
+                Fatal::new(format!(
+                    "`dovetail.plugins.jsonl-sink.config.path`: {error}"
+                ))
+            })?;
         own["path"] = json!(name.to_string_lossy());
         let mut grant = Capabilities::default();
         grant.fs.insert(rule);
@@ -141,20 +167,30 @@ fn classes(table: &Value) -> std::collections::BTreeSet<dovetail_core::plugin::F
 ///
 /// # Errors
 /// Nobody serves the provider, a hook has to be trusted first, or (with `strict`) any plugin was refused.
-pub(crate) async fn load(config: &Config, strict: bool, without_keys: bool) -> anyhow::Result<House> {
+pub(crate) async fn load(
+    config: &Config,
+    strict: bool,
+    without_keys: bool,
+) -> anyhow::Result<House> {
     let (given, table) = given(config)?;
     let catalogue = Catalogue::survey(&places(config), &given);
     let strict = strict || config.dovetail.strict;
     let mut warnings = catalogue_warnings(&catalogue);
     check_trust(&catalogue)?;
 
-    let env = if without_keys { HostEnv::current().without(OWN_KEYS) } else { HostEnv::current() };
+    let env = if without_keys {
+        HostEnv::current().without(OWN_KEYS)
+    } else {
+        HostEnv::current()
+    };
     let services = Services::new(env, &config.home, &config.cwd);
     let (runtime, cache_refused) = Runtime::new(&compiled_dir(config), services)?;
     warnings.extend(cache_refused.map(|refused| refused.to_string()));
 
     let mut selection = Selection::of(catalogue, config, table.as_ref(), &mut warnings)?;
-    let sources = table.as_ref().map(|table| (table.builtin.plugin(), table.sources.clone()));
+    let sources = table
+        .as_ref()
+        .map(|table| (table.builtin.plugin(), table.sources.clone()));
     selection.give_sources(sources);
     let results = runtime.load_all(selection.requests).await;
     let mut loaded = Vec::new();
@@ -175,7 +211,10 @@ pub(crate) async fn load(config: &Config, strict: bool, without_keys: bool) -> a
                     });
                 }
                 if kinds.contains(&Kind::Hooks) {
-                    hooks.push(Arc::new(ClosedGate::new(error.plugin().clone(), why.clone())));
+                    hooks.push(Arc::new(ClosedGate::new(
+                        error.plugin().clone(),
+                        why.clone(),
+                    )));
                     warnings.push(format!("{why}; its gate is closed: tool calls are denied until it is mended or removed"));
                 } else {
                     warnings.push(why);
@@ -188,11 +227,24 @@ pub(crate) async fn load(config: &Config, strict: bool, without_keys: bool) -> a
     if strict && (selection.refused || !warnings.is_empty() && selection.refused_before) {
         return Err(strict_failure(&warnings));
     }
-    let (provider, endpoint) = choose_provider(config, table.as_ref(), &loaded, &selection.unusable_providers).await?;
-    let capabilities = endpoint.capabilities.unwrap_or(provider.description().capabilities);
+    let (provider, endpoint) = choose_provider(
+        config,
+        table.as_ref(),
+        &loaded,
+        &selection.unusable_providers,
+    )
+    .await?;
+    let capabilities = endpoint
+        .capabilities
+        .unwrap_or(provider.description().capabilities);
     let tools = server_tools(&loaded, &mut warnings).await;
-    let sinks: Vec<_> = loaded.iter().filter_map(Plugin::sink).map(Arc::clone).collect();
-    let pump = (!sinks.is_empty()).then(|| Arc::new(SinkPump::start(sinks, &config.home.join("dovetail/outbox"))));
+    let sinks: Vec<_> = loaded
+        .iter()
+        .filter_map(Plugin::sink)
+        .map(Arc::clone)
+        .collect();
+    let pump = (!sinks.is_empty())
+        .then(|| Arc::new(SinkPump::start(sinks, &config.home.join("dovetail/outbox"))));
     Ok(House {
         provider,
         endpoint,
@@ -208,7 +260,9 @@ pub(crate) async fn load(config: &Config, strict: bool, without_keys: bool) -> a
 
 /// Where compiled plugins are kept.
 pub(crate) fn compiled_dir(config: &Config) -> PathBuf {
-    dovetail_config::env::DOVETAIL_CACHE.get_os().map_or_else(|| cache_dir(&config.home), PathBuf::from)
+    dovetail_config::env::DOVETAIL_CACHE
+        .get_os()
+        .map_or_else(|| cache_dir(&config.home), PathBuf::from)
 }
 
 /// A provider plugin that was refused or could not be loaded.
@@ -221,7 +275,10 @@ struct UnusableProvider {
 impl UnusableProvider {
     fn fatal(&self) -> anyhow::Error {
         let fatal = Fatal::new(&self.why);
-        self.hint.iter().fold(fatal, |fatal, hint| fatal.hint(hint)).into()
+        self.hint
+            .iter()
+            .fold(fatal, |fatal, hint| fatal.hint(hint))
+            .into()
     }
 }
 
@@ -256,14 +313,20 @@ impl Selection {
                 continue;
             }
             let settings = config.dovetail.plugins.get(id.as_str());
-            let mut own = settings.and_then(|settings| settings.config.clone()).unwrap_or(Value::Null);
+            let mut own = settings
+                .and_then(|settings| settings.config.clone())
+                .unwrap_or(Value::Null);
             if entry.found.scope == Scope::Builtin && id.as_str() == JSONL_SINK {
-                own = sink.as_ref().map_or(Value::Null, |sink| sink.config.clone());
+                own = sink
+                    .as_ref()
+                    .map_or(Value::Null, |sink| sink.config.clone());
             }
             let kinds = entry.found.manifest.kinds.clone();
             match LoadRequest::new(entry, own) {
                 Ok(mut request) => {
-                    request.secrets.extend(configured_sources(config, &id, warnings));
+                    request
+                        .secrets
+                        .extend(configured_sources(config, &id, warnings));
                     selection.requests.push(request);
                     selection.kinds.push(kinds);
                 }
@@ -287,10 +350,9 @@ impl Selection {
     /// Gives the chosen built-in provider its slots.
     fn give_sources(&mut self, sources: Option<(&str, BTreeMap<String, SecretSource>)>) {
         let Some((id, sources)) = sources else { return };
-        let request = self
-            .requests
-            .iter_mut()
-            .find(|request| request.found.scope == Scope::Builtin && request.found.manifest.id.as_str() == id);
+        let request = self.requests.iter_mut().find(|request| {
+            request.found.scope == Scope::Builtin && request.found.manifest.id.as_str() == id
+        });
         if let Some(request) = request {
             request.secrets.extend(sources);
         }
@@ -302,7 +364,12 @@ impl Selection {
 fn is_needed(entry: &Entry, config: &Config, table: Option<&ProviderTable>) -> bool {
     let manifest = &entry.found.manifest;
     let id = manifest.id.as_str();
-    if config.dovetail.plugins.get(id).is_some_and(|settings| settings.enabled == Some(false)) {
+    if config
+        .dovetail
+        .plugins
+        .get(id)
+        .is_some_and(|settings| settings.enabled == Some(false))
+    {
         return false;
     }
     if entry.found.scope == Scope::Builtin {
@@ -320,13 +387,16 @@ fn configured_sources(
     warnings: &mut Vec<String>,
 ) -> BTreeMap<String, SecretSource> {
     let mut sources = BTreeMap::new();
-    let Some(settings) = config.dovetail.plugins.get(id.as_str()) else { return sources };
+    let Some(settings) = config.dovetail.plugins.get(id.as_str()) else {
+        return sources;
+    };
     for (slot, value) in &settings.secrets {
         let text = match value {
             Value::String(text) => Some(text.clone()),
-            Value::Object(fields) if fields.len() == 1 => {
-                fields.iter().next().and_then(|(kind, value)| Some(format!("{kind}:{}", value.as_str()?)))
-            }
+            Value::Object(fields) if fields.len() == 1 => fields
+                .iter()
+                .next()
+                .and_then(|(kind, value)| Some(format!("{kind}:{}", value.as_str()?))),
             _ => None,
         };
         let parsed = text.as_deref().map(SecretSource::parse);
@@ -366,7 +436,10 @@ fn check_trust(catalogue: &Catalogue) -> anyhow::Result<()> {
     if untrusted.is_empty() {
         return Ok(());
     }
-    let sentences: Vec<String> = untrusted.iter().map(|refusal| refusal.sentence.clone()).collect();
+    let sentences: Vec<String> = untrusted
+        .iter()
+        .map(|refusal| refusal.sentence.clone())
+        .collect();
     let mut fatal = Fatal::untrusted(sentences.join("\n"));
     for refusal in untrusted {
         fatal = fatal.hint(refusal.hint);
@@ -416,39 +489,68 @@ async fn choose_provider(
     let id = config.model_provider.as_str();
     let named = loaded.iter().find(|plugin| {
         plugin.scope() != &Scope::Builtin
-            && plugin.provider().is_some_and(|provider| provider.description().ids.iter().any(|served| served == id))
+            && plugin.provider().is_some_and(|provider| {
+                provider.description().ids.iter().any(|served| served == id)
+            })
     });
     let builtin = || {
         let wanted = table?.builtin.plugin();
-        loaded.iter().find(|plugin| plugin.scope() == &Scope::Builtin && plugin.id().as_str() == wanted)
+        loaded
+            .iter()
+            .find(|plugin| plugin.scope() == &Scope::Builtin && plugin.id().as_str() == wanted)
     };
     // A plugin of that name is meant: the built-in one must not take its place with another idea of what to send.
-    if let Some(wanted) = unusable.iter().find(|plugin| named.is_none() && plugin.id.as_str() == id) {
+    if let Some(wanted) = unusable
+        .iter()
+        .find(|plugin| named.is_none() && plugin.id.as_str() == id)
+    {
         return Err(wanted.fatal());
     }
     let Some(plugin) = named.or_else(builtin) else {
-        let broken = table.and_then(|table| unusable.iter().find(|plugin| plugin.id.as_str() == table.builtin.plugin()));
-        return Err(broken.map_or_else(|| no_provider(config, loaded, unusable), UnusableProvider::fatal));
+        let broken = table.and_then(|table| {
+            unusable
+                .iter()
+                .find(|plugin| plugin.id.as_str() == table.builtin.plugin())
+        });
+        return Err(broken.map_or_else(
+            || no_provider(config, loaded, unusable),
+            UnusableProvider::fatal,
+        ));
     };
     let Some(provider) = plugin.provider() else {
         return Err(Fatal::new(format!("plugin `{}` is no provider", plugin.id())).into());
     };
     let empty = json!({});
     let given = table.map_or(&empty, |table| &table.table);
-    let endpoint = provider.configure(id, given).await.map_err(|error| Fatal::new(error.to_string()))?;
+    let endpoint = provider
+        .configure(id, given)
+        .await
+        .map_err(|error| Fatal::new(error.to_string()))?;
     Ok((Arc::clone(provider), endpoint))
 }
 
 fn no_provider(config: &Config, loaded: &[Plugin], unusable: &[UnusableProvider]) -> anyhow::Error {
     let id = &config.model_provider;
-    let served = loaded.iter().filter_map(Plugin::provider).flat_map(|provider| provider.description().ids.clone());
-    let mut known: Vec<String> = config.model_providers.keys().cloned().chain(served).collect();
+    let served = loaded
+        .iter()
+        .filter_map(Plugin::provider)
+        .flat_map(|provider| provider.description().ids.clone());
+    let mut known: Vec<String> = config
+        .model_providers
+        .keys()
+        .cloned()
+        .chain(served)
+        .collect();
     known.extend(["openai", "ollama", "lmstudio"].map(str::to_owned));
     known.sort();
     known.dedup();
     let mut fatal = Fatal::new(format!("Model provider `{id}` not found"));
     for plugin in unusable {
-        let hint = plugin.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let hint = plugin
+            .hint
+            .as_ref()
+            .map(|hint| format!("; {hint}"))
+            .unwrap_or_default();
         fatal = fatal.hint(format!("{}{hint}", plugin.why));
     }
     fatal
@@ -462,14 +564,19 @@ fn no_provider(config: &Config, loaded: &[Plugin], unusable: &[UnusableProvider]
 async fn server_tools(loaded: &[Plugin], warnings: &mut Vec<String>) -> Vec<Arc<dyn Tool>> {
     let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
     for plugin in loaded {
-        let Some(server) = plugin.tools() else { continue };
+        let Some(server) = plugin.tools() else {
+            continue;
+        };
         match server.list_tools().await {
             Ok(listed) => {
                 for tool in listed {
                     tools.push(Arc::new(ServerTool::new(Arc::clone(server), tool)));
                 }
             }
-            Err(error) => warnings.push(format!("the tools of plugin `{}` cannot be listed: {error}", plugin.id())),
+            Err(error) => warnings.push(format!(
+                "the tools of plugin `{}` cannot be listed: {error}",
+                plugin.id()
+            )),
         }
     }
     tools
@@ -485,12 +592,16 @@ impl House {
 
     /// What each plugin is, did, and may do.
     pub(crate) fn table(&self) -> String {
-        let mut text = format!("{:<14} {:<9} {:>5}  {:>8}  {}\n", "plugin", "kind", "calls", "p50", "granted");
+        let mut text = format!(
+            "{:<14} {:<9} {:>5}  {:>8}  {}\n",
+            "plugin", "kind", "calls", "p50", "granted"
+        );
         for plugin in &self.plugins {
             let kinds: Vec<&str> = plugin.kinds().iter().map(|kind| kind.name()).collect();
             let stats = plugin.stats();
             let p50 = stats.p50.map_or_else(|| "–".to_owned(), duration);
-            let mut granted = wrapped(&plugin.grant().capabilities().to_string(), GRANT_WIDTH).into_iter();
+            let mut granted =
+                wrapped(&plugin.grant().capabilities().to_string(), GRANT_WIDTH).into_iter();
             let first = granted.next().unwrap_or_default();
             // Writing to a string cannot fail.
             let _ = writeln!(
@@ -532,7 +643,11 @@ fn wrapped(list: &str, width: usize) -> Vec<String> {
 
 fn duration(time: Duration) -> String {
     let micros = time.as_micros();
-    if micros < 1_000 { format!("{micros} µs") } else { format!("{:.1} ms", time.as_secs_f64() * 1e3) }
+    if micros < 1_000 {
+        format!("{micros} µs")
+    } else {
+        format!("{:.1} ms", time.as_secs_f64() * 1e3)
+    }
 }
 
 /// Puts an embedded plugin into a home's plugin directory and grants it all it asks for.
@@ -567,5 +682,11 @@ pub(crate) fn command_context() -> anyhow::Result<plugin_cmd::PluginContext> {
         let configured = configured_sources(&config, &id, &mut Vec::new());
         sources.entry(id).or_default().extend(configured);
     }
-    Ok(plugin_cmd::PluginContext { places: places(&config), given, sources, home, cwd })
+    Ok(plugin_cmd::PluginContext {
+        places: places(&config),
+        given,
+        sources,
+        home,
+        cwd,
+    })
 }

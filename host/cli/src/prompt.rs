@@ -25,14 +25,20 @@ pub(crate) fn text(given: Option<&str>) -> anyhow::Result<String> {
                 return Ok(text.to_owned());
             }
             let piped = read(stdin)?;
-            if piped.trim().is_empty() { text.to_owned() } else { format!("{text}\n\n<stdin>\n{piped}\n</stdin>") }
+            if piped.trim().is_empty() {
+                text.to_owned()
+            } else {
+                format!("{text}\n\n<stdin>\n{piped}\n</stdin>")
+            }
         }
         None if stdin.is_terminal() => String::new(),
         Some(_) | None => read(stdin)?,
     };
     if text.trim().is_empty() {
         return Err(Fatal::new("there is no prompt")
-            .hint("give it as an argument: dovetail exec \"explain this repository\", or pipe it in")
+            .hint(
+                "give it as an argument: dovetail exec \"explain this repository\", or pipe it in",
+            )
             .into());
     }
     Ok(text)
@@ -46,7 +52,11 @@ fn read(stdin: std::io::Stdin) -> anyhow::Result<String> {
         .read_to_end(&mut bytes)
         .map_err(|error| Fatal::new(format!("cannot read standard input: {error}")))?;
     if bytes.len() as u64 > MAX_STDIN {
-        return Err(Fatal::new(format!("standard input is larger than {} MiB", MAX_STDIN >> 20)).into());
+        return Err(Fatal::new(format!(
+            "standard input is larger than {} MiB",
+            MAX_STDIN >> 20
+        ))
+        .into());
     }
     String::from_utf8(bytes).map_err(|_| {
         Fatal::new("standard input is not UTF-8 text")
@@ -69,19 +79,40 @@ fn image(path: &PathBuf) -> anyhow::Result<ContentItem> {
         .map_err(|error| Fatal::new(format!("cannot read the image `{shown}`: {error}")))?
         .len();
     if size > MAX_IMAGE {
-        return Err(Fatal::new(format!("the image `{shown}` is larger than {} MiB", MAX_IMAGE >> 20)).into());
+        return Err(Fatal::new(format!(
+            "the image `{shown}` is larger than {} MiB",
+            MAX_IMAGE >> 20
+        ))
+        .into());
     }
-    let bytes =
-        std::fs::read(path).map_err(|error| Fatal::new(format!("cannot read the image `{shown}`: {error}")))?;
+    let bytes = std::fs::read(path)
+        .map_err(|error| Fatal::new(format!("cannot read the image `{shown}`: {error}")))?;
     let kind = match bytes.as_slice() {
         [0x89, b'P', b'N', b'G', ..] => "image/png",
         [0xff, 0xd8, 0xff, ..] => "image/jpeg",
         [b'G', b'I', b'F', b'8', ..] => "image/gif",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => "image/webp",
         _ => {
             return Err(Fatal::new(format!("`{shown}` is no PNG, JPEG, GIF or WebP image")).into());
         }
     };
     let data = base64::engine::general_purpose::STANDARD.encode(bytes);
-    Ok(ContentItem::InputImage { image_url: format!("data:{kind};base64,{data}"), detail: None })
+    Ok(ContentItem::InputImage {
+        image_url: format!("data:{kind};base64,{data}"),
+        detail: None,
+    })
 }

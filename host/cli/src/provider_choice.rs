@@ -78,16 +78,27 @@ impl ProviderTable {
             (None, "lmstudio") => local_table("http://localhost:1234/v1"),
             (None, _) => return Ok(None),
         };
-        let builtin =
-            if table.contains_key("auth") { BuiltinProvider::CommandAuth } else { BuiltinProvider::Openai };
+        let builtin = if table.contains_key("auth") {
+            BuiltinProvider::CommandAuth
+        } else {
+            BuiltinProvider::Openai
+        };
         let mut grant = Capabilities::default();
         let mut sources = BTreeMap::new();
-        let base_url = table.get("base_url").and_then(Value::as_str).unwrap_or(OPENAI_URL);
+        let base_url = table
+            .get("base_url")
+            .and_then(Value::as_str)
+            .unwrap_or(OPENAI_URL);
         grant.net.insert(origin(id, base_url)?);
         grant_slots(id, &table, &mut grant, &mut sources);
         grant_command(&table, &mut grant);
         hold_token(&mut table, &mut sources);
-        Ok(Some(Self { table: Value::Object(table), builtin, grant, sources }))
+        Ok(Some(Self {
+            table: Value::Object(table),
+            builtin,
+            grant,
+            sources,
+        }))
     }
 }
 
@@ -107,11 +118,16 @@ fn local_table(url: &str) -> Map<String, Value> {
 }
 
 fn origin(id: &str, base_url: &str) -> anyhow::Result<OriginPattern> {
-    let url = base_url.parse::<url::Url>().ok().filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
+    let url = base_url
+        .parse::<url::Url>()
+        .ok()
+        .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
     let Some(url) = url else {
-        return Err(Fatal::new(format!("`model_providers.{id}.base_url` is not an http or https URL: `{base_url}`"))
-            .hint("write it like https://llm.example.com/v1")
-            .into());
+        return Err(Fatal::new(format!(
+            "`model_providers.{id}.base_url` is not an http or https URL: `{base_url}`"
+        ))
+        .hint("write it like https://llm.example.com/v1")
+        .into());
     };
     let origin = url.origin().ascii_serialization();
     OriginPattern::parse(&origin)
@@ -126,12 +142,24 @@ fn grant_slots(
     sources: &mut BTreeMap<String, SecretSource>,
 ) {
     let mut slots: Vec<String> = Vec::new();
-    slots.extend(table.get("env_key").and_then(Value::as_str).map(|name| format!("env:{name}")));
+    slots.extend(
+        table
+            .get("env_key")
+            .and_then(Value::as_str)
+            .map(|name| format!("env:{name}")),
+    );
     let headers = table.get("env_http_headers").and_then(Value::as_object);
     slots.extend(
-        headers.into_iter().flat_map(Map::values).filter_map(Value::as_str).map(|name| format!("env:{name}")),
+        headers
+            .into_iter()
+            .flat_map(Map::values)
+            .filter_map(Value::as_str)
+            .map(|name| format!("env:{name}")),
     );
-    let wants_login = table.get("requires_openai_auth").and_then(Value::as_bool).unwrap_or(false);
+    let wants_login = table
+        .get("requires_openai_auth")
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
     if id == OPENAI || wants_login {
         slots.extend(SHARED_LOGIN.iter().map(|(slot, _)| (*slot).to_owned()));
     }
@@ -140,7 +168,9 @@ fn grant_slots(
     }
     for slot in slots {
         // A variable name that makes no slot makes no variable either; the plugin reports it as missing.
-        let (Ok(name), Ok(source)) = (SlotName::parse(&slot), SecretSource::parse(&slot)) else { continue };
+        let (Ok(name), Ok(source)) = (SlotName::parse(&slot), SecretSource::parse(&slot)) else {
+            continue;
+        };
         grant.secrets.insert(name);
         sources.insert(slot, source);
     }
@@ -151,8 +181,12 @@ fn grant_slots(
 
 /// The one command that the table names.
 fn grant_command(table: &Map<String, Value>, grant: &mut Capabilities) {
-    let Some(auth) = table.get("auth").and_then(Value::as_object) else { return };
-    let Some(command) = auth.get("command").and_then(Value::as_str) else { return };
+    let Some(auth) = table.get("auth").and_then(Value::as_object) else {
+        return;
+    };
+    let Some(command) = auth.get("command").and_then(Value::as_str) else {
+        return;
+    };
     let arguments = auth.get("args").and_then(Value::as_array);
     let argv: Vec<String> = std::iter::once(command)
         .chain(arguments.into_iter().flatten().filter_map(Value::as_str))
@@ -179,13 +213,22 @@ mod tests {
     #[track_caller]
     fn check_origin(url: &str, matches: &str) {
         let pattern = origin("x", url).expect("an origin");
-        assert!(pattern.matches(&matches.parse().expect("a URL")), "{url} {matches}");
+        assert!(
+            pattern.matches(&matches.parse().expect("a URL")),
+            "{url} {matches}"
+        );
     }
 
     #[test]
     fn a_base_url_grants_its_own_origin_only() {
-        check_origin("https://llm.example/v1/", "https://llm.example/v1/responses");
-        check_origin("http://127.0.0.1:8080/v1", "http://127.0.0.1:8080/v1/responses");
+        check_origin(
+            "https://llm.example/v1/",
+            "https://llm.example/v1/responses",
+        );
+        check_origin(
+            "http://127.0.0.1:8080/v1",
+            "http://127.0.0.1:8080/v1/responses",
+        );
         let pattern = origin("x", "https://llm.example/v1").expect("an origin");
         assert!(!pattern.matches(&"https://llm.example:8443/v1".parse().expect("a URL")));
         assert!(origin("x", "ftp://llm.example").is_err());
@@ -210,8 +253,17 @@ mod tests {
             ("acme", json!({ "requires_openai_auth": true }), true),
         ] {
             let (mut grant, mut sources) = (Capabilities::default(), BTreeMap::new());
-            grant_slots(id, table.as_object().expect("a table"), &mut grant, &mut sources);
-            assert_eq!(sources.contains_key("auth:OPENAI_API_KEY"), expected, "{id} {table}");
+            grant_slots(
+                id,
+                table.as_object().expect("a table"),
+                &mut grant,
+                &mut sources,
+            );
+            assert_eq!(
+                sources.contains_key("auth:OPENAI_API_KEY"),
+                expected,
+                "{id} {table}"
+            );
         }
     }
 }

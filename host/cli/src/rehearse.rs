@@ -17,9 +17,17 @@ pub(crate) async fn run(args: RehearseArgs) -> anyhow::Result<ExitCode> {
         (Some(script), None, None) => RehearseMode::Play { script },
         (None, Some(out), Some(upstream)) => RehearseMode::Record { out, upstream },
         // The command line does not parse with any other combination.
-        _ => return Err(crate::fatal::Fatal::new("name a script, or `--record OUT --upstream URL`").into()),
+        _ => {
+            return Err(
+                crate::fatal::Fatal::new("name a script, or `--record OUT --upstream URL`").into(),
+            );
+        }
     };
-    let options = RehearseOptions { mode, port: args.port, ready_file: args.ready_file };
+    let options = RehearseOptions {
+        mode,
+        port: args.port,
+        ready_file: args.ready_file,
+    };
     let stop = CancellationToken::new();
     let until = stop.clone();
     let interrupts = tokio::spawn(async move {

@@ -6,13 +6,24 @@ use dovetail_config::{Config, SandboxMode};
 use dovetail_core::context::ContextFacts;
 
 /// What commands may write, as paths for people and the model.
-pub(crate) fn writable_roots(config: &Config, mode: SandboxMode, cwd: &Path, added: &[std::path::PathBuf]) -> Vec<String> {
+pub(crate) fn writable_roots(
+    config: &Config,
+    mode: SandboxMode,
+    cwd: &Path,
+    added: &[std::path::PathBuf],
+) -> Vec<String> {
     if mode != SandboxMode::WorkspaceWrite {
         return Vec::new();
     }
     let settings = &config.sandbox_workspace_write;
     let mut roots = vec![cwd.display().to_string()];
-    roots.extend(settings.writable_roots.iter().chain(added).map(|root| root.display().to_string()));
+    roots.extend(
+        settings
+            .writable_roots
+            .iter()
+            .chain(added)
+            .map(|root| root.display().to_string()),
+    );
     if !settings.exclude_slash_tmp {
         roots.push("/tmp".to_owned());
     }
@@ -40,7 +51,10 @@ pub(crate) fn facts(cwd: &Path) -> ContextFacts {
 
 /// The user's shell.
 pub(crate) fn shell() -> String {
-    std::env::var("SHELL").ok().filter(|shell| shell.starts_with('/')).unwrap_or_else(|| "/bin/bash".to_owned())
+    std::env::var("SHELL")
+        .ok()
+        .filter(|shell| shell.starts_with('/'))
+        .unwrap_or_else(|| "/bin/bash".to_owned())
 }
 
 fn shell_name() -> String {

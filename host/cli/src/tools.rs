@@ -32,7 +32,11 @@ pub(crate) fn builtin(setup: &TurnSetup, config: &Config) -> BuiltinTools {
         version: COMPATIBLE_VERSION.to_owned(),
         output_token_limit: config.tool_output_token_limit,
         offer: Offer {
-            patch: Some(if setup.facts.freeform_patch { PatchForm::Custom } else { PatchForm::Function }),
+            patch: Some(if setup.facts.freeform_patch {
+                PatchForm::Custom
+            } else {
+                PatchForm::Function
+            }),
             ..Offer::ALL
         },
     })
@@ -43,23 +47,43 @@ fn policy(setup: &TurnSetup, config: &Config) -> SandboxPolicy {
     let mode = match setup.sandbox {
         Mode::ReadOnly => SandboxMode::ReadOnly,
         Mode::WorkspaceWrite => SandboxMode::WorkspaceWrite {
-            writable_roots: settings.writable_roots.iter().chain(&setup.added_roots).cloned().collect(),
+            writable_roots: settings
+                .writable_roots
+                .iter()
+                .chain(&setup.added_roots)
+                .cloned()
+                .collect(),
             network_access: settings.network_access,
             exclude_slash_tmp: settings.exclude_slash_tmp,
             exclude_tmpdir: settings.exclude_tmpdir_env_var,
         },
         Mode::DangerFullAccess => SandboxMode::DangerFullAccess,
     };
-    SandboxPolicy { mode, cwd: setup.cwd.clone(), protected: Vec::new() }
+    SandboxPolicy {
+        mode,
+        cwd: setup.cwd.clone(),
+        protected: Vec::new(),
+    }
 }
 
 /// Variables that hold the credentials of providers: commands never see them.
 fn secret_variables(config: &Config) -> Vec<String> {
     let mut names = Vec::new();
     for table in config.model_providers.values() {
-        names.extend(table.get("env_key").and_then(Value::as_str).map(str::to_owned));
+        names.extend(
+            table
+                .get("env_key")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+        );
         let headers = table.get("env_http_headers").and_then(Value::as_object);
-        names.extend(headers.into_iter().flat_map(|map| map.values()).filter_map(Value::as_str).map(str::to_owned));
+        names.extend(
+            headers
+                .into_iter()
+                .flat_map(|map| map.values())
+                .filter_map(Value::as_str)
+                .map(str::to_owned),
+        );
     }
     for plugin in config.dovetail.plugins.values() {
         let named = plugin.secrets.values().filter_map(|source| match source {

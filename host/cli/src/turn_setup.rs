@@ -55,7 +55,11 @@ impl TurnSetup {
             Some(arg) => arg.mode(),
             None => config.sandbox_mode.unwrap_or(SandboxMode::ReadOnly),
         };
-        let added_roots = options.add_dir.iter().map(|dir| absolute(&config.cwd, dir)).collect();
+        let added_roots = options
+            .add_dir
+            .iter()
+            .map(|dir| absolute(&config.cwd, dir))
+            .collect();
         Ok(Self {
             cwd: config.cwd.clone(),
             facts: ModelFacts::of(&model),
@@ -63,7 +67,11 @@ impl TurnSetup {
             sandbox,
             approval: ApprovalPolicy::Never,
             added_roots,
-            output_schema: options.output_schema.as_deref().map(read_schema).transpose()?,
+            output_schema: options
+                .output_schema
+                .as_deref()
+                .map(read_schema)
+                .transpose()?,
         })
     }
 
@@ -89,7 +97,8 @@ impl TurnSetup {
         let mode = self.sandbox.as_str();
         let network =
             self.sandbox == SandboxMode::DangerFullAccess || self.network_in_workspace(config);
-        let roots = surroundings::writable_roots(config, self.sandbox, &self.cwd, &self.added_roots);
+        let roots =
+            surroundings::writable_roots(config, self.sandbox, &self.cwd, &self.added_roots);
         let facts = ContextFacts {
             sandbox_mode: mode.to_owned(),
             approval_policy: self.approval.as_str().to_owned(),
@@ -120,7 +129,9 @@ impl TurnSetup {
             web_search: hosted_tools.then(|| self.web_search(config)).flatten(),
             parallel_tool_calls: true,
             context_window: Some(ModelFacts::usable_window(
-                config.model_context_window.unwrap_or(self.facts.context_window),
+                config
+                    .model_context_window
+                    .unwrap_or(self.facts.context_window),
             )),
             installation_id,
             turn_trigger: Some("exec".to_owned()),
@@ -151,20 +162,27 @@ impl TurnSetup {
     }
 
     fn text(&self, config: &Config) -> Option<TextOptions> {
-        let verbosity = self
-            .facts
-            .default_verbosity
-            .map(|default| config.model_verbosity.map_or(default, |verbosity| verbosity.as_str()).to_owned());
-        let options = TextOptions { verbosity, output_schema: self.output_schema.clone() };
+        let verbosity = self.facts.default_verbosity.map(|default| {
+            config
+                .model_verbosity
+                .map_or(default, |verbosity| verbosity.as_str())
+                .to_owned()
+        });
+        let options = TextOptions {
+            verbosity,
+            output_schema: self.output_schema.clone(),
+        };
         (options != TextOptions::default()).then_some(options)
     }
 
     fn web_search(&self, config: &Config) -> Option<WebSearch> {
-        let mode = config.web_search.unwrap_or(if self.sandbox == SandboxMode::DangerFullAccess {
-            WebSearchMode::Live
-        } else {
-            WebSearchMode::Cached
-        });
+        let mode = config
+            .web_search
+            .unwrap_or(if self.sandbox == SandboxMode::DangerFullAccess {
+                WebSearchMode::Live
+            } else {
+                WebSearchMode::Cached
+            });
         (mode != WebSearchMode::Disabled).then(|| WebSearch {
             external_web_access: mode == WebSearchMode::Live,
             content_types: self
@@ -175,7 +193,9 @@ impl TurnSetup {
     }
 
     fn workspaces(&self) -> BTreeMap<String, dovetail_core::snapshot::WorkspaceFacts> {
-        let Some(root) = git::root_of(&self.cwd) else { return BTreeMap::new() };
+        let Some(root) = git::root_of(&self.cwd) else {
+            return BTreeMap::new();
+        };
         git::workspace_facts(&root)
             .map(|facts| BTreeMap::from([(root.display().to_string(), facts)]))
             .unwrap_or_default()
@@ -190,7 +210,9 @@ fn retries(config: &Config) -> RetryLimits {
         table
             .and_then(|table| table.get(key))
             .and_then(Value::as_u64)
-            .map_or(default, |count| u32::try_from(count.min(MAX_RETRIES)).unwrap_or(default))
+            .map_or(default, |count| {
+                u32::try_from(count.min(MAX_RETRIES)).unwrap_or(default)
+            })
     };
     RetryLimits {
         request_max: number("request_max_retries", defaults.request_max),
@@ -211,7 +233,9 @@ fn read_schema(path: &Path) -> anyhow::Result<Value> {
     let schema: Value = serde_json::from_str(&text)
         .map_err(|error| Fatal::new(format!("the output schema `{shown}` is not JSON: {error}")))?;
     if !schema.is_object() {
-        return Err(Fatal::new(format!("the output schema `{shown}` must be a JSON object")).into());
+        return Err(
+            Fatal::new(format!("the output schema `{shown}` must be a JSON object")).into(),
+        );
     }
     Ok(schema)
 }
