@@ -18,9 +18,10 @@ pub(crate) async fn run(args: RehearseArgs) -> anyhow::Result<ExitCode> {
         (None, Some(out), Some(upstream)) => RehearseMode::Record { out, upstream },
         // The command line does not parse with any other combination.
         _ => {
-            return Err(
-                crate::fatal::Fatal::new("name a script, or `--record OUT --upstream URL`").into(),
-            );
+            return Err(crate::fatal::Fatal::new(
+                "name a script, or `--record OUT --upstream URL`",
+            )
+            .into());
         }
     };
     let options = RehearseOptions {
