@@ -51,10 +51,11 @@ fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     // People get a sentence and the guest's last words, not a trace: so neither frames at run time nor the tables
-    // that map them, which would double the cached files.
+    // and symbols for them, which would double the cached files.
     config.wasm_backtrace_max_frames(None);
     config.generate_address_map(false);
     config.native_unwind_info(false);
+    config.debug_symbols(false);
     config
 }
 
