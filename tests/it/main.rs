@@ -15,15 +15,16 @@ mod demo;
 mod exec;
 mod exec_input;
 mod failures;
-mod failures_at_load;
 mod interrupt;
 mod plugin_commands;
 mod plugins;
 mod providers;
+mod readme;
 mod sandbox;
 mod server_faults;
-mod sinks;
 mod threads;
+
+use std::path::{Path, PathBuf};
 
 use dovetail_tests::Lab;
 
@@ -37,17 +38,35 @@ async fn lab(responses: &[&str]) -> Lab {
 
 #[test]
 fn every_file_here_is_part_of_the_binary() {
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/it");
-    let mut files: Vec<String> = std::fs::read_dir(dir)
+    let here = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/it"));
+    for dir in [here.to_owned()]
+        .into_iter()
+        .chain(entries(here).into_iter().filter(|path| path.is_dir()))
+    {
+        let parent = if dir == here {
+            here.join("main.rs")
+        } else {
+            dir.with_extension("rs")
+        };
+        let files: Vec<String> = entries(&dir)
+            .iter()
+            .filter(|path| path.is_file() && **path != parent)
+            .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        let text = std::fs::read_to_string(&parent).unwrap();
+        let modules: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
+            .collect();
+        assert_eq!(files, modules, "{}", parent.display());
+    }
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir)
         .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter_map(|name| name.strip_suffix(".rs").map(str::to_owned))
-        .filter(|name| name != "main")
+        .map(|entry| entry.unwrap().path())
         .collect();
-    files.sort();
-    let modules: Vec<&str> = include_str!("main.rs")
-        .lines()
-        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
-        .collect();
-    assert_eq!(files, modules);
+    entries.sort();
+    entries
 }

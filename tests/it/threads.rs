@@ -219,7 +219,7 @@ async fn a_thread_goes_on_after_its_process_was_killed() {
 
 #[tokio::test]
 async fn a_call_without_a_result_gets_one_when_the_thread_goes_on() {
-    let lab = lab(&[&script::command("c", "sleep 1000"), &script::answer("two")]).await;
+    let lab = lab(&[&script::command("c", "sleep 10"), &script::answer("two")]).await;
     let mut running = lab.start_exec(&["--json", "first"]);
     running.wait_for("item.started").await;
     running.signal("KILL");
