@@ -503,7 +503,7 @@ impl Thread {
         }
     }
 
-    async fn recover(&self, turn: &Turn, error: ModelError) -> Result<(), Halt> {
+    async fn recover(&mut self, turn: &Turn, error: ModelError) -> Result<(), Halt> {
         let recovery = tokio::select! {
             biased;
             () = turn.cancel.cancelled() => return Err(Halt::Interrupted),
