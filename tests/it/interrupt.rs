@@ -6,9 +6,9 @@ use dovetail_tests::{Lab, Running, script};
 
 use crate::lab;
 
-/// The process got SIGINT in a turn: it ended in order, said so, and its thread goes on.
-async fn check_interrupted(lab: &Lab, running: Running) {
-    running.signal("INT");
+/// The process gets a signal in a turn: it ends in order, says so, and its thread goes on.
+async fn check_interrupted(lab: &Lab, running: Running, signal: &str) {
+    running.signal(signal);
     let ran = running.finish().await.expect_code(1);
     assert_eq!(ran.failure(), "turn interrupted");
     let kinds: Vec<String> = lab
@@ -41,7 +41,7 @@ async fn an_interrupt_ends_a_turn_that_streams() {
     .await;
     let mut running = lab.start_exec(&["--json", "go"]);
     running.wait_for("first").await;
-    check_interrupted(&lab, running).await;
+    check_interrupted(&lab, running, "INT").await;
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn an_interrupt_ends_a_turn_that_waits_for_the_server() {
     lab.server()
         .wait_until(|progress| progress.requests == 1)
         .await;
-    check_interrupted(&lab, running).await;
+    check_interrupted(&lab, running, "INT").await;
 }
 
 /// A command that tells its process id through a pipe with a name, so that nobody has to guess when it runs.
@@ -92,7 +92,7 @@ fn is_running(pid: u32) -> bool {
     })
 }
 
-async fn check_command_is_gone(then: &str) {
+async fn check_command_is_gone(then: &str, signal: &str) {
     let mut lab = lab(&[&script::answer("unused")]).await;
     let (pipe, cmd) = announced(&lab, then);
     lab.play(&[script::command("c", &cmd), script::answer("on")].concat())
@@ -101,19 +101,24 @@ async fn check_command_is_gone(then: &str) {
     let running = lab.start_exec(&["--json", "-s", "danger-full-access", "go"]);
     let pid = pid(pipe).await;
     assert!(is_running(pid));
-    check_interrupted(&lab, running).await;
+    check_interrupted(&lab, running, signal).await;
     assert!(!is_running(pid), "the command outlived the turn");
     assert!(!lab.output_of("c").is_empty(), "the call has a result");
 }
 
 #[tokio::test]
 async fn an_interrupt_ends_the_command_that_runs() {
-    check_command_is_gone("").await;
+    check_command_is_gone("", "INT").await;
+}
+
+#[tokio::test]
+async fn a_request_to_end_is_an_interrupt() {
+    check_command_is_gone("", "TERM").await;
 }
 
 #[tokio::test]
 async fn a_command_that_ignores_interrupts_is_ended_as_well() {
-    check_command_is_gone("trap '' INT TERM HUP;").await;
+    check_command_is_gone("trap '' INT TERM HUP;", "INT").await;
 }
 
 #[tokio::test]
