@@ -135,3 +135,27 @@ async fn a_working_directory_that_is_not_there_is_refused() {
     let ran = lab.exec(&["-C", "nowhere", "hello"]).await.expect_code(1);
     ran.expect_errors(&["error: cannot use `", "nowhere` as working directory"]);
 }
+
+#[tokio::test]
+async fn a_directory_may_have_any_name() {
+    let patch = "*** Begin Patch\n*** Add File: new file.txt\n+mine\n*** End Patch\n";
+    let lab = lab(&[
+        &script::command("c", "pwd"),
+        &script::patch("p", patch),
+        &script::answer("ok"),
+    ])
+    .await;
+    let dir = lab.project().join("a b 'ü' \"$HOME\"");
+    std::fs::create_dir(&dir).unwrap();
+    let name = dir.to_str().unwrap();
+    lab.exec(&["-s", "workspace-write", "-C", name, "hello"])
+        .await
+        .expect_code(0);
+    assert!(
+        lab.output_of("c").contains(&format!("{name}\n")),
+        "{}",
+        lab.output_of("c")
+    );
+    assert!(dir.join("new file.txt").exists(), "{}", lab.output_of("p"));
+    lab.expect_played();
+}

@@ -1,10 +1,14 @@
 //! Ctrl-C.
 
 use std::path::Path;
+use std::time::Duration;
 
 use dovetail_tests::{Lab, Running, script};
 
 use crate::lab;
+
+/// A command starts within this time, or not at all.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The process gets a signal in a turn: it ends in order, says so, and its thread goes on.
 async fn check_interrupted(lab: &Lab, running: Running, signal: &str) {
@@ -66,16 +70,30 @@ fn announced(lab: &Lab, then: &str) -> (std::path::PathBuf, String) {
         .status()
         .unwrap();
     assert!(made.success());
-    let cmd = format!("{then} echo $$ > {}; exec sleep 1000", pipe.display());
+    let cmd = format!("{then} echo $$ > '{}'; exec sleep 1000", pipe.display());
     (pipe, cmd)
 }
 
 /// Waits until a command has told its process id.
 async fn pid(pipe: std::path::PathBuf) -> u32 {
-    let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(pipe))
-        .await
-        .unwrap()
+    let pipe = tokio::net::unix::pipe::OpenOptions::new()
+        .open_receiver(pipe)
         .unwrap();
+    let mut text = String::new();
+    let reading = async {
+        // Nothing can be read until the command has opened its end.
+        while !text.ends_with('\n') {
+            pipe.readable().await.unwrap();
+            let mut bytes = [0; 32];
+            match pipe.try_read(&mut bytes) {
+                Ok(read) => text.push_str(std::str::from_utf8(&bytes[..read]).unwrap()),
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .expect("the command starts");
     text.trim().parse().unwrap()
 }
 
