@@ -166,7 +166,7 @@ fn mistakes_are_named_with_file_line_and_nearest_key() {
         ),
         (
             minimal("").replace("\"a\"", "\"..\""),
-            "1: the plugin id `..` must start with a letter or digit",
+            "1: `..` is not a valid plugin id: use lower-case letters, digits, `-`, `_` and `.`, at most 64",
         ),
         (
             minimal("").replace("id = \"a\"\n", "\n"),
