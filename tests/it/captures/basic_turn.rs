@@ -1,6 +1,6 @@
 //! A custom provider and a model nothing is known of: reasoning, commentary, one command, the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dovetail_tests::{Lab, normal_json};
 use serde_json::{Value, json};
@@ -231,4 +231,40 @@ fn outline(line: &Value) -> String {
         part("role"),
         names.join(" ")
     )
+}
+
+#[tokio::test]
+async fn tools_on_offer_differ_as_documented() {
+    let (lab, _) = basic_turn().await;
+    let theirs = fixture_requests("captures/basic-turn.requests.json");
+    let theirs: BTreeSet<&str> = theirs[0]["body"]["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    let request = lab.last_request();
+    let tools = request["tools"].as_array().unwrap();
+    let name = |tool: &'_ Value| {
+        tool["name"]
+            .as_str()
+            .or(tool["type"].as_str())
+            .unwrap()
+            .to_owned()
+    };
+    let ours: Vec<String> = tools.iter().map(name).collect();
+    let ours: BTreeSet<&str> = ours.iter().map(String::as_str).collect();
+    let missing: Vec<&str> = theirs.difference(&ours).copied().collect();
+    let added: Vec<&str> = ours.difference(&theirs).copied().collect();
+    assert_eq!(
+        missing,
+        [
+            "create_goal",
+            "get_goal",
+            "multi_agent_v1",
+            "request_user_input",
+            "update_goal"
+        ]
+    );
+    assert_eq!(added, ["apply_patch", "update_plan"]);
 }
