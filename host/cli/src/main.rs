@@ -48,7 +48,9 @@ fn main() -> ExitCode {
             // On a worker rather than here: the thread that sees an answer come in then goes on with the turn itself,
             // instead of waking this one for every step.
             let turn = runtime.spawn(run(cli.command));
-            let result = runtime.block_on(turn).unwrap_or_else(|error| Err(anyhow::Error::from(error)));
+            let result = runtime
+                .block_on(turn)
+                .unwrap_or_else(|error| Err(anyhow::Error::from(error)));
             // Guests and blocking reads that are still stuck must not hold the exit up.
             runtime.shutdown_background();
             result
