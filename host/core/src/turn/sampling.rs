@@ -1,0 +1,239 @@
+//! One request after another, until one is answered to its end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use uuid::Uuid;
+
+use super::state::{Halt, Lost, Turn};
+use super::thread::Thread;
+use crate::event::{RecordError, TurnEvent};
+use crate::item::ResponseItem;
+use crate::model::{FailureStage, ModelError, ModelEvent};
+use crate::plugin::{FailureKind, Recovery};
+use crate::retry::NextStep;
+use crate::toolbox::{RunningCalls, call_in};
+use crate::usage::TokenUsage;
+
+/// What a request brought.
+pub(super) struct Sampled {
+    pub(super) follow_up: bool,
+    pub(super) message: Option<String>,
+}
+
+/// What one response has brought so far.
+pub(super) struct Answer {
+    pub(super) calls: RunningCalls,
+    pub(super) message: Option<String>,
+    pub(super) first_event: Option<Duration>,
+}
+
+impl Answer {
+    pub(super) fn new(calls: RunningCalls) -> Self {
+        Self {
+            calls,
+            message: None,
+            first_event: None,
+        }
+    }
+}
+
+impl Thread {
+    /// Sends the conversation and repeats what may be repeated. Items that were finished stay: a repeat sends them.
+    pub(super) async fn sample_until_done(&mut self, turn: &mut Turn) -> Result<Sampled, Halt> {
+        loop {
+            let error = match self.sample(turn).await {
+                Ok(sampled) => {
+                    turn.budget.succeeded();
+                    return Ok(sampled);
+                }
+                Err(Lost::Halt(halt)) => return Err(halt),
+                Err(Lost::Model(error)) => error,
+            };
+            match turn.budget.next(&error, jitter()) {
+                NextStep::Fail => return Err(Halt::Failed(error.message)),
+                NextStep::Quiet(delay) => turn.pause(delay).await?,
+                NextStep::Reconnect {
+                    delay,
+                    attempt,
+                    max,
+                } => {
+                    self.emit(TurnEvent::Reconnecting {
+                        attempt,
+                        max,
+                        reason: error.message,
+                        delay,
+                    })?;
+                    turn.pause(delay).await?;
+                }
+                NextStep::Recover => self.recover(turn, error).await?,
+            }
+        }
+    }
+
+    pub(super) async fn recover(&mut self, turn: &Turn, error: ModelError) -> Result<(), Halt> {
+        let recovery = tokio::select! {
+            biased;
+            () = turn.cancel.cancelled() => return Err(Halt::Interrupted),
+            recovery = self.ports.model.recover(&error) => recovery,
+        };
+        match recovery {
+            Recovery::Changed => Ok(()),
+            Recovery::Unchanged => Err(Halt::Failed(error.message)),
+            Recovery::Permanent(why) | Recovery::Transient(why) => {
+                Err(Halt::Failed(format!("{why} ({})", error.message)))
+            }
+        }
+    }
+
+    /// One request: its items are recorded as they end, its calls run as they come.
+    pub(super) async fn sample(&mut self, turn: &mut Turn) -> Result<Sampled, Lost> {
+        let request = self.request(turn);
+        let sent = Instant::now();
+        let model = Arc::clone(&self.ports.model);
+        let opened = tokio::select! {
+            biased;
+            () = turn.cancel.cancelled() => return Err(Lost::Halt(Halt::Interrupted)),
+            opened = model.send(&request, &turn.cancel) => opened,
+        };
+        let mut stream = opened.map_err(Lost::Model)?;
+        let mut answer = Answer::new(self.running_calls(turn, &request));
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = turn.cancel.cancelled() => break Err(Lost::Halt(Halt::Interrupted)),
+                event = turn.events.recv() => {
+                    if let Some(event) = event {
+                        self.emit(event)?;
+                    }
+                }
+                next = stream.next() => match next {
+                    Some(Ok(ModelEvent::Completed { response_id, usage, end_turn })) => {
+                        break Ok((response_id, usage, end_turn));
+                    }
+                    Some(Ok(event)) => self.take(turn, &mut answer, event, sent).await?,
+                    Some(Err(error)) => break Err(Lost::Model(error)),
+                    None => break Err(Lost::Model(cut_off())),
+                },
+            }
+        };
+        drop(stream);
+        if let Ok((response_id, usage, _)) = &ended {
+            self.count(turn, response_id, usage.unwrap_or_default(), &answer, sent)?;
+        }
+        let called = !answer.calls.is_empty();
+        self.finish_calls(turn, answer.calls).await?;
+        match ended {
+            Ok(_) if turn.cancel.is_cancelled() => Err(Lost::Halt(Halt::Interrupted)),
+            Ok((_, _, end_turn)) => Ok(Sampled {
+                follow_up: called || end_turn == Some(false),
+                message: answer.message,
+            }),
+            Err(lost) => Err(lost),
+        }
+    }
+
+    /// Takes one event of the stream.
+    pub(super) async fn take(
+        &mut self,
+        turn: &mut Turn,
+        answer: &mut Answer,
+        event: ModelEvent,
+        sent: Instant,
+    ) -> Result<(), RecordError> {
+        answer.first_event.get_or_insert_with(|| sent.elapsed());
+        match event {
+            ModelEvent::Created | ModelEvent::Completed { .. } => Ok(()),
+            ModelEvent::TurnState(state) => {
+                turn.turn_state = Some(state);
+                Ok(())
+            }
+            ModelEvent::RateLimits(limits) => {
+                self.rate_limits = limits;
+                Ok(())
+            }
+            ModelEvent::ServerModel(model) => self.warn_other_model(turn, &model),
+            ModelEvent::ItemAdded { kind, id } if kind == "message" => {
+                self.emit(TurnEvent::MessageStarted { item_id: id })
+            }
+            ModelEvent::ItemAdded { .. } => Ok(()),
+            ModelEvent::TextDelta(delta) => {
+                turn.first_token.get_or_insert_with(|| turn.clock.elapsed());
+                self.emit(TurnEvent::TextDelta { delta })
+            }
+            ModelEvent::ReasoningDelta(delta) => self.emit(TurnEvent::ReasoningDelta { delta }),
+            ModelEvent::ItemDone(item) => self.take_item(turn, answer, *item).await,
+        }
+    }
+
+    pub(super) async fn take_item(
+        &mut self,
+        turn: &mut Turn,
+        answer: &mut Answer,
+        item: ResponseItem,
+    ) -> Result<(), RecordError> {
+        turn.first_token.get_or_insert_with(|| turn.clock.elapsed());
+        let item = self.record(turn, item)?;
+        if let Some(text) = item.assistant_text() {
+            answer.message = Some(text);
+        }
+        if let Some(call) = call_in(&item) {
+            answer.calls.start(call).await;
+        }
+        Ok(())
+    }
+
+    pub(super) fn warn_other_model(
+        &mut self,
+        turn: &mut Turn,
+        model: &str,
+    ) -> Result<(), RecordError> {
+        if model == turn.options.settings.model || std::mem::replace(&mut turn.warned_model, true) {
+            return Ok(());
+        }
+        let message = format!(
+            "the server answered with model `{model}` instead of `{}`",
+            turn.options.settings.model
+        );
+        self.emit(TurnEvent::Warning { message })
+    }
+
+    pub(super) fn count(
+        &mut self,
+        turn: &mut Turn,
+        response_id: &str,
+        usage: TokenUsage,
+        answer: &Answer,
+        sent: Instant,
+    ) -> Result<(), RecordError> {
+        turn.used += usage;
+        self.totals += usage;
+        self.emit(TurnEvent::RequestCompleted {
+            response_id: response_id.to_owned(),
+            usage,
+            turn_total: turn.used,
+            thread_total: self.totals,
+            rate_limits: self.rate_limits.clone(),
+            turn_id: turn.id,
+            time_to_first_event: answer.first_event.unwrap_or_default(),
+            duration: sent.elapsed(),
+        })
+    }
+}
+
+pub(super) fn cut_off() -> ModelError {
+    ModelError {
+        stage: FailureStage::Stream,
+        kind: FailureKind::Unknown,
+        message: "stream disconnected before completion: stream closed before response.completed"
+            .to_owned(),
+        retry_after: None,
+        transient: false,
+    }
+}
+
+/// Enough randomness to keep clients from repeating in step.
+pub(super) fn jitter() -> u64 {
+    Uuid::new_v4().as_u64_pair().0
+}

@@ -1,0 +1,108 @@
+//! Requests that fail, and threads that cannot be kept.
+
+use std::sync::Arc;
+
+use dovetail_core::event::{RecordError, Recorder, TurnEvent};
+use dovetail_core::ids::ThreadId;
+use dovetail_core::model::{FailureStage, ModelClient};
+use dovetail_core::plugin::FailureKind;
+use dovetail_core::toolbox::Toolbox;
+use dovetail_core::turn::{Ports, Prompt, Thread, TurnOutcome};
+use dovetail_core::verdict::HookChain;
+use tokio_util::sync::CancellationToken;
+
+use crate::house::{Reply, check_answer, done, failure, house, message, options};
+
+#[tokio::test]
+async fn items_that_were_finished_before_a_break_are_sent_again_not_lost() {
+    let broken = vec![
+        message("half"),
+        Err(failure(FailureStage::Stream, FailureKind::Unknown)),
+    ];
+    let mut house = house(
+        vec![
+            Reply::Stream(broken),
+            Reply::Stream(vec![message("whole"), done()]),
+        ],
+        Vec::new(),
+    );
+    check_answer(house.turn().await, "whole");
+    assert_eq!(
+        house.log.items(),
+        ["user: go", "assistant: half", "assistant: whole"]
+    );
+    assert_eq!(house.log.notices(), 1);
+    let requests = house.model.requests.lock().expect("lock");
+    assert_eq!(requests[1].input.len(), requests[0].input.len() + 1);
+}
+
+#[tokio::test]
+async fn a_refused_credential_is_recovered_once_per_turn() {
+    let refuse = || {
+        Reply::Refuse(failure(
+            FailureStage::Status(401),
+            FailureKind::Unauthorized,
+        ))
+    };
+    let mut house = house(vec![refuse(), refuse()], Vec::new());
+    match house.turn().await {
+        TurnOutcome::Failed(text) => assert_eq!(text, "it failed"),
+        other => panic!("expected a failure, got {other:?}"),
+    }
+    assert_eq!(*house.model.recoveries.lock().expect("lock"), 1);
+    assert_eq!(house.model.requests.lock().expect("lock").len(), 2);
+}
+
+#[tokio::test]
+async fn a_failed_turn_leaves_the_thread_usable() {
+    let bad = Reply::Refuse(failure(
+        FailureStage::Status(400),
+        FailureKind::InvalidRequest,
+    ));
+    let mut house = house(
+        vec![bad, Reply::Stream(vec![message("ok"), done()])],
+        Vec::new(),
+    );
+    assert!(matches!(house.turn().await, TurnOutcome::Failed(_)));
+    check_answer(house.turn().await, "ok");
+}
+
+/// Refuses from the nth event on.
+struct FullDisk(u32);
+
+impl Recorder for FullDisk {
+    fn record(&mut self, _: ThreadId, _: &TurnEvent) -> Result<(), RecordError> {
+        if self.0 == 0 {
+            return Err(RecordError {
+                message: "no space left".to_owned(),
+            });
+        }
+        self.0 -= 1;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_thread_that_cannot_be_recorded_stops_before_it_asks_the_model() {
+    let base = house(Vec::new(), Vec::new());
+    let ports = Ports {
+        model: Arc::clone(&base.model) as Arc<dyn ModelClient>,
+        tools: Toolbox::new(Vec::new()),
+        hooks: Arc::new(HookChain::default()),
+        recorder: Box::new(FullDisk(2)),
+        observers: Vec::new(),
+    };
+    let mut thread = Thread::start(base.thread.info().clone(), ports);
+    let outcome = thread
+        .run_turn(
+            Prompt {
+                text: "go".to_owned(),
+                images: Vec::new(),
+            },
+            options(),
+            CancellationToken::new(),
+        )
+        .await;
+    assert!(matches!(outcome, TurnOutcome::Unrecorded(_)));
+    assert!(base.model.requests.lock().expect("lock").is_empty());
+}

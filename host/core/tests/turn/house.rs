@@ -1,0 +1,391 @@
+//! A thread whose model is a script, whose tools do what they are told, and whose record is a list.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use dovetail_core::context::ContextFacts;
+use dovetail_core::event::{Observer, RecordError, Recorder, ThreadInfo, TurnEvent, TurnSettings};
+use dovetail_core::ids::{PluginId, ThreadId, WindowId};
+use dovetail_core::item::{ContentItem, ResponseItem};
+use dovetail_core::model::{
+    FailureStage, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream,
+};
+use dovetail_core::plugin::{
+    FailureKind, Hook, HookDecision, HookEvent, HookMode, HookOutcome, HookSubscription, OnFailure,
+    PluginError, Recovery,
+};
+use dovetail_core::retry::RetryLimits;
+use dovetail_core::tool::{
+    CallContext, CallInput, Tool, ToolCall, ToolInput, ToolOutcome, ToolSpec,
+};
+use dovetail_core::toolbox::Toolbox;
+use dovetail_core::turn::{Ports, Prompt, Thread, TurnOptions, TurnOutcome};
+use dovetail_core::usage::TokenUsage;
+use dovetail_core::verdict::{Cleared, HookChain};
+use serde_json::{Value, json};
+use tokio::sync::{Barrier, Notify};
+use tokio_util::sync::CancellationToken;
+
+/// What the model does when it is asked.
+pub(crate) enum Reply {
+    Stream(Vec<Result<ModelEvent, ModelError>>),
+    Refuse(ModelError),
+    /// Answers with these and then says nothing more.
+    Hang(Vec<ModelEvent>),
+}
+
+#[derive(Default)]
+pub(crate) struct Script {
+    pub(crate) replies: Mutex<VecDeque<Reply>>,
+    pub(crate) requests: Mutex<Vec<ModelRequest>>,
+    pub(crate) recoveries: Mutex<u32>,
+}
+
+#[async_trait]
+impl ModelClient for Script {
+    async fn send(
+        &self,
+        request: &ModelRequest,
+        _: &CancellationToken,
+    ) -> Result<ModelStream, ModelError> {
+        use futures_util::StreamExt;
+        use futures_util::stream;
+        self.requests.lock().expect("lock").push(request.clone());
+        match self
+            .replies
+            .lock()
+            .expect("lock")
+            .pop_front()
+            .expect("the script has a reply")
+        {
+            Reply::Stream(events) => Ok(stream::iter(events).boxed()),
+            Reply::Refuse(error) => Err(error),
+            Reply::Hang(events) => Ok(stream::iter(events.into_iter().map(Ok))
+                .chain(stream::pending())
+                .boxed()),
+        }
+    }
+
+    async fn recover(&self, _: &ModelError) -> Recovery {
+        *self.recoveries.lock().expect("lock") += 1;
+        Recovery::Changed
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Log(pub(crate) Arc<Mutex<Vec<TurnEvent>>>);
+
+impl Recorder for Log {
+    fn record(&mut self, _: ThreadId, event: &TurnEvent) -> Result<(), RecordError> {
+        self.0.lock().expect("lock").push(event.clone());
+        Ok(())
+    }
+}
+
+impl Log {
+    pub(crate) fn items(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .expect("lock")
+            .iter()
+            .filter_map(shape)
+            .collect()
+    }
+
+    pub(crate) fn notices(&self) -> usize {
+        self.0
+            .lock()
+            .expect("lock")
+            .iter()
+            .filter(|e| matches!(e, TurnEvent::Reconnecting { .. }))
+            .count()
+    }
+}
+
+/// An item in one line, context left out.
+pub(crate) fn shape(event: &TurnEvent) -> Option<String> {
+    let TurnEvent::ItemRecorded { item, .. } = event else {
+        return None;
+    };
+    Some(match &**item {
+        ResponseItem::Message { role, content, .. } => match content.first()? {
+            ContentItem::InputText { text } | ContentItem::OutputText { text } => {
+                if dovetail_core::context::is_context_text(text)
+                    && !text.starts_with("<turn_aborted>")
+                {
+                    return None;
+                }
+                format!("{role}: {}", text.lines().next().unwrap_or_default())
+            }
+            other => format!("{role}: {other:?}"),
+        },
+        ResponseItem::FunctionCall { call_id, .. } => format!("call {call_id}"),
+        ResponseItem::FunctionCallOutput {
+            call_id, output, ..
+        } => format!("output {call_id}: {}", output.text()),
+        other => panic!("unexpected item {other:?}"),
+    })
+}
+
+/// A tool whose behaviour is a function of its argument text.
+pub(crate) struct TestTool {
+    pub(crate) spec: ToolSpec,
+    pub(crate) meet: Arc<Barrier>,
+    pub(crate) hung: Arc<Notify>,
+}
+
+#[async_trait]
+impl Tool for TestTool {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+    fn hook_name(&self) -> String {
+        self.spec.name.clone()
+    }
+    fn hook_input(&self, call: &ToolCall) -> Result<Value, String> {
+        match &call.input {
+            CallInput::Function(text) => {
+                serde_json::from_str(text).map_err(|error| error.to_string())
+            }
+            CallInput::Custom(text) => Ok(json!({ "input": text })),
+        }
+    }
+    fn rewrite(&self, mut call: ToolCall, input: Value) -> Result<ToolCall, String> {
+        call.input = CallInput::Function(input.to_string());
+        Ok(call)
+    }
+    async fn run(&self, call: Cleared<ToolCall>, context: &CallContext) -> ToolOutcome {
+        let CallInput::Function(text) = call.into_inner().input else {
+            panic!("a function call")
+        };
+        let input: Value = serde_json::from_str(&text).expect("JSON");
+        match input["do"].as_str() {
+            // Ends only when a second call is in here too.
+            Some("meet") => {
+                self.meet.wait().await;
+            }
+            Some("hang") => {
+                self.hung.notify_one();
+                context.cancel.cancelled().await;
+                std::future::pending::<()>().await;
+            }
+            _ => {}
+        }
+        ToolOutcome::text(format!("did {}", input["do"].as_str().unwrap_or("nothing")))
+    }
+}
+
+pub(crate) type Judge = fn(&HookEvent) -> Result<HookOutcome, PluginError>;
+
+pub(crate) struct TestHook {
+    pub(crate) id: PluginId,
+    pub(crate) subscriptions: Vec<HookSubscription>,
+    pub(crate) on_failure: OnFailure,
+    pub(crate) judge: Judge,
+}
+
+impl TestHook {
+    pub(crate) fn gate(
+        id: &str,
+        event: &str,
+        on_failure: OnFailure,
+        judge: Judge,
+    ) -> Arc<dyn Hook> {
+        Arc::new(Self {
+            id: PluginId::parse(id).expect("an id"),
+            subscriptions: vec![HookSubscription {
+                event: event.to_owned(),
+                matcher: String::new(),
+                mode: HookMode::Gate,
+            }],
+            on_failure,
+            judge,
+        })
+    }
+}
+
+#[async_trait]
+impl Hook for TestHook {
+    fn plugin(&self) -> &PluginId {
+        &self.id
+    }
+    fn subscriptions(&self) -> &[HookSubscription] {
+        &self.subscriptions
+    }
+    fn on_failure(&self) -> OnFailure {
+        self.on_failure
+    }
+    async fn handle(&self, event: &HookEvent) -> Result<HookOutcome, PluginError> {
+        (self.judge)(event)
+    }
+}
+
+pub(crate) fn say(decision: HookDecision) -> Result<HookOutcome, PluginError> {
+    Ok(HookOutcome {
+        decision,
+        context: None,
+        message: None,
+    })
+}
+
+pub(crate) struct House {
+    pub(crate) model: Arc<Script>,
+    pub(crate) log: Log,
+    pub(crate) thread: Thread,
+    pub(crate) hung: Arc<Notify>,
+}
+
+pub(crate) fn house(replies: Vec<Reply>, hooks: Vec<Arc<dyn Hook>>) -> House {
+    let model = Arc::new(Script {
+        replies: Mutex::new(replies.into()),
+        ..Script::default()
+    });
+    let log = Log::default();
+    let hung = Arc::new(Notify::new());
+    let meet = Arc::new(Barrier::new(2));
+    let tool = |name: &str, parallel_safe| -> Arc<dyn Tool> {
+        Arc::new(TestTool {
+            spec: ToolSpec {
+                name: name.to_owned(),
+                namespace: None,
+                description: String::new(),
+                input: ToolInput::Function {
+                    parameters: json!({}),
+                },
+                parallel_safe,
+            },
+            meet: Arc::clone(&meet),
+            hung: Arc::clone(&hung),
+        })
+    };
+    let ports = Ports {
+        model: Arc::clone(&model) as Arc<dyn ModelClient>,
+        tools: Toolbox::new(vec![tool("together", true), tool("alone", false)]),
+        hooks: Arc::new(HookChain::new(hooks)),
+        recorder: Box::new(log.clone()),
+        observers: Vec::<Box<dyn Observer>>::new(),
+    };
+    let thread_id = ThreadId::generate();
+    let info = ThreadInfo {
+        thread_id,
+        session_id: thread_id,
+        window_id: WindowId::generate(),
+        cwd: PathBuf::from("/project"),
+        originator: "test".to_owned(),
+        source: "exec".to_owned(),
+        thread_source: None,
+        provider_id: "test".to_owned(),
+        base_instructions: "Be good.".to_owned(),
+        model: "m".to_owned(),
+        created: SystemTime::UNIX_EPOCH,
+    };
+    House {
+        model,
+        log,
+        thread: Thread::start(info, ports),
+        hung,
+    }
+}
+
+pub(crate) fn options() -> TurnOptions {
+    TurnOptions {
+        settings: TurnSettings {
+            model: "m".to_owned(),
+            provider_id: "test".to_owned(),
+            cwd: PathBuf::from("/project"),
+            approval_policy: "never".to_owned(),
+            sandbox_mode: "read-only".to_owned(),
+            network_access: false,
+            writable_roots: Vec::new(),
+            effort: None,
+            summary: None,
+            output_schema: None,
+        },
+        facts: ContextFacts::default(),
+        reasoning: None,
+        text: None,
+        service_tier: None,
+        web_search: None,
+        parallel_tool_calls: true,
+        context_window: None,
+        installation_id: String::new(),
+        turn_trigger: None,
+        workspaces: BTreeMap::new(),
+        extras: BTreeMap::new(),
+        retries: RetryLimits::default(),
+        client_version: String::new(),
+        transcript_path: None,
+    }
+}
+
+impl House {
+    pub(crate) async fn turn(&mut self) -> TurnOutcome {
+        self.thread
+            .run_turn(
+                Prompt {
+                    text: "go".to_owned(),
+                    images: Vec::new(),
+                },
+                options(),
+                CancellationToken::new(),
+            )
+            .await
+    }
+}
+
+pub(crate) fn call(id: &str, tool: &str, what: &str) -> Result<ModelEvent, ModelError> {
+    Ok(ModelEvent::ItemDone(Box::new(ResponseItem::FunctionCall {
+        id: None,
+        name: tool.to_owned(),
+        namespace: None,
+        arguments: json!({ "do": what }).to_string(),
+        call_id: id.to_owned(),
+        metadata: None,
+    })))
+}
+
+pub(crate) fn message(text: &str) -> Result<ModelEvent, ModelError> {
+    Ok(ModelEvent::ItemDone(Box::new(ResponseItem::Message {
+        id: None,
+        role: "assistant".to_owned(),
+        content: vec![ContentItem::OutputText {
+            text: text.to_owned(),
+        }],
+        phase: None,
+        metadata: None,
+    })))
+}
+
+pub(crate) fn done() -> Result<ModelEvent, ModelError> {
+    Ok(ModelEvent::Completed {
+        response_id: "r".to_owned(),
+        usage: Some(TokenUsage {
+            input_tokens: 10,
+            output_tokens: 1,
+            total_tokens: 11,
+            ..TokenUsage::default()
+        }),
+        end_turn: None,
+    })
+}
+
+pub(crate) fn failure(stage: FailureStage, kind: FailureKind) -> ModelError {
+    ModelError {
+        stage,
+        kind,
+        message: "it failed".to_owned(),
+        retry_after: Some(Duration::ZERO),
+        transient: false,
+    }
+}
+
+#[track_caller]
+pub(crate) fn check_answer(outcome: TurnOutcome, expected: &str) {
+    match outcome {
+        TurnOutcome::Completed(Some(text)) => assert_eq!(text, expected),
+        other => panic!("expected an answer, got {other:?}"),
+    }
+}

@@ -1,0 +1,14 @@
+//! The turn loop on plain values: no socket, no file, no guest.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says why it fails by failing"
+)]
+
+mod calls;
+mod failures;
+mod gates;
+mod house;
+mod interrupt;
+mod prompts;
