@@ -12,8 +12,6 @@ use crate::snapshot::HistoryInitialization;
 use crate::verdict::{HookScope, Ruling};
 
 /// How often Stop hooks may send the model on before they count as never content.
-
-/// How often Stop hooks may send the model on before they count as never content.
 const MAX_STOP_CONTINUATIONS: u32 = 8;
 
 impl Thread {
