@@ -38,7 +38,7 @@ pub(crate) fn choose(
         }
     }
     Err(Error::Unavailable(format!(
-        "provider `{}` needs an API key and there is none: run `dovetail login --with-api-key`, or set OPENAI_API_KEY",
+        "provider `{}` needs an API key and there is none: set OPENAI_API_KEY, or put the key in `auth.json`",
         table.id
     )))
 }
@@ -122,8 +122,7 @@ mod tests {
         assert_eq!(
             outcome,
             Err(Error::unavailable(
-                "provider `openai` needs an API key and there is none: run `dovetail login --with-api-key`, \
-                 or set OPENAI_API_KEY"
+                "provider `openai` needs an API key and there is none: set OPENAI_API_KEY, or put the key in `auth.json`"
             ))
         );
     }
