@@ -41,6 +41,7 @@
 )]
 
 mod error;
+mod launch;
 mod layout;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -52,8 +53,9 @@ mod status;
 mod unsupported;
 
 pub use error::{StartError, Unavailable};
+pub use launch::Launch;
 pub use layout::{Layout, WriteDenied};
 pub use policy::{PROTECTED_NAMES, SandboxMode, SandboxPolicy};
 pub use safe_dir::open_directory;
-pub use sandbox::{Attached, Prepared, Sandbox};
+pub use sandbox::{Prepared, Process, Sandbox};
 pub use status::{Isolation, SandboxStatus, status};

@@ -1,16 +1,15 @@
 //! The sandbox of a session: prepares its commands, and cleans up after the last one.
 
-use std::io;
-use std::process::Command;
-
 #[cfg(target_os = "linux")]
 use crate::linux as system;
 #[cfg(not(target_os = "linux"))]
 use crate::unsupported as system;
 
 use crate::error::{StartError, Unavailable};
+use crate::launch::Launch;
 use crate::layout::Layout;
 use crate::policy::{SandboxMode, SandboxPolicy};
+pub use system::Process;
 
 /// Runs commands under one policy. Keep it as long as any of them may run: missing protected names are held only while
 /// it lives.
@@ -63,22 +62,11 @@ impl Sandbox {
 pub struct Prepared(Option<system::Entry>);
 
 impl Prepared {
-    /// Makes the command enter the sandbox right before it runs. Set its working directory before; steps added with
-    /// `pre_exec` afterwards run inside.
-    pub fn attach(self, command: &mut Command) -> Attached {
-        Attached(self.0.map(|entry| entry.attach(command)))
-    }
-}
-
-/// Knows how far a child came on its way in.
-pub struct Attached(Option<system::Entered>);
-
-impl Attached {
-    /// Tells whether a failed start was the sandbox's or the program's.
-    pub fn explain(&self, error: io::Error) -> StartError {
-        match &self.0 {
-            Some(entered) => entered.explain(error),
-            None => StartError::Program(error),
-        }
+    /// Starts a command, which enters the sandbox right before its program runs.
+    ///
+    /// # Errors
+    /// Tells whether it was the sandbox or the program that failed. Either way nothing was run.
+    pub fn spawn(self, launch: &Launch<'_>) -> Result<Process, StartError> {
+        system::spawn(launch, self.0)
     }
 }

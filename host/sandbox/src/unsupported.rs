@@ -1,9 +1,11 @@
-//! Systems without a sandbox: only `danger-full-access` can run commands there.
+//! Systems without a sandbox: no command can be run there yet.
 
+use std::convert::Infallible;
 use std::io;
-use std::process::Command;
+use std::process::ExitStatus;
 
 use crate::error::{StartError, Unavailable};
+use crate::launch::Launch;
 use crate::policy::SandboxPolicy;
 use crate::status::SandboxStatus;
 
@@ -23,18 +25,35 @@ impl Keeper {
 
 pub(crate) enum Entry {}
 
-impl Entry {
-    pub(crate) fn attach(self, _command: &mut Command) -> Entered {
-        match self {}
+/// A started command; there is none.
+#[derive(Debug)]
+pub struct Process(Infallible);
+
+impl Process {
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        match self.0 {}
+    }
+
+    /// How it ended, if it has ended.
+    ///
+    /// # Errors
+    /// None.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        match self.0 {}
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// None.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        match self.0 {}
     }
 }
 
-pub(crate) enum Entered {}
-
-impl Entered {
-    pub(crate) fn explain(&self, _error: io::Error) -> StartError {
-        match *self {}
-    }
+pub(crate) fn spawn(_launch: &Launch<'_>, _entry: Option<Entry>) -> Result<Process, StartError> {
+    Err(StartError::Program(io::ErrorKind::Unsupported.into()))
 }
 
 pub(crate) fn status() -> SandboxStatus {

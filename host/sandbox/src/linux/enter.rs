@@ -1,20 +1,17 @@
 //! The way in, walked by the child between `fork` and `exec`.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
 
 use super::capabilities::Capabilities;
 use super::filter::Program;
 use super::mounts::{MountPlan, PrivateDevices};
 use super::progress::{Progress, Step};
 use super::support::{self, Namespaces};
-use super::{c_path, ruleset, set_up, sys};
-use crate::error::{StartError, Unavailable};
+use super::{ruleset, set_up, sys};
+use crate::error::Unavailable;
 
 /// Everything a child needs, made before `fork`.
 pub(crate) struct Entry {
@@ -24,8 +21,6 @@ pub(crate) struct Entry {
     below_root: u64,
     device: u64,
     filter: Program,
-    working_directory: CString,
-    progress: Arc<Progress>,
 }
 
 impl Entry {
@@ -33,7 +28,6 @@ impl Entry {
         plan: Option<MountPlan>,
         ruleset: OwnedFd,
         filter: Program,
-        cwd: &Path,
     ) -> Result<Self, Unavailable> {
         let abi = support::support()?.landlock_abi;
         let capabilities = match plan.as_ref().map(MountPlan::namespaces) {
@@ -42,7 +36,6 @@ impl Entry {
                 Capabilities::kept().map_err(|error| set_up("capabilities")(Box::new(error)))?
             }
         };
-        let progress = Progress::new().map_err(|error| set_up("shared memory")(Box::new(error)))?;
         Ok(Self {
             plan,
             capabilities,
@@ -50,31 +43,21 @@ impl Entry {
             below_root: ruleset::kernel_bits(ruleset::below_root(), abi),
             device: ruleset::kernel_bits(ruleset::device(), abi),
             filter,
-            working_directory: c_path(cwd)?,
-            progress: Arc::new(progress),
         })
     }
 
-    pub(crate) fn attach(mut self, command: &mut Command) -> Entered {
-        if let Some(directory) = command.get_current_dir() {
-            if directory.starts_with("/dev/shm")
-                && let Some(plan) = &mut self.plan
-            {
-                plan.keep_shm();
-            }
-            // A path with a zero byte fails in the command's own `chdir`, before this one counts.
-            if let Ok(directory) = c_path(directory) {
-                self.working_directory = directory;
-            }
+    /// Makes ready for a command that works in a directory.
+    pub(super) fn working_in(mut self, directory: &Path) -> Self {
+        if directory.starts_with("/dev/shm")
+            && let Some(plan) = &mut self.plan
+        {
+            plan.keep_shm();
         }
-        let progress = Arc::clone(&self.progress);
-        // SAFETY: `run` makes system calls only; it neither allocates nor takes locks.
-        unsafe { command.pre_exec(move || self.run()) };
-        Entered(progress)
+        self
     }
 
-    fn run(&mut self) -> io::Result<()> {
-        let progress = &*self.progress;
+    /// Walks in, and then to the working directory.
+    pub(super) fn run(&mut self, directory: &CStr, progress: &Progress) -> io::Result<()> {
         progress.begin(Step::Descriptors);
         sys::close_others_on_exec()?;
         let devices = match &mut self.plan {
@@ -82,7 +65,7 @@ impl Entry {
                 let devices = plan.enter(progress)?;
                 // The old working directory still leads to the mounts of before.
                 progress.begin(Step::WorkingDirectory);
-                sys::chdir(&self.working_directory)?;
+                sys::chdir(directory)?;
                 devices
             }
             None => PrivateDevices::default(),
@@ -98,20 +81,5 @@ impl Entry {
         sys::install_filter(&self.filter)?;
         progress.begin(Step::Inside);
         Ok(())
-    }
-}
-
-/// Tells how far a child came.
-pub(crate) struct Entered(Arc<Progress>);
-
-impl Entered {
-    pub(crate) fn explain(&self, error: io::Error) -> StartError {
-        match self.0.step() {
-            Step::Outside | Step::Inside => StartError::Program(error),
-            step => StartError::Sandbox {
-                step: step.words(),
-                source: error,
-            },
-        }
     }
 }

@@ -6,9 +6,11 @@ mod filter;
 mod leftovers;
 mod look_up;
 mod mounts;
+mod process;
 mod progress;
 mod reserve;
 mod ruleset;
+mod spawn;
 mod support;
 mod sys;
 
@@ -21,10 +23,12 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::Unavailable;
 use crate::policy::{SandboxMode, SandboxPolicy};
 
-pub(crate) use enter::{Entered, Entry};
+pub(crate) use enter::Entry;
 use filter::Denials;
 use mounts::MountPlan;
+pub use process::Process;
 use reserve::Reservations;
+pub(crate) use spawn::spawn;
 pub(crate) use support::status;
 pub(crate) use sys::open_directory;
 
@@ -71,7 +75,7 @@ impl Keeper {
         };
         let ruleset = ruleset::build(&layout, denials.network, plan.is_some())?;
         let filter = filter::program(denials)?;
-        Entry::new(plan, ruleset, filter, &policy.cwd)
+        Entry::new(plan, ruleset, filter)
     }
 
     pub(crate) fn close(&self) {

@@ -221,7 +221,7 @@ pub(super) fn open_process(pid: u32) -> io::Result<File> {
     Ok(unsafe { File::from_raw_fd(fd as RawFd) })
 }
 
-pub(super) fn kill_process(process: &File) -> io::Result<()> {
+pub(super) fn kill_process(process: &impl AsRawFd) -> io::Result<()> {
     let no_info = ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo means an ordinary signal.
     let answer = unsafe {
@@ -234,4 +234,78 @@ pub(super) fn kill_process(process: &File) -> io::Result<()> {
         )
     };
     check(answer).map(drop)
+}
+
+/// The status of an ended child, as `wait` gives it; none if it has not ended. Frees the child's number.
+pub(super) fn wait_for(process: RawFd, flags: libc::c_int) -> io::Result<Option<libc::c_int>> {
+    // SAFETY: zero is a valid value of every field.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let id = process.unsigned_abs();
+    // SAFETY: the struct lives through the call.
+    check(unsafe { libc::waitid(libc::P_PIDFD, id, &raw mut info, libc::WEXITED | flags) }.into())?;
+    // SAFETY: after `waitid` these fields are set, or still zero where nothing has ended.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok((pid != 0).then_some(match info.si_code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        _ => status,
+    }))
+}
+
+/// Leaves the session of the host, and with it the user's terminal.
+pub(super) fn lead_session() -> io::Result<()> {
+    // SAFETY: takes nothing.
+    check(unsafe { libc::setsid() }.into()).map(drop)
+}
+
+/// Makes `to` mean what `from` means; `exec` leaves it open.
+pub(super) fn duplicate(from: RawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::dup2(from, to) }.into()).map(drop)
+}
+
+/// Makes a terminal the controlling one of this session.
+pub(super) fn take_terminal(fd: RawFd) -> io::Result<()> {
+    // SAFETY: the request takes a number.
+    check(unsafe { libc::ioctl(fd, libc::TIOCSCTTY, 0) }.into()).map(drop)
+}
+
+pub(super) fn no_signals() -> libc::sigset_t {
+    // SAFETY: zero is a valid value, which the call below replaces. It fails for no pointer that is valid.
+    let mut signals = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    unsafe { libc::sigemptyset(&raw mut signals) };
+    signals
+}
+
+pub(super) fn all_signals() -> libc::sigset_t {
+    let mut signals = no_signals();
+    // SAFETY: the set lives through the call.
+    unsafe { libc::sigfillset(&raw mut signals) };
+    signals
+}
+
+/// Sets which signals this thread puts off, and gives those that it put off before.
+pub(super) fn set_blocked_signals(signals: &libc::sigset_t) -> libc::sigset_t {
+    let mut before = no_signals();
+    // SAFETY: both sets live through the call, which fails only for an unknown first argument.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, ptr::from_ref(signals), &raw mut before) };
+    before
+}
+
+/// Whether a function of this process is called for a signal.
+pub(super) fn is_handled(signal: libc::c_int) -> bool {
+    // SAFETY: zero is a valid value of every field; the struct lives through the call.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: as above. A signal that the C library keeps to itself is refused, and reads as not handled.
+    unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
+    !matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
+}
+
+/// Gives a signal its default effect.
+pub(super) fn set_default(signal: libc::c_int) {
+    // SAFETY: zero is a valid value of every field, and the default action.
+    let action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct lives through the call.
+    unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
 }

@@ -2,17 +2,19 @@
 //! none, the one rule left is that nothing runs.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{PipeReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::support::{Namespaces, support};
 use super::*;
-use crate::{Sandbox, StartError};
+use crate::{Launch, Sandbox, StartError};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tier {
@@ -41,6 +43,13 @@ fn tiers() -> Vec<Tier> {
         Ok(Namespaces::User(_)) => vec![Tier::UserNamespace, Tier::LandlockOnly],
         Err(_) => vec![Tier::LandlockOnly],
     }
+}
+
+/// Reads a program's output to its end; whether it succeeded, and the output.
+fn finish((mut process, mut output): (Process, PipeReader)) -> (bool, String) {
+    let mut text = String::new();
+    output.read_to_string(&mut text).unwrap();
+    (process.wait().unwrap().success(), text)
 }
 
 fn read_only(cwd: &Path) -> SandboxPolicy {
@@ -140,47 +149,57 @@ impl Lab {
             .unwrap()
         });
         let ruleset = ruleset::build(&layout, denials.network, plan.is_some()).unwrap();
-        Entry::new(
-            plan,
-            ruleset,
-            filter::program(denials).unwrap(),
-            &policy.cwd,
-        )
-        .unwrap()
+        Entry::new(plan, ruleset, filter::program(denials).unwrap()).unwrap()
     }
 
-    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command
-            .current_dir(self.base.join("work"))
-            .stdin(Stdio::null());
-        command
+    /// Starts a program inside; what it writes can be read from the pipe.
+    fn start(
+        &self,
+        program: &Path,
+        arguments: &[&str],
+    ) -> Result<(Process, PipeReader), StartError> {
+        self.start_by(self.entry(), program, arguments, &[])
+    }
+
+    fn start_by(
+        &self,
+        entry: Entry,
+        program: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<(Process, PipeReader), StartError> {
+        let (read, write) = std::io::pipe().unwrap();
+        let name = program.display().to_string();
+        let arguments =
+            std::iter::once(name).chain(arguments.iter().map(|text| (*text).to_owned()));
+        let added = variables
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let nothing = fs::File::open("/dev/null").unwrap();
+        let launch = Launch {
+            program,
+            arguments: &arguments.collect::<Vec<_>>(),
+            environment: &std::env::vars_os().chain(added).collect(),
+            directory: &self.base.join("work"),
+            input: nothing.as_fd(),
+            output: write.as_fd(),
+            terminal: false,
+        };
+        spawn(&launch, Some(entry)).map(|process| (process, read))
     }
 
     /// Runs a shell script inside; its output and whether it succeeded.
     fn sh(&self, script: &str) -> (bool, String) {
-        let mut command = self.command("/bin/sh");
-        command.args(["-c", script]);
-        self.finish(command)
-    }
-
-    fn finish(&self, mut command: Command) -> (bool, String) {
-        let entered = self.entry().attach(&mut command);
-        let output = command
-            .output()
-            .map_err(|error| entered.explain(error))
-            .unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8(text).unwrap())
+        finish(self.start(Path::new("/bin/sh"), &["-c", script]).unwrap())
     }
 
     /// Runs one of the attempts at the end of this file inside.
     fn attempt(&self, attempt: &str) -> String {
-        let mut command = self.command(std::env::current_exe().unwrap());
-        command
-            .args(["--exact", "linux::tests::inside", "--nocapture"])
-            .env("DOVETAIL_ATTEMPT", attempt);
-        let (_, text) = self.finish(command);
+        let program = std::env::current_exe().unwrap();
+        let arguments = ["--exact", "linux::tests::inside", "--nocapture"];
+        let variables = [("DOVETAIL_ATTEMPT", attempt)];
+        let started = self.start_by(self.entry(), &program, &arguments, &variables);
+        let (_, text) = finish(started.unwrap());
         let result = text
             .split("attempt: ")
             .nth(1)
@@ -512,18 +531,9 @@ fn what_a_command_leaves_running_can_be_ended() {
         let lab = Lab::new(tier);
         lab.keeper.used.store(true, Ordering::Relaxed);
         // The daemon keeps the pipe's writing end: reading to the end proves that it is gone.
-        let (mut read, write) = std::io::pipe().unwrap();
-        let mut command = lab.command("/bin/sh");
-        command
-            .args(["-c", "setsid sleep 1000 & exit 0"])
-            .stdout(write);
-        let entered = lab.entry().attach(&mut command);
-        let mut child = command
-            .spawn()
-            .map_err(|error| entered.explain(error))
-            .unwrap();
-        drop(command);
-        assert!(child.wait().unwrap().success());
+        let script = ["-c", "setsid sleep 1000 & exit 0"];
+        let (mut process, mut read) = lab.start(Path::new("/bin/sh"), &script).unwrap();
+        assert!(process.wait().unwrap().success());
         lab.keeper.close();
         let mut rest = Vec::new();
         read.read_to_end(&mut rest).unwrap();
@@ -582,13 +592,8 @@ fn a_name_that_somebody_fills_meanwhile_stays_theirs() {
 fn a_missing_program_is_the_programs_failure() {
     for tier in tiers() {
         let lab = Lab::new(tier);
-        let mut command = lab.command("/no/such/program");
-        let entered = lab.entry().attach(&mut command);
-        let error = command.spawn().unwrap_err();
-        assert!(
-            matches!(entered.explain(error), StartError::Program(_)),
-            "{tier:?}"
-        );
+        let error = lab.start(Path::new("/no/such/program"), &[]).unwrap_err();
+        assert!(matches!(error, StartError::Program(_)), "{tier:?} {error}");
     }
 }
 
@@ -599,14 +604,89 @@ fn a_failure_on_the_way_in_names_the_step() {
         .filter(|tier| *tier != Tier::LandlockOnly)
     {
         let lab = Lab::new(tier);
-        let mut command = lab.command("/bin/true");
-        let entered = lab.entry().attach(&mut command);
+        let entry = lab.entry();
         fs::remove_dir_all(lab.base.join("work/.git")).unwrap();
-        let error = command.spawn().unwrap_err();
-        let StartError::Sandbox { step, .. } = entered.explain(error) else {
+        let started = lab.start_by(entry, Path::new("/bin/true"), &[], &[]);
+        let Err(StartError::Sandbox { step, .. }) = started else {
             panic!("not the sandbox's")
         };
         assert_eq!(step, "protecting paths under writable roots");
+    }
+}
+
+#[test]
+fn starting_a_command_leaves_this_process_as_it_was() {
+    // Dumping would go with memory that a child with other rights shared; then `/proc/self` would be closed to us.
+    let marks = || {
+        // SAFETY: takes no pointers.
+        let dumpable = unsafe { libc::prctl(libc::PR_GET_DUMPABLE) };
+        (
+            dumpable,
+            sys::set_blocked_signals(&sys::no_signals()),
+            std::env::current_dir().unwrap(),
+        )
+    };
+    let (dumpable, blocked, directory) = marks();
+    for tier in tiers() {
+        assert_eq!(
+            Lab::new(tier).sh("pwd > /dev/null; trap"),
+            (true, String::new()),
+            "{tier:?}"
+        );
+        let (dumpable_now, blocked_now, directory_now) = marks();
+        assert_eq!(
+            (dumpable, &directory),
+            (dumpable_now, &directory_now),
+            "{tier:?}"
+        );
+        for signal in 1..32 {
+            // SAFETY: both sets are valid.
+            let [before, now] =
+                [&blocked, &blocked_now].map(|set| unsafe { libc::sigismember(set, signal) });
+            assert_eq!(before, now, "{tier:?}: signal {signal}");
+        }
+    }
+}
+
+#[test]
+fn a_command_gets_no_signal_settings_of_ours() {
+    for tier in tiers() {
+        let (_, status) = Lab::new(tier).sh("grep -E '^Sig(Blk|Cgt)|^SigIgn' /proc/self/status");
+        let ignored = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigIgn:\t"))
+            .unwrap();
+        let pipe = 1 << (libc::SIGPIPE - 1);
+        assert_eq!(
+            u64::from_str_radix(ignored, 16).unwrap() & pipe,
+            0,
+            "{tier:?}: {status}"
+        );
+        assert!(
+            status.contains("SigBlk:\t0000000000000000"),
+            "{tier:?}: {status}"
+        );
+    }
+}
+
+#[test]
+fn an_end_is_told_by_code_or_signal() {
+    for tier in tiers() {
+        let lab = Lab::new(tier);
+        for (script, code, signal) in [("exit 3", Some(3), None), ("kill -9 $$", None, Some(9))] {
+            let (mut process, _) = lab.start(Path::new("/bin/sh"), &["-c", script]).unwrap();
+            let status = process.wait().unwrap();
+            assert_eq!(
+                (status.code(), status.signal()),
+                (code, signal),
+                "{tier:?} {script}"
+            );
+            assert_eq!(
+                process.try_wait().unwrap(),
+                Some(status),
+                "asked again it says the same"
+            );
+        }
     }
 }
 

@@ -144,8 +144,7 @@ impl ExecManager {
         let spawned = spawn::spawn(&start, &self.sandbox);
         self.sessions().starting -= 1;
         let (child, output) = spawned?;
-        // A child that was not waited for has an id; zero signals nobody.
-        let leader = child.id().unwrap_or_default();
+        let leader = child.id();
         let session = Arc::new(Session::new(
             id,
             start.argv,

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use dovetail_core::event::{ActivityStatus, ToolActivity};
 use dovetail_core::ids::CallId;
 use dovetail_core::tool::CallContext;
-use tokio::process::Child;
 use tokio_util::sync::CancellationToken;
 
 use super::process_group::ProcessGroup;
-use super::spawn::Output;
+use super::spawn::{Child, Output};
 use super::terminal::Terminal;
 use super::transcript::{Piece, Transcript};
 

@@ -68,13 +68,7 @@ impl Terminal {
     }
 }
 
-/// Makes the terminal on descriptor 0 the controlling one. Runs in the child: makes a system call only.
-pub(super) fn take_control() -> io::Result<()> {
-    // SAFETY: the request takes a number.
-    check(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }).map(drop)
-}
-
-pub(super) fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
+fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
     if answer < 0 {
         Err(io::Error::last_os_error())
     } else {
