@@ -16,6 +16,7 @@ pub(crate) fn builtin(setup: &TurnSetup, config: &Config) -> BuiltinTools {
         sandbox: policy(setup, config),
         approval_policy: setup.approval.as_str().to_owned(),
         shell: Some(surroundings::shell().into()),
+        learn_profile: config.features.get("shell_snapshot") != Some(&false),
         environment: EnvironmentPolicy {
             inherit: match environment.inherit {
                 InheritEnv::All => Inherit::All,

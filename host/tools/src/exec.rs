@@ -1,17 +1,20 @@
 //! Commands: `exec_command` starts them, `write_stdin` goes on with those that still run.
 
 mod command_tool;
+mod login;
 mod manager;
 mod process_group;
 mod report;
 mod session;
 mod shell;
 mod spawn;
+mod state;
 mod stdin_tool;
 mod terminal;
 #[cfg(test)]
 mod tests;
 mod transcript;
+mod trial;
 
 pub(crate) use command_tool::ExecCommand;
 pub use manager::ExecManager;

@@ -15,6 +15,8 @@ pub struct ToolOptions {
     pub approval_policy: String,
     /// The shell that commands are given to; none for the user's own.
     pub shell: Option<PathBuf>,
+    /// Whether login shells may be spared a profile that does nothing but set variables (`features.shell_snapshot`).
+    pub learn_profile: bool,
     /// Which environment variables commands see.
     pub environment: EnvironmentPolicy,
     /// Names of variables that hold credentials of the host itself. Commands never inherit them.

@@ -93,6 +93,7 @@ impl Bench {
             sandbox,
             approval_policy: "never".to_owned(),
             shell: Some(PathBuf::from("/bin/sh")),
+            learn_profile: true,
             environment: EnvironmentPolicy::default(),
             secret_variables: vec![],
             codex_home: self.base.join("home"),

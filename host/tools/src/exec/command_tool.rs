@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::manager::ExecManager;
 use super::report::{self, State};
 use super::session::Session;
-use super::shell;
+use super::shell::Invocation;
 use crate::arguments;
 
 /// How long a call waits for its command by default, at least, and at most.
@@ -67,9 +67,13 @@ impl ExecCommand {
         Self { spec, manager }
     }
 
-    fn argv(&self, arguments: &Arguments) -> Vec<String> {
+    fn invocation(&self, arguments: &Arguments) -> Invocation {
         let shell = arguments.shell.as_deref().unwrap_or(self.manager.shell());
-        shell::argv(shell, &arguments.cmd, arguments.login.unwrap_or(true))
+        Invocation {
+            shell: shell.to_owned(),
+            login: arguments.login.unwrap_or(true),
+            command: arguments.cmd.clone(),
+        }
     }
 
     /// Why the call may not be made, if it asks for more than the sandbox gives.
@@ -111,7 +115,7 @@ impl Tool for ExecCommand {
         // Arguments that make no sense are not a command that anybody could have run.
         let arguments: Arguments = arguments::parse(call).ok()?;
         Some(ToolActivity::Command {
-            command: self.argv(&arguments),
+            command: self.invocation(&arguments).argv(),
             cwd: self
                 .manager
                 .directory()
@@ -133,18 +137,19 @@ impl Tool for ExecCommand {
         if let Some(refusal) = self.refusal(&arguments) {
             return ToolOutcome::refused(refusal);
         }
-        let argv = self.argv(&arguments);
+        let invocation = self.invocation(&arguments);
         let directory = arguments
             .workdir
             .map_or_else(|| context.cwd.clone(), |path| context.cwd.join(path));
         let terminal = arguments.tty.unwrap_or(false);
-        let session = match self
-            .manager
-            .start(argv, directory, terminal, context, &call.call_id)
-        {
-            Ok(session) => session,
-            Err(error) => return ToolOutcome::refused(not_run(&error)),
-        };
+        let session =
+            match self
+                .manager
+                .start(invocation, directory, terminal, context, &call.call_id)
+            {
+                Ok(session) => session,
+                Err(error) => return ToolOutcome::refused(not_run(&error)),
+            };
         let (least, most) = YIELD_RANGE_MS;
         let wait = Duration::from_millis(
             arguments

@@ -11,10 +11,12 @@ use dovetail_sandbox::Sandbox;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::login::{self, Login, Variables, Way};
 use super::report::DEFAULT_TOKENS;
 use super::session::Session;
-use super::shell;
+use super::shell::{self, Invocation};
 use super::spawn::{self, SpawnError, Start};
+use super::trial::Trial;
 use crate::environment::Environment;
 use crate::options::ToolOptions;
 
@@ -35,6 +37,8 @@ pub struct ExecManager {
     approval_policy: String,
     version: String,
     token_limit: Option<u64>,
+    /// What is known of the user's profile; none where it is to be read every time.
+    login: Option<Arc<Login>>,
     sessions: Mutex<Sessions>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -70,6 +74,7 @@ impl ExecManager {
         );
         Self {
             sandbox,
+            login: options.learn_profile.then(Arc::default),
             shell: shell::default_shell(options.shell, environment.get("SHELL")),
             environment,
             approval_policy: options.approval_policy,
@@ -127,7 +132,7 @@ impl ExecManager {
     /// Starts a command; it appears in the events at once.
     pub(super) fn start(
         &self,
-        argv: Vec<String>,
+        invocation: Invocation,
         directory: PathBuf,
         terminal: bool,
         context: &CallContext,
@@ -135,29 +140,77 @@ impl ExecManager {
     ) -> Result<Arc<Session>, RunError> {
         let id = self.reserve()?;
         let environment = self.variables(context, call_id, terminal);
-        let start = Start {
-            argv,
-            directory,
-            environment,
-            terminal,
-        };
+        let (start, trial) = self.prepare(&invocation, directory, environment, terminal);
         let spawned = spawn::spawn(&start, &self.sandbox);
         self.sessions().starting -= 1;
         let (child, output) = spawned?;
         let leader = child.id();
-        let session = Arc::new(Session::new(
-            id,
-            start.argv,
-            start.directory,
-            leader,
-            &output,
-        ));
+        let argv = invocation.argv();
+        let session = Arc::new(Session::new(id, argv, start.directory, leader, &output));
         context.started(call_id, session.activity());
         self.sessions().by_id.insert(id, Arc::clone(&session));
         let reporter = (context.clone(), call_id.clone());
         self.tasks
             .spawn(Arc::clone(&session).run(child, output, self.stop.clone(), reporter));
+        if let Some(trial) = trial {
+            self.learn(trial);
+        }
         Ok(session)
+    }
+
+    /// What to start for a command, and what to try beside it.
+    fn prepare(
+        &self,
+        invocation: &Invocation,
+        directory: PathBuf,
+        environment: Variables,
+        terminal: bool,
+    ) -> (Start, Option<Trial>) {
+        let way = match &self.login {
+            Some(login) if !terminal && invocation.is_bash_login(&self.shell) => {
+                login.way(&directory, &invocation.command, &environment)
+            }
+            Some(_) | None => Way::Whole,
+        };
+        let mut start = Start {
+            argv: invocation.argv(),
+            directory,
+            environment,
+            terminal,
+        };
+        let mut trial = None;
+        match way {
+            Way::Whole => {}
+            Way::WholeAndLearn => {
+                trial = Some(Trial {
+                    shell: self.shell.clone(),
+                    directory: start.directory.clone(),
+                    variables: start.environment.clone(),
+                });
+            }
+            Way::Short(learnt) => {
+                start.argv = invocation.plain_argv();
+                start.environment = login::merged(&learnt, &start.environment);
+            }
+        }
+        (start, trial)
+    }
+
+    /// Finds out in the background what the profile does.
+    fn learn(&self, trial: Trial) {
+        let Some(login) = self.login.clone() else {
+            return;
+        };
+        let (sandbox, stop) = (Arc::clone(&self.sandbox), self.stop.clone());
+        self.tasks.spawn(async move {
+            let files = trial.files();
+            let learnt = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                learnt = trial.run(&sandbox) => learnt,
+            };
+            login.learnt(trial.directory, files, learnt);
+        });
     }
 
     pub(super) fn find(&self, id: u32) -> Option<Arc<Session>> {
@@ -187,12 +240,7 @@ impl ExecManager {
         Ok(FIRST_SESSION + sessions.begun - 1)
     }
 
-    fn variables(
-        &self,
-        context: &CallContext,
-        call_id: &CallId,
-        terminal: bool,
-    ) -> BTreeMap<std::ffi::OsString, std::ffi::OsString> {
+    fn variables(&self, context: &CallContext, call_id: &CallId, terminal: bool) -> Variables {
         let network_off = !self.sandbox.policy().network_allowed();
         let always = [
             ("CODEX_THREAD_ID", context.thread_id.to_string()),

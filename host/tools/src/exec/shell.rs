@@ -23,11 +23,35 @@ pub(super) fn default_shell(
         .unwrap_or_else(|| PathBuf::from("sh"))
 }
 
-/// The argv that runs `command`.
-pub(super) fn argv(shell: &Path, command: &str, login: bool) -> Vec<String> {
-    let shell = shell.to_string_lossy().into_owned();
-    let flag = if login { "-lc" } else { "-c" };
-    vec![shell, flag.to_owned(), command.to_owned()]
+/// A command and the shell that is to run it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Invocation {
+    pub(super) shell: PathBuf,
+    pub(super) login: bool,
+    pub(super) command: String,
+}
+
+impl Invocation {
+    /// The argv that runs it, which is also what people see.
+    pub(super) fn argv(&self) -> Vec<String> {
+        self.with_flag(if self.login { "-lc" } else { "-c" })
+    }
+
+    /// The argv that runs it without a profile.
+    pub(super) fn plain_argv(&self) -> Vec<String> {
+        self.with_flag("-c")
+    }
+
+    /// Whether it asks for a login shell of the user's own shell, and that is bash.
+    pub(super) fn is_bash_login(&self, users: &Path) -> bool {
+        let is_bash = self.shell.file_name() == Some(OsStr::new("bash"));
+        self.login && is_bash && self.shell == users
+    }
+
+    fn with_flag(&self, flag: &str) -> Vec<String> {
+        let shell = self.shell.to_string_lossy().into_owned();
+        vec![shell, flag.to_owned(), self.command.clone()]
+    }
 }
 
 #[cfg(test)]
@@ -47,13 +71,17 @@ mod tests {
 
     #[test]
     fn login_shells_read_profiles() {
-        assert_eq!(
-            argv(Path::new("/bin/bash"), "ls | wc", true),
-            ["/bin/bash", "-lc", "ls | wc"]
-        );
-        assert_eq!(
-            argv(Path::new("/bin/bash"), "ls", false),
-            ["/bin/bash", "-c", "ls"]
-        );
+        let mut invocation = Invocation {
+            shell: PathBuf::from("/bin/bash"),
+            login: true,
+            command: "ls | wc".to_owned(),
+        };
+        assert_eq!(invocation.argv(), ["/bin/bash", "-lc", "ls | wc"]);
+        assert_eq!(invocation.plain_argv(), ["/bin/bash", "-c", "ls | wc"]);
+        assert!(invocation.is_bash_login(Path::new("/bin/bash")));
+        assert!(!invocation.is_bash_login(Path::new("/bin/zsh")));
+        invocation.login = false;
+        assert_eq!(invocation.argv(), ["/bin/bash", "-c", "ls | wc"]);
+        assert!(!invocation.is_bash_login(Path::new("/bin/bash")));
     }
 }

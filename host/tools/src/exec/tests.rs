@@ -1,6 +1,8 @@
 //! Real commands in the real sandbox. Where something must have happened before the next step, the step waits for its
 //! trace (output, a file's end, an event), never for time.
 
+mod profile;
+
 use std::io::Read;
 use std::path::Path;
 
@@ -9,6 +11,7 @@ use dovetail_core::tool::{Tool, ToolCall, ToolOutcome};
 use dovetail_sandbox::{SandboxMode, SandboxPolicy};
 use serde_json::{Value, json};
 
+use super::shell::Invocation;
 use crate::options::ToolOptions;
 use crate::testing::{Bench, function};
 use crate::{BuiltinTools, builtin_tools};
@@ -472,7 +475,11 @@ async fn only_so_many_commands_run_at_a_time() {
     let mut first = None;
     for _ in 0..64 {
         let session = lab.tools.manager.start(
-            ["/bin/sleep", "1000"].map(str::to_owned).to_vec(),
+            Invocation {
+                shell: "/bin/sh".into(),
+                login: false,
+                command: "exec sleep 1000".to_owned(),
+            },
             lab.bench.cwd().to_owned(),
             false,
             &lab.bench.context,
