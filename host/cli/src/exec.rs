@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use dovetail_config::{Config, LoadRequest, Override, SYSTEM_CONFIG, env};
+use dovetail_config::{Config, LoadRequest, Override, SYSTEM_CONFIG};
 use dovetail_core::context::BASE_INSTRUCTIONS;
 use dovetail_core::event::{Observer, Recorder, ThreadInfo};
+use dovetail_core::history::ProviderTrail;
 use dovetail_core::ids::{ThreadId, WindowId};
 use dovetail_core::records::EventRecords;
 use dovetail_core::toolbox::Toolbox;
@@ -307,7 +308,7 @@ fn new_thread(plan: &Plan) -> Opened {
         session_id: thread_id,
         window_id: WindowId::generate(),
         cwd: plan.setup.cwd.clone(),
-        originator: identity::originator(env::ORIGINATOR_OVERRIDE.get()),
+        originator: identity::originator(None),
         source: "exec".to_owned(),
         thread_source: Some(
             plan.options
@@ -315,6 +316,9 @@ fn new_thread(plan: &Plan) -> Opened {
                 .clone()
                 .unwrap_or_else(|| "user".to_owned()),
         ),
+        parent_thread_id: None,
+        forked_from: None,
+        subagent: None,
         provider_id: plan.config.model_provider.clone(),
         base_instructions: BASE_INSTRUCTIONS.to_owned(),
         model: plan.setup.model.clone(),
@@ -353,6 +357,7 @@ fn resume_thread(path: &Path, plan: &Plan) -> anyhow::Result<Opened> {
         .collect();
     info.cwd.clone_from(&plan.setup.cwd);
     info.provider_id.clone_from(&plan.config.model_provider);
+    info.originator = identity::originator(Some(&info.originator));
     if info.base_instructions.is_empty() {
         BASE_INSTRUCTIONS.clone_into(&mut info.base_instructions);
     }
@@ -360,6 +365,7 @@ fn resume_thread(path: &Path, plan: &Plan) -> anyhow::Result<Opened> {
         items,
         totals,
         window_number,
+        providers: ProviderTrail::default(),
     };
     let path = recorder.path().to_owned();
     let syncer = recorder.syncer();

@@ -318,6 +318,7 @@ impl<W: Write + Send> Observer for ExecJson<W> {
             | TurnEvent::UserMessage { .. }
             | TurnEvent::MessageStarted { .. }
             | TurnEvent::TextDelta { .. }
+            | TurnEvent::MessageAbandoned { .. }
             | TurnEvent::ReasoningDelta { .. }
             | TurnEvent::ToolCalled { .. }
             | TurnEvent::HookRan(_)

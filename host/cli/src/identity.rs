@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use dovetail_config::env;
+use dovetail_core::originator::OriginatorSources;
 use uuid::Uuid;
 
 /// The client version that servers select their behaviour by. It names the system we are compatible with.
@@ -16,11 +18,28 @@ pub(crate) const LONG_VERSION: &str = concat!(
     " (compatible with codex 0.169.0)"
 );
 
-/// The originator of threads that `exec` starts, unless the environment says otherwise.
-pub(crate) fn originator(overridden: Option<String>) -> String {
-    overridden
-        .filter(|name| is_token(name))
-        .unwrap_or_else(|| "codex_exec".to_owned())
+/// What the process calls itself, unless the environment says otherwise.
+const PROCESS_ORIGINATOR: &str = "codex_exec";
+
+/// The originator of a thread; `persisted` is what its own file says.
+pub(crate) fn originator(persisted: Option<&str>) -> String {
+    let overridden = env::ORIGINATOR_OVERRIDE.get();
+    sources(overridden.as_deref(), persisted).thread()
+}
+
+/// The originator that begins the user agent, whatever a thread's own is.
+pub(crate) fn process_originator() -> String {
+    let overridden = env::ORIGINATOR_OVERRIDE.get();
+    sources(overridden.as_deref(), None).process()
+}
+
+fn sources<'a>(overridden: Option<&'a str>, persisted: Option<&'a str>) -> OriginatorSources<'a> {
+    OriginatorSources {
+        overridden,
+        persisted,
+        process: PROCESS_ORIGINATOR,
+        ..OriginatorSources::default()
+    }
 }
 
 /// `<originator>/<version> (<system>; <architecture>) <terminal> (dovetail; <our version>)`.

@@ -33,7 +33,7 @@ pub(crate) fn client(
     };
     let options = ClientOptions {
         originator: info.originator.clone(),
-        user_agent: identity::user_agent(&info.originator),
+        user_agent: identity::user_agent(&identity::process_originator()),
         // The provider `openai` sets its own.
         version: None,
         idle_timeout: idle_timeout(config),

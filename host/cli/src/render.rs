@@ -510,6 +510,7 @@ impl<W: Write + Send, A: Write + Send> Observer for Transcript<W, A> {
             | TurnEvent::UserMessage { .. }
             | TurnEvent::MessageStarted { .. }
             | TurnEvent::TextDelta { .. }
+            | TurnEvent::MessageAbandoned { .. }
             | TurnEvent::ReasoningDelta { .. }
             | TurnEvent::ToolCalled { success: true, .. }
             | TurnEvent::RequestCompleted { .. } => {}

@@ -93,7 +93,7 @@ impl<W: Write + Send> Observer for StatusLine<W> {
             TurnEvent::TextDelta { .. } => terminal.doing = Some("answering".to_owned()),
             TurnEvent::ReasoningDelta { .. } => terminal.doing = Some("thinking".to_owned()),
             TurnEvent::ToolStarted { activity, .. } => terminal.doing = Some(running(activity)),
-            TurnEvent::ToolFinished { .. } => {
+            TurnEvent::ToolFinished { .. } | TurnEvent::MessageAbandoned { .. } => {
                 terminal.doing = Some("waiting for the model".to_owned())
             }
             TurnEvent::RequestCompleted { thread_total, .. } => {

@@ -1,6 +1,5 @@
 //! How a turn is to run, resolved once from flags, configuration and what is known of the model.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use dovetail_config::{ApprovalPolicy, Config, ReasoningSummary, SandboxMode, WebSearchMode};
@@ -8,6 +7,7 @@ use dovetail_core::context::ContextFacts;
 use dovetail_core::event::TurnSettings;
 use dovetail_core::model::{Reasoning, TextOptions, WebSearch};
 use dovetail_core::retry::RetryLimits;
+use dovetail_core::snapshot::{Extras, Workspaces};
 use dovetail_core::turn::TurnOptions;
 use serde_json::Value;
 
@@ -128,6 +128,7 @@ impl TurnSetup {
             service_tier: config.service_tier.map(|tier| tier.wire().to_owned()),
             web_search: hosted_tools.then(|| self.web_search(config)).flatten(),
             parallel_tool_calls: true,
+            image_input: true,
             context_window: Some(ModelFacts::usable_window(
                 config
                     .model_context_window
@@ -135,8 +136,10 @@ impl TurnSetup {
             )),
             installation_id,
             turn_trigger: Some("exec".to_owned()),
+            parent_turn: None,
             workspaces: self.workspaces(),
-            extras: BTreeMap::new(),
+            configured_extras: Extras::default(),
+            extras: Extras::default(),
             retries: retries(config),
             client_version: COMPATIBLE_VERSION.to_owned(),
             transcript_path: transcript.map(|path| path.display().to_string()),
@@ -192,13 +195,12 @@ impl TurnSetup {
         })
     }
 
-    fn workspaces(&self) -> BTreeMap<String, dovetail_core::snapshot::WorkspaceFacts> {
+    fn workspaces(&self) -> Workspaces {
         let Some(root) = git::root_of(&self.cwd) else {
-            return BTreeMap::new();
+            return Workspaces::default();
         };
-        git::workspace_facts(&root)
-            .map(|facts| BTreeMap::from([(root.display().to_string(), facts)]))
-            .unwrap_or_default()
+        let facts = git::workspace_facts(&root).map(|facts| (root.display().to_string(), facts));
+        Workspaces::new(facts.into_iter().collect())
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::ids::{CallId, PluginId, ThreadId, TurnId, WindowId};
 use crate::item::ResponseItem;
+use crate::lineage::SubagentKind;
 use crate::usage::TokenUsage;
 
 /// How a visible piece of work stands.
@@ -110,6 +111,24 @@ pub enum ToolActivity {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl ToolActivity {
+    /// The same, given up before it could end by itself.
+    #[must_use]
+    pub fn given_up(mut self) -> Self {
+        match &mut self {
+            Self::Command { status, .. } | Self::Patch { status, .. } => {
+                *status = ActivityStatus::Failed;
+            }
+            Self::Server { status, error, .. } => {
+                *status = ActivityStatus::Failed;
+                error.get_or_insert_with(|| "aborted by user".to_owned());
+            }
+            Self::Plan { .. } | Self::Image { .. } => {}
+        }
+        self
+    }
 }
 
 /// What a hook did.
@@ -245,6 +264,14 @@ pub enum TurnEvent {
     TextDelta {
         /// The text.
         delta: String,
+    },
+    /// The message that had begun will not be finished: an interrupt or a lost connection came first. It is no part
+    /// of the conversation.
+    MessageAbandoned {
+        /// The item's id; may be empty.
+        item_id: String,
+        /// What had come of it.
+        text: String,
     },
     /// A piece of the reasoning summary.
     ReasoningDelta {
@@ -420,6 +447,15 @@ impl EventSender {
     }
 }
 
+/// Where a fork leaves another thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForkPoint {
+    /// The other thread.
+    pub thread_id: ThreadId,
+    /// The first of its lines that the fork does not share. Copies, which older clients made, do not say.
+    pub ordinal_exclusive: Option<u64>,
+}
+
 /// What a thread is, for its first line on disk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThreadInfo {
@@ -437,6 +473,12 @@ pub struct ThreadInfo {
     pub source: String,
     /// `user`, ….
     pub thread_source: Option<String>,
+    /// The thread that started this one, as a review's or a sub-agent's. Not the one whose history it has.
+    pub parent_thread_id: Option<ThreadId>,
+    /// Where it left the thread whose history it begins with.
+    pub forked_from: Option<ForkPoint>,
+    /// What it is for, where another thread started it.
+    pub subagent: Option<SubagentKind>,
     /// The provider's id.
     pub provider_id: String,
     /// The base instructions it runs with.

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+/// The key that items carry their metadata under.
+pub(crate) const PASSTHROUGH: &str = "internal_chat_message_metadata_passthrough";
+
 /// A piece of a message or of a tool's output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -104,9 +107,14 @@ pub struct ItemMetadata {
     /// What each piece of content is, such as `user.text`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_item_kinds: Option<Vec<String>>,
-    /// Fields this version does not know.
+    /// Fields for files alone, and those this version does not know. Never sent.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl ItemMetadata {
+    /// What services get to see of it. The rest is for files: where content came from, and the like.
+    const PUBLIC: &[&str] = &["turn_id", "create_time", "content_item_kinds"];
 }
 
 /// One item of a conversation.
@@ -327,10 +335,12 @@ impl ResponseItem {
         if self.id().is_some_and(|id| !id.is_empty()) {
             return;
         }
-        let Some(prefix) = self.id_prefix() else {
-            return;
-        };
-        let fresh = format!("{prefix}_{}", Uuid::now_v7().hyphenated());
+        if let Some(prefix) = self.id_prefix() {
+            self.set_id(format!("{prefix}_{}", Uuid::now_v7().hyphenated()));
+        }
+    }
+
+    pub(crate) fn set_id(&mut self, fresh: String) {
         match self {
             Self::Message { id, .. }
             | Self::Reasoning { id, .. }
@@ -342,6 +352,33 @@ impl ResponseItem {
             Self::Other(fields) => {
                 fields.insert("id".to_owned(), Value::String(fresh));
             }
+        }
+    }
+
+    /// The type of an item that has no variant of its own; empty where it says none.
+    pub(crate) fn other_kind(fields: &Map<String, Value>) -> &str {
+        fields
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// Whether this version knows what the item is for.
+    pub(crate) fn is_known(&self) -> bool {
+        self.id_prefix().is_some()
+    }
+
+    /// The turn that the item was stamped with.
+    pub fn turn_id(&self) -> Option<&str> {
+        match self {
+            Self::Message { metadata, .. }
+            | Self::Reasoning { metadata, .. }
+            | Self::FunctionCall { metadata, .. }
+            | Self::FunctionCallOutput { metadata, .. }
+            | Self::CustomToolCall { metadata, .. }
+            | Self::CustomToolCallOutput { metadata, .. }
+            | Self::WebSearchCall { metadata, .. } => metadata.as_ref()?.turn_id.as_deref(),
+            Self::Other(fields) => fields.get(PASSTHROUGH)?.get("turn_id")?.as_str(),
         }
     }
 
@@ -364,7 +401,41 @@ impl ResponseItem {
         if let Some(metadata) = self.metadata_mut() {
             *metadata = None;
         } else if let Self::Other(fields) = self {
-            fields.remove("internal_chat_message_metadata_passthrough");
+            fields.shift_remove(PASSTHROUGH);
+        }
+    }
+
+    /// Removes the parts of the metadata that are for the host's own files only.
+    pub fn strip_private_metadata(&mut self) {
+        if let Some(metadata) = self.metadata_mut() {
+            if let Some(metadata) = metadata {
+                metadata.extra.clear();
+            }
+        } else if let Self::Other(fields) = self
+            && let Some(Value::Object(metadata)) = fields.get_mut(PASSTHROUGH)
+        {
+            metadata.retain(|key, _| ItemMetadata::PUBLIC.contains(&key.as_str()));
+        }
+    }
+
+    /// Whether the metadata has parts that are for the host's own files only.
+    pub fn has_private_metadata(&self) -> bool {
+        match self {
+            Self::Message { metadata, .. }
+            | Self::Reasoning { metadata, .. }
+            | Self::FunctionCall { metadata, .. }
+            | Self::FunctionCallOutput { metadata, .. }
+            | Self::CustomToolCall { metadata, .. }
+            | Self::CustomToolCallOutput { metadata, .. }
+            | Self::WebSearchCall { metadata, .. } => metadata
+                .as_ref()
+                .is_some_and(|metadata| !metadata.extra.is_empty()),
+            Self::Other(fields) => match fields.get(PASSTHROUGH) {
+                Some(Value::Object(metadata)) => metadata
+                    .keys()
+                    .any(|key| !ItemMetadata::PUBLIC.contains(&key.as_str())),
+                Some(_) | None => false,
+            },
         }
     }
 

@@ -108,6 +108,7 @@ fn describe(event: &TurnEvent) -> Option<(&'static str, Vec<Field>)> {
         ),
         TurnEvent::MessageStarted { .. }
         | TurnEvent::TextDelta { .. }
+        | TurnEvent::MessageAbandoned { .. }
         | TurnEvent::ReasoningDelta { .. } => {
             return None;
         }

@@ -62,6 +62,8 @@ pub(crate) struct FinishedCall {
     /// Text from hooks for the model.
     pub(crate) context: Vec<String>,
     pub(crate) duration: Duration,
+    /// Whether it had to be stopped from outside, and may have left something open.
+    pub(crate) given_up: bool,
 }
 
 struct PendingCall {
@@ -79,10 +81,13 @@ pub(crate) struct RunningCalls {
     /// Parallel-safe calls share it, others hold it alone. It is fair, so calls get it in call order.
     turnstile: Arc<RwLock<()>>,
     pending: Vec<PendingCall>,
+    /// When calls that are still running are given up.
+    deadline: Option<tokio::time::Instant>,
 }
 
-/// How long an interrupted call may take to end by itself. A call has 100 ms; the rest is for a busy machine.
-const ABORT_GRACE: Duration = Duration::from_millis(150);
+/// How long interrupted calls may take to end by themselves, all of them together. An interrupt has 100 ms for
+/// everything; the rest is for what comes after.
+const ABORT_GRACE: Duration = Duration::from_millis(80);
 
 impl RunningCalls {
     pub(crate) fn new(
@@ -98,6 +103,7 @@ impl RunningCalls {
             context,
             turnstile: Arc::new(RwLock::new(())),
             pending: Vec::new(),
+            deadline: None,
         }
     }
 
@@ -150,14 +156,22 @@ impl RunningCalls {
             return None;
         }
         let cancel = self.context.cancel.clone();
+        let deadline = &mut self.deadline;
+        let out_of_time = async {
+            cancel.cancelled().await;
+            let deadline =
+                deadline.get_or_insert_with(|| tokio::time::Instant::now() + ABORT_GRACE);
+            tokio::time::sleep_until(*deadline).await;
+        };
         let first = &mut self.pending[0];
         let ended = tokio::select! {
             biased;
             ended = &mut first.task => Some(ended),
-            () = async { cancel.cancelled().await; tokio::time::sleep(ABORT_GRACE).await } => None,
+            () = out_of_time => None,
         };
         let first = self.pending.remove(0);
         let duration = first.started.elapsed();
+        let given_up = !matches!(ended, Some(Ok(_)));
         let (outcome, context) = match ended {
             Some(Ok(ended)) => ended,
             Some(Err(error)) if error.is_panic() => (
@@ -173,6 +187,7 @@ impl RunningCalls {
             outcome,
             context,
             duration,
+            given_up,
         })
     }
 }

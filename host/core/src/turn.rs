@@ -3,29 +3,31 @@
 //! It reads like the protocol. Everything that waits is under the turn's cancellation, everything that happens is
 //! recorded before anybody else sees it, and a failure ends the turn, never the thread.
 
+mod activities;
 mod calls;
 mod closing;
 mod drive;
+mod handle;
 mod hooks;
+mod input;
 mod request;
 mod sampling;
 mod state;
 mod thread;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use serde_json::Value;
 
 use crate::context::ContextFacts;
 use crate::event::{Observer, RecordError, Recorder, TurnSettings};
 use crate::item::ContentItem;
+use crate::lineage::ParentTurn;
 use crate::model::{ModelClient, Reasoning, TextOptions, WebSearch};
 use crate::retry::RetryLimits;
-use crate::snapshot::WorkspaceFacts;
+use crate::snapshot::{Extras, Workspaces};
 use crate::toolbox::Toolbox;
 use crate::verdict::HookChain;
 
+pub use handle::{NotRunning, Start, Steer, ThreadHandle, TurnTicket};
 pub use thread::{Resumed, Thread};
 
 /// What a turn needs from outside.
@@ -68,16 +70,22 @@ pub struct TurnOptions {
     pub web_search: Option<WebSearch>,
     /// Whether the model may ask for several calls at once.
     pub parallel_tool_calls: bool,
+    /// Whether the model can look at images; where not, it is told that one was there.
+    pub image_input: bool,
     /// Tokens of context that may be used.
     pub context_window: Option<u64>,
     /// Stable per home directory.
     pub installation_id: String,
     /// What made the turn, such as `exec`.
     pub turn_trigger: Option<String>,
+    /// The turn of another thread that it works for.
+    pub parent_turn: Option<ParentTurn>,
     /// Git work trees, by root.
-    pub workspaces: BTreeMap<String, WorkspaceFacts>,
-    /// Client extras for the metadata blob.
-    pub extras: BTreeMap<String, Value>,
+    pub workspaces: Workspaces,
+    /// Extras for the metadata blob that hold for every turn.
+    pub configured_extras: Extras,
+    /// Extras of the client for this turn, which win over those. A steer can replace them.
+    pub extras: Extras,
     /// How often to try.
     pub retries: RetryLimits,
     /// The client version that MCP calls carry.

@@ -115,8 +115,12 @@ impl Serialize for Input<'_> {
         let items = &self.request.input;
         let mut list = serializer.serialize_seq(Some(items.len() + 1))?;
         for item in std::iter::once(&self.request.instructions).chain(items.iter()) {
-            if self.item_metadata {
+            if self.item_metadata && !item.has_private_metadata() {
                 list.serialize_element(item.as_ref())?;
+            } else if self.item_metadata {
+                let mut shown = ResponseItem::clone(item);
+                shown.strip_private_metadata();
+                list.serialize_element(&shown)?;
             } else {
                 // One copy at a time, gone before the next: cheaper than a second description of every item's shape.
                 let mut bare = ResponseItem::clone(item);

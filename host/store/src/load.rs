@@ -5,9 +5,10 @@ use std::io::{BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use dovetail_core::event::ThreadInfo;
+use dovetail_core::event::{ForkPoint, ThreadInfo};
 use dovetail_core::ids::{ThreadId, WindowId};
 use dovetail_core::item::ResponseItem;
+use dovetail_core::lineage::SubagentKind;
 use dovetail_core::usage::TokenUsage;
 use serde_json::Value;
 
@@ -301,6 +302,17 @@ fn thread_info(meta: Meta, path: &Path) -> Result<ThreadInfo, StoreError> {
         originator: meta.originator.unwrap_or_default(),
         source: source_word(&meta.source),
         thread_source: meta.thread_source,
+        parent_thread_id: meta
+            .parent_thread_id
+            .as_deref()
+            .and_then(|id| ThreadId::parse(id).ok()),
+        forked_from: meta.forked_from_id.as_deref().and_then(|id| {
+            Some(ForkPoint {
+                thread_id: ThreadId::parse(id).ok()?,
+                ordinal_exclusive: meta.forked_from_ordinal_exclusive,
+            })
+        }),
+        subagent: subagent(&meta.source),
         provider_id: meta.model_provider.unwrap_or_default(),
         base_instructions: text.unwrap_or_default(),
         model: instructions["provenance"]["model"]
@@ -318,6 +330,19 @@ fn source_word(source: &Value) -> String {
         Value::Object(fields) => fields.keys().next().cloned().unwrap_or_default(),
         _ => "unknown".to_owned(),
     }
+}
+
+/// What a thread is for, where its `source` is the table of one that another thread started.
+fn subagent(source: &Value) -> Option<SubagentKind> {
+    let kind = source.get("subagent")?;
+    Some(match kind.as_str() {
+        Some("review") => SubagentKind::Review,
+        Some("compact") => SubagentKind::Compact,
+        Some("memory_consolidation") => SubagentKind::MemoryConsolidation,
+        Some(other) => SubagentKind::Other(other.to_owned()),
+        None if kind.get("thread_spawn").is_some() => SubagentKind::ThreadSpawn,
+        None => SubagentKind::Other(kind.get("other")?.as_str()?.to_owned()),
+    })
 }
 
 fn modified(path: &Path) -> SystemTime {

@@ -97,6 +97,7 @@ pub(crate) struct Meta {
     pub(crate) session_id: Option<String>,
     pub(crate) forked_from_id: Option<String>,
     pub(crate) forked_from_ordinal_exclusive: Option<u64>,
+    pub(crate) parent_thread_id: Option<String>,
     pub(crate) timestamp: Option<String>,
     pub(crate) cwd: Option<String>,
     pub(crate) originator: Option<String>,

@@ -332,6 +332,7 @@ impl Recorder for RolloutRecorder {
             }),
             TurnEvent::MessageStarted { .. }
             | TurnEvent::TextDelta { .. }
+            | TurnEvent::MessageAbandoned { .. }
             | TurnEvent::ReasoningDelta { .. }
             | TurnEvent::ToolStarted { .. }
             | TurnEvent::ToolCalled { .. }

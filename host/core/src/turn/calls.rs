@@ -40,7 +40,7 @@ impl Thread {
                 biased;
                 event = turn.events.recv() => {
                     if let Some(event) = event {
-                        self.emit(event)?;
+                        self.pass_on(turn, event)?;
                     }
                 }
                 next = calls.next() => match next {
@@ -49,11 +49,18 @@ impl Thread {
                 },
             }
         }
-        while let Ok(event) = turn.events.try_recv() {
-            self.emit(event)?;
-        }
+        self.pass_all_on(turn)?;
         let mut notes = Vec::new();
         for call in finished {
+            if call.given_up
+                && let Some(activity) = turn.activities.give_up(&call.call.call_id)
+            {
+                self.emit(TurnEvent::ToolFinished {
+                    call_id: call.call.call_id.clone(),
+                    activity,
+                    duration: call.duration,
+                })?;
+            }
             let tool = call.call.namespace.as_ref().map_or_else(
                 || call.call.name.clone(),
                 |namespace| format!("{namespace}__{}", call.call.name),

@@ -3,7 +3,7 @@
 use super::TurnOutcome;
 use super::state::{Halt, Turn};
 use super::thread::{Thread, user_text};
-use crate::event::{AbortReason, RecordError, TurnEvent};
+use crate::event::{RecordError, TurnEvent};
 
 /// What the model reads where a turn was cut short.
 const ABORT_MARKER: &str = "<turn_aborted>\nThe user interrupted this turn. Commands that were running have been stopped and may have done part of their work; check before going on.\n</turn_aborted>";
@@ -15,9 +15,8 @@ impl Thread {
         turn: &mut Turn,
         end: Result<Option<String>, Halt>,
     ) -> Result<TurnOutcome, RecordError> {
-        while let Ok(event) = turn.events.try_recv() {
-            self.emit(event)?;
-        }
+        self.pass_all_on(turn)?;
+        let reason = turn.ticket.close();
         let (turn_id, started, duration) = (turn.id, turn.started, turn.clock.elapsed());
         match end {
             Ok(last_message) => {
@@ -47,7 +46,7 @@ impl Thread {
                 )?;
                 self.emit(TurnEvent::TurnAborted {
                     turn_id,
-                    reason: AbortReason::Interrupted,
+                    reason,
                     started,
                     duration,
                 })?;

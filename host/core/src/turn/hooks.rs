@@ -21,7 +21,8 @@ impl Thread {
         }
         let source = match self.initialization {
             HistoryInitialization::New => "startup",
-            HistoryInitialization::ColdResume | HistoryInitialization::ColdFork => "resume",
+            HistoryInitialization::ColdResume => "resume",
+            HistoryInitialization::ColdFork | HistoryInitialization::WarmFork => "fork",
         };
         match self
             .rule(turn, "SessionStart", "", json!({ "source": source }))
@@ -54,9 +55,7 @@ impl Thread {
             () = turn.cancel.cancelled() => return Err(Halt::Interrupted),
             ruling = hooks.rule(event, text, extra, &scope, &mut report) => ruling,
         };
-        while let Ok(event) = turn.events.try_recv() {
-            self.emit(event)?;
-        }
+        self.pass_all_on(turn)?;
         Ok(ruling)
     }
 

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::TurnOptions;
 use super::state::Turn;
 use super::thread::Thread;
+use crate::lineage::Lineage;
 use crate::model::ModelRequest;
-use crate::snapshot::{RequestKind, RequestSnapshot};
+use crate::snapshot::{Identity, RequestKind, RequestSnapshot, TurnIdentity, sandbox_tag};
 
 impl Thread {
     pub(super) fn request(&self, turn: &Turn) -> ModelRequest {
@@ -13,7 +15,7 @@ impl Thread {
         ModelRequest {
             model: options.settings.model.clone(),
             instructions: Arc::clone(&self.instructions),
-            input: self.history.for_request(),
+            input: self.history.for_request(options.image_input),
             tools: self.ports.tools.specs(),
             web_search: options.web_search.clone(),
             parallel_tool_calls: options.parallel_tool_calls,
@@ -26,33 +28,40 @@ impl Thread {
         }
     }
 
-    pub(super) fn snapshot(&self, turn: &Turn) -> RequestSnapshot {
+    fn snapshot(&self, turn: &Turn) -> RequestSnapshot {
         let options = &turn.options;
         RequestSnapshot {
-            installation_id: options.installation_id.clone(),
-            session_id: self.info.session_id,
-            thread_id: self.info.thread_id,
-            turn_id: turn.id,
-            window_number: self.window_number,
-            context_window_id: self.info.window_id,
-            request_kind: RequestKind::Turn,
+            identity: self.identity(options),
+            kind: RequestKind::Turn,
+            turn: Some(TurnIdentity {
+                id: turn.id,
+                parent: options.parent_turn,
+                trigger: options.turn_trigger.clone(),
+                started_at: turn.started,
+            }),
             history_initialization: self.initialization,
-            thread_source: self.info.thread_source.clone(),
-            turn_trigger: options.turn_trigger.clone(),
-            sandbox: if options.settings.sandbox_mode == "danger-full-access" {
-                "none"
-            } else {
-                "seccomp"
-            },
+            sandbox: sandbox_tag(&options.settings.sandbox_mode),
             sandbox_mode: options.settings.sandbox_mode.clone(),
-            workspaces: options.workspaces.clone(),
-            turn_started_at: turn.started,
+            workspaces: options.workspaces.facts(),
+            analytics_enabled: false,
             model: options.settings.model.clone(),
             reasoning_effort: options
                 .reasoning
                 .as_ref()
                 .and_then(|reasoning| reasoning.effort.clone()),
-            extras: options.extras.clone(),
+            extras: options.configured_extras.overlaid(&options.extras),
+        }
+    }
+
+    fn identity(&self, options: &TurnOptions) -> Identity {
+        Identity {
+            installation_id: options.installation_id.clone(),
+            session_id: self.info.session_id,
+            thread_id: self.info.thread_id,
+            window_number: self.window_number,
+            context_window_id: self.info.window_id,
+            lineage: Lineage::of(&self.info),
+            thread_source: self.info.thread_source.clone(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use uuid::Uuid;
 
+use super::activities::Partial;
 use super::state::{Halt, Lost, Turn};
 use super::thread::Thread;
 use crate::event::{RecordError, TurnEvent};
@@ -51,6 +52,12 @@ impl Thread {
                 Err(Lost::Halt(halt)) => return Err(halt),
                 Err(Lost::Model(error)) => error,
             };
+            if is_foreign_encryption(&error) && self.history.forget_encrypted() {
+                self.emit(TurnEvent::Warning {
+                    message: "the provider cannot read its earlier reasoning, which was probably made for another account; the conversation goes on without it".to_owned(),
+                })?;
+                continue;
+            }
             match turn.budget.next(&error, jitter()) {
                 NextStep::Fail => return Err(Halt::Failed(error.message)),
                 NextStep::Quiet(delay) => turn.pause(delay).await?,
@@ -72,7 +79,7 @@ impl Thread {
         }
     }
 
-    pub(super) async fn recover(&mut self, turn: &Turn, error: ModelError) -> Result<(), Halt> {
+    async fn recover(&mut self, turn: &Turn, error: ModelError) -> Result<(), Halt> {
         let recovery = tokio::select! {
             biased;
             () = turn.cancel.cancelled() => return Err(Halt::Interrupted),
@@ -88,7 +95,7 @@ impl Thread {
     }
 
     /// One request: its items are recorded as they end, its calls run as they come.
-    pub(super) async fn sample(&mut self, turn: &mut Turn) -> Result<Sampled, Lost> {
+    async fn sample(&mut self, turn: &mut Turn) -> Result<Sampled, Lost> {
         let request = self.request(turn);
         let sent = Instant::now();
         let model = Arc::clone(&self.ports.model);
@@ -105,7 +112,7 @@ impl Thread {
                 () = turn.cancel.cancelled() => break Err(Lost::Halt(Halt::Interrupted)),
                 event = turn.events.recv() => {
                     if let Some(event) = event {
-                        self.emit(event)?;
+                        self.pass_on(turn, event)?;
                     }
                 }
                 next = stream.next() => match next {
@@ -119,6 +126,7 @@ impl Thread {
             }
         };
         drop(stream);
+        self.abandon_partial(turn)?;
         if let Ok((response_id, usage, _)) = &ended {
             self.count(turn, response_id, usage.unwrap_or_default(), &answer, sent)?;
         }
@@ -135,7 +143,7 @@ impl Thread {
     }
 
     /// Takes one event of the stream.
-    pub(super) async fn take(
+    async fn take(
         &mut self,
         turn: &mut Turn,
         answer: &mut Answer,
@@ -155,11 +163,18 @@ impl Thread {
             }
             ModelEvent::ServerModel(model) => self.warn_other_model(turn, &model),
             ModelEvent::ItemAdded { kind, id } if kind == "message" => {
+                turn.partial = Some(Partial {
+                    item_id: id.clone(),
+                    text: String::new(),
+                });
                 self.emit(TurnEvent::MessageStarted { item_id: id })
             }
             ModelEvent::ItemAdded { .. } => Ok(()),
             ModelEvent::TextDelta(delta) => {
                 turn.first_token.get_or_insert_with(|| turn.clock.elapsed());
+                if let Some(partial) = &mut turn.partial {
+                    partial.text.push_str(&delta);
+                }
                 self.emit(TurnEvent::TextDelta { delta })
             }
             ModelEvent::ReasoningDelta(delta) => self.emit(TurnEvent::ReasoningDelta { delta }),
@@ -167,7 +182,7 @@ impl Thread {
         }
     }
 
-    pub(super) async fn take_item(
+    async fn take_item(
         &mut self,
         turn: &mut Turn,
         answer: &mut Answer,
@@ -176,6 +191,7 @@ impl Thread {
         turn.first_token.get_or_insert_with(|| turn.clock.elapsed());
         let item = self.record(turn, item)?;
         if let Some(text) = item.assistant_text() {
+            turn.partial = None;
             answer.message = Some(text);
         }
         if let Some(call) = call_in(&item) {
@@ -184,11 +200,17 @@ impl Thread {
         Ok(())
     }
 
-    pub(super) fn warn_other_model(
-        &mut self,
-        turn: &mut Turn,
-        model: &str,
-    ) -> Result<(), RecordError> {
+    /// Closes a message that has begun and will not be finished.
+    fn abandon_partial(&mut self, turn: &mut Turn) -> Result<(), RecordError> {
+        match turn.partial.take() {
+            Some(Partial { item_id, text }) => {
+                self.emit(TurnEvent::MessageAbandoned { item_id, text })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn warn_other_model(&mut self, turn: &mut Turn, model: &str) -> Result<(), RecordError> {
         if model == turn.options.settings.model || std::mem::replace(&mut turn.warned_model, true) {
             return Ok(());
         }
@@ -199,7 +221,7 @@ impl Thread {
         self.emit(TurnEvent::Warning { message })
     }
 
-    pub(super) fn count(
+    fn count(
         &mut self,
         turn: &mut Turn,
         response_id: &str,
@@ -222,7 +244,12 @@ impl Thread {
     }
 }
 
-pub(super) fn cut_off() -> ModelError {
+/// Whether the service refuses what it once encrypted, which it does for everybody but the account it did it for.
+fn is_foreign_encryption(error: &ModelError) -> bool {
+    error.stage == FailureStage::Status(400) && error.message.contains("invalid_encrypted_content")
+}
+
+fn cut_off() -> ModelError {
     ModelError {
         stage: FailureStage::Stream,
         kind: FailureKind::Unknown,
@@ -234,6 +261,6 @@ pub(super) fn cut_off() -> ModelError {
 }
 
 /// Enough randomness to keep clients from repeating in step.
-pub(super) fn jitter() -> u64 {
+fn jitter() -> u64 {
     Uuid::new_v4().as_u64_pair().0
 }

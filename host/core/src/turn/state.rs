@@ -6,6 +6,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::TurnOptions;
+use super::activities::{Activities, Partial};
+use super::handle::TurnTicket;
 use crate::event::{EventSender, RecordError, TurnEvent};
 use crate::ids::TurnId;
 use crate::model::ModelError;
@@ -45,31 +47,45 @@ pub(super) struct Turn {
     pub(super) first_token: Option<Duration>,
     pub(super) options: TurnOptions,
     pub(super) cancel: CancellationToken,
+    /// The claim on the thread; it ends with the turn.
+    pub(super) ticket: TurnTicket,
     pub(super) budget: RetryBudget,
     pub(super) turn_state: Option<String>,
     pub(super) used: TokenUsage,
     pub(super) warned_model: bool,
+    pub(super) context_recorded: bool,
+    pub(super) partial: Option<Partial>,
+    pub(super) activities: Activities,
     pub(super) events: mpsc::UnboundedReceiver<TurnEvent>,
     pub(super) sender: EventSender,
 }
 
 impl Turn {
-    pub(super) fn new(options: TurnOptions, cancel: CancellationToken) -> Self {
+    pub(super) fn new(ticket: TurnTicket, options: TurnOptions) -> Self {
         let (sender, events) = EventSender::channel();
         Self {
-            id: TurnId::generate(),
+            id: ticket.id,
             started: SystemTime::now(),
             clock: Instant::now(),
             first_token: None,
             budget: RetryBudget::new(options.retries),
             options,
-            cancel,
+            cancel: ticket.cancel.clone(),
+            ticket,
             turn_state: None,
             used: TokenUsage::default(),
             warned_model: false,
+            context_recorded: false,
+            partial: None,
+            activities: Activities::default(),
             events,
             sender,
         }
+    }
+
+    /// Ends the turn, unless something was said that nobody has read yet.
+    pub(super) fn finish(&self) -> bool {
+        self.ticket.desk.finish(self.id)
     }
 
     pub(super) async fn pause(&self, delay: Duration) -> Result<(), Halt> {

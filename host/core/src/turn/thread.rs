@@ -6,10 +6,11 @@ use std::time::SystemTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::handle::{Start, ThreadHandle, TurnTicket};
 use super::state::Turn;
 use super::{Ports, Prompt, TurnOptions, TurnOutcome};
 use crate::event::{RateLimits, RecordError, ThreadInfo, TurnEvent};
-use crate::history::History;
+use crate::history::{History, ProviderTrail};
 use crate::item::{ContentItem, ResponseItem};
 use crate::snapshot::HistoryInitialization;
 use crate::usage::TokenUsage;
@@ -24,6 +25,7 @@ pub struct Thread {
     pub(super) totals: TokenUsage,
     pub(super) rate_limits: RateLimits,
     pub(super) session_started: bool,
+    pub(super) handle: ThreadHandle,
     pub(super) ports: Ports,
 }
 
@@ -36,6 +38,14 @@ pub struct Resumed {
     pub totals: TokenUsage,
     /// How many compactions there were.
     pub window_number: u64,
+    /// Which provider answered which turn.
+    pub providers: ProviderTrail,
+}
+
+impl Resumed {
+    fn history(&mut self, provider: &str) -> History {
+        History::resume(std::mem::take(&mut self.items), &self.providers, provider)
+    }
 }
 
 impl Thread {
@@ -52,7 +62,7 @@ impl Thread {
 
     /// Takes up a conversation.
     pub fn resume(info: ThreadInfo, mut resumed: Resumed, ports: Ports) -> Self {
-        let history = History::resume(std::mem::take(&mut resumed.items));
+        let history = resumed.history(&info.provider_id);
         Self::build(
             info,
             history,
@@ -62,7 +72,14 @@ impl Thread {
         )
     }
 
-    pub(super) fn build(
+    /// Begins a conversation with the history of another one.
+    pub fn fork(info: ThreadInfo, mut resumed: Resumed, ports: Ports) -> Self {
+        let history = resumed.history(&info.provider_id);
+        let initialization = HistoryInitialization::ColdFork;
+        Self::build(info, history, resumed, initialization, ports)
+    }
+
+    fn build(
         info: ThreadInfo,
         history: History,
         resumed: Resumed,
@@ -78,6 +95,7 @@ impl Thread {
             totals: resumed.totals,
             rate_limits: RateLimits::default(),
             session_started: false,
+            handle: ThreadHandle::default(),
             info,
             ports,
         }
@@ -93,15 +111,31 @@ impl Thread {
         self.totals
     }
 
-    /// Runs one turn to its end. The thread stays usable whatever the outcome, unless it could not be recorded.
+    /// A way to reach the thread while a turn has it.
+    pub fn handle(&self) -> ThreadHandle {
+        self.handle.clone()
+    }
+
+    /// Claims a turn and runs it to its end. The thread stays usable whatever the outcome, unless it could not be
+    /// recorded. Where somebody else has claimed a turn that does not run yet, the prompt is queued for that one.
     pub async fn run_turn(
         &mut self,
         prompt: Prompt,
         options: TurnOptions,
         cancel: CancellationToken,
     ) -> TurnOutcome {
-        let mut turn = Turn::new(options, cancel);
-        let end = self.drive(&mut turn, prompt).await;
+        match self.handle.start(prompt, cancel) {
+            Start::New(ticket) => self.run(ticket, options).await,
+            Start::Steered(turn) => TurnOutcome::Failed(format!(
+                "turn `{turn}` is about to run and reads this first"
+            )),
+        }
+    }
+
+    /// Runs a turn that was claimed on this thread's handle to its end.
+    pub async fn run(&mut self, ticket: TurnTicket, options: TurnOptions) -> TurnOutcome {
+        let mut turn = Turn::new(ticket, options);
+        let end = self.drive(&mut turn).await;
         match self.close(&mut turn, end) {
             Ok(outcome) => outcome,
             Err(error) => TurnOutcome::Unrecorded(error),
@@ -112,6 +146,23 @@ impl Thread {
         self.ports.recorder.record(self.info.thread_id, &event)?;
         for observer in &mut self.ports.observers {
             observer.observe(self.info.thread_id, &event);
+        }
+        Ok(())
+    }
+
+    /// Passes an event of a tool on. What a call says after it was given up is not.
+    pub(super) fn pass_on(&mut self, turn: &mut Turn, event: TurnEvent) -> Result<(), RecordError> {
+        if turn.activities.take(&event) {
+            self.emit(event)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Passes on what tools and hooks have said so far.
+    pub(super) fn pass_all_on(&mut self, turn: &mut Turn) -> Result<(), RecordError> {
+        while let Ok(event) = turn.events.try_recv() {
+            self.pass_on(turn, event)?;
         }
         Ok(())
     }
@@ -135,15 +186,14 @@ pub(super) fn user_text(text: String, kind: &str) -> ResponseItem {
 }
 
 /// The first item of every request. Its id depends on thread and text alone, so that caches recognise it.
-pub(super) fn base_message(info: &ThreadInfo) -> ResponseItem {
+fn base_message(info: &ThreadInfo) -> ResponseItem {
     let id = Uuid::new_v5(&info.thread_id.uuid(), info.base_instructions.as_bytes());
-    ResponseItem::Message {
-        id: Some(format!("msg_{}", id.hyphenated())),
-        role: "developer".to_owned(),
-        content: vec![ContentItem::InputText {
-            text: info.base_instructions.clone(),
-        }],
-        phase: None,
-        metadata: None,
-    }
+    let text = info.base_instructions.clone();
+    let mut item = ResponseItem::message(
+        "developer",
+        vec![ContentItem::InputText { text }],
+        &["model.base_instructions"],
+    );
+    item.set_id(format!("msg_{}", id.hyphenated()));
+    item
 }

@@ -1,6 +1,6 @@
 //! A thread whose model is a script, whose tools do what they are told, and whose record is a list.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -18,6 +18,7 @@ use dovetail_core::plugin::{
     PluginError, Recovery,
 };
 use dovetail_core::retry::RetryLimits;
+use dovetail_core::snapshot::{Extras, Workspaces};
 use dovetail_core::tool::{
     CallContext, CallInput, Tool, ToolCall, ToolInput, ToolOutcome, ToolSpec,
 };
@@ -277,6 +278,9 @@ pub(crate) fn house(replies: Vec<Reply>, hooks: Vec<Arc<dyn Hook>>) -> House {
         originator: "test".to_owned(),
         source: "exec".to_owned(),
         thread_source: None,
+        parent_thread_id: None,
+        forked_from: None,
+        subagent: None,
         provider_id: "test".to_owned(),
         base_instructions: "Be good.".to_owned(),
         model: "m".to_owned(),
@@ -310,11 +314,14 @@ pub(crate) fn options() -> TurnOptions {
         service_tier: None,
         web_search: None,
         parallel_tool_calls: true,
+        image_input: true,
         context_window: None,
         installation_id: String::new(),
         turn_trigger: None,
-        workspaces: BTreeMap::new(),
-        extras: BTreeMap::new(),
+        parent_turn: None,
+        workspaces: Workspaces::default(),
+        configured_extras: Extras::default(),
+        extras: Extras::default(),
         retries: RetryLimits::default(),
         client_version: String::new(),
         transcript_path: None,

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use dovetail_core::ids::{PluginId, ThreadId, TurnId, WindowId};
 use dovetail_core::item::{ContentItem, ResponseItem};
+use dovetail_core::lineage::Lineage;
 use dovetail_core::model::{
     ModelClient as _, ModelError, ModelEvent, ModelRequest, ModelStream, Reasoning,
 };
@@ -17,7 +18,9 @@ use dovetail_core::plugin::{
     Scope, ValuePart,
 };
 use dovetail_core::secret::{Egress, SecretText};
-use dovetail_core::snapshot::{HistoryInitialization, RequestKind, RequestSnapshot};
+use dovetail_core::snapshot::{
+    Extras, HistoryInitialization, Identity, RequestKind, RequestSnapshot, TurnIdentity,
+};
 use dovetail_rehearsal::{RehearsalServer, Script};
 use dovetail_responses::{ClientOptions, ResponsesClient};
 use futures_util::StreamExt as _;
@@ -238,23 +241,31 @@ pub fn message(role: &str, text: &str) -> ResponseItem {
 pub fn request() -> ModelRequest {
     let thread = ThreadId::parse("01a1fb58-2811-7ea0-9e27-e6be064a83e5").expect("a UUID");
     let snapshot = RequestSnapshot {
-        installation_id: "604137cb-7eeb-42a3-aa1f-bcad9330e2e9".to_owned(),
-        session_id: thread,
-        thread_id: thread,
-        turn_id: TurnId::parse("01a1fb58-281e-70a2-86d0-a2fafa391008").expect("a UUID"),
-        window_number: 0,
-        context_window_id: WindowId::parse("01a1fb58-2813-7c21-83a0-271860cc2021").expect("a UUID"),
-        request_kind: RequestKind::Turn,
+        identity: Identity {
+            installation_id: "604137cb-7eeb-42a3-aa1f-bcad9330e2e9".to_owned(),
+            session_id: thread,
+            thread_id: thread,
+            window_number: 0,
+            context_window_id: WindowId::parse("01a1fb58-2813-7c21-83a0-271860cc2021")
+                .expect("a UUID"),
+            lineage: Lineage::default(),
+            thread_source: Some("user".to_owned()),
+        },
+        kind: RequestKind::Turn,
+        turn: Some(TurnIdentity {
+            id: TurnId::parse("01a1fb58-281e-70a2-86d0-a2fafa391008").expect("a UUID"),
+            parent: None,
+            trigger: Some("exec".to_owned()),
+            started_at: UNIX_EPOCH,
+        }),
         history_initialization: HistoryInitialization::New,
-        thread_source: Some("user".to_owned()),
-        turn_trigger: Some("exec".to_owned()),
         sandbox: "seccomp",
         sandbox_mode: "read-only".to_owned(),
         workspaces: BTreeMap::new(),
-        turn_started_at: UNIX_EPOCH,
+        analytics_enabled: false,
         model: "gpt-x".to_owned(),
         reasoning_effort: None,
-        extras: BTreeMap::new(),
+        extras: Extras::default(),
     };
     ModelRequest {
         model: "gpt-x".to_owned(),
