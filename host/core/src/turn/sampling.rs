@@ -133,7 +133,8 @@ impl Thread {
         let called = !answer.calls.is_empty();
         self.finish_calls(turn, answer.calls).await?;
         match ended {
-            Ok(_) if turn.cancel.is_cancelled() => Err(Lost::Halt(Halt::Interrupted)),
+            // A stream that breaks under an interrupt is not tried again.
+            _ if turn.cancel.is_cancelled() => Err(Lost::Halt(Halt::Interrupted)),
             Ok((_, _, end_turn)) => Ok(Sampled {
                 follow_up: called || end_turn == Some(false),
                 message: answer.message,

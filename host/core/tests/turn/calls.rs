@@ -1,6 +1,7 @@
 //! Tool calls in a turn.
 
 use dovetail_core::item::OutputPayload;
+use dovetail_core::model::ModelEvent;
 
 use crate::house::{Reply, call, check_answer, done, house, message};
 
@@ -52,4 +53,33 @@ async fn an_unknown_tool_is_an_answer_for_the_model() {
 #[test]
 fn text_outputs_are_whole() {
     assert_eq!(OutputPayload::Text("x".to_owned()).text(), "x");
+}
+
+#[tokio::test]
+async fn a_turn_has_as_many_requests_as_the_model_wants() {
+    let mut replies: Vec<Reply> = (0..300)
+        .map(|_| Reply::Stream(vec![call("again", "alone", "x"), done()]))
+        .collect();
+    replies.push(Reply::Stream(vec![message("ok"), done()]));
+    let mut house = house(replies, Vec::new());
+    check_answer(house.turn().await, "ok");
+    assert_eq!(house.model.requests.lock().expect("lock").len(), 301);
+}
+
+#[tokio::test]
+async fn a_model_that_has_not_ended_its_turn_is_asked_again() {
+    let unfinished = Ok(ModelEvent::Completed {
+        response_id: "r".to_owned(),
+        usage: None,
+        end_turn: Some(false),
+    });
+    let mut house = house(
+        vec![
+            Reply::Stream(vec![message("to be continued"), unfinished]),
+            Reply::Stream(vec![message("the end"), done()]),
+        ],
+        Vec::new(),
+    );
+    check_answer(house.turn().await, "the end");
+    assert_eq!(house.said(1), ["user: go", "assistant: to be continued"]);
 }

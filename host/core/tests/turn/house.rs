@@ -7,7 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use dovetail_core::context::ContextFacts;
-use dovetail_core::event::{Observer, RecordError, Recorder, ThreadInfo, TurnEvent, TurnSettings};
+use dovetail_core::event::{
+    ActivityStatus, Observer, RecordError, Recorder, ThreadInfo, ToolActivity, TurnEvent,
+    TurnSettings,
+};
 use dovetail_core::ids::{PluginId, ThreadId, WindowId};
 use dovetail_core::item::{ContentItem, ResponseItem};
 use dovetail_core::model::{
@@ -36,6 +39,24 @@ pub(crate) enum Reply {
     Refuse(ModelError),
     /// Answers with these and then says nothing more.
     Hang(Vec<ModelEvent>),
+    /// Answers with some, does something, and answers with the rest.
+    During {
+        before: Vec<Result<ModelEvent, ModelError>>,
+        act: Box<dyn FnOnce() + Send>,
+        after: Vec<Result<ModelEvent, ModelError>>,
+    },
+}
+
+impl Reply {
+    /// Does something when all of an answer but its end is there.
+    pub(crate) fn during(
+        before: Vec<Result<ModelEvent, ModelError>>,
+        act: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        let act = Box::new(act);
+        let after = vec![done()];
+        Self::During { before, act, after }
+    }
 }
 
 #[derive(Default)]
@@ -67,6 +88,13 @@ impl ModelClient for Script {
             Reply::Hang(events) => Ok(stream::iter(events.into_iter().map(Ok))
                 .chain(stream::pending())
                 .boxed()),
+            Reply::During { before, act, after } => {
+                let doing = stream::once(async move { act() }).filter_map(|()| async { None });
+                Ok(stream::iter(before)
+                    .chain(doing)
+                    .chain(stream::iter(after))
+                    .boxed())
+            }
         }
     }
 
@@ -108,10 +136,14 @@ impl Log {
 
 /// An item in one line, context left out.
 pub(crate) fn shape(event: &TurnEvent) -> Option<String> {
-    let TurnEvent::ItemRecorded { item, .. } = event else {
-        return None;
-    };
-    Some(match &**item {
+    match event {
+        TurnEvent::ItemRecorded { item, .. } => shape_of(item),
+        _ => None,
+    }
+}
+
+fn shape_of(item: &ResponseItem) -> Option<String> {
+    Some(match item {
         ResponseItem::Message { role, content, .. } => match content.first()? {
             ContentItem::InputText { text } | ContentItem::OutputText { text } => {
                 if dovetail_core::context::is_context_text(text)
@@ -159,7 +191,9 @@ impl Tool for TestTool {
         Ok(call)
     }
     async fn run(&self, call: Cleared<ToolCall>, context: &CallContext) -> ToolOutcome {
-        let CallInput::Function(text) = call.into_inner().input else {
+        let call = call.into_inner();
+        let call_id = call.call_id;
+        let CallInput::Function(text) = call.input else {
             panic!("a function call")
         };
         let input: Value = serde_json::from_str(&text).expect("JSON");
@@ -167,6 +201,11 @@ impl Tool for TestTool {
             // Ends only when a second call is in here too.
             Some("meet") => {
                 self.meet.wait().await;
+            }
+            Some("show and hang") => {
+                context.started(&call_id, activity());
+                self.hung.notify_one();
+                std::future::pending::<()>().await;
             }
             Some("hang") => {
                 self.hung.notify_one();
@@ -176,6 +215,18 @@ impl Tool for TestTool {
             _ => {}
         }
         ToolOutcome::text(format!("did {}", input["do"].as_str().unwrap_or("nothing")))
+    }
+}
+
+/// A command that has begun.
+pub(crate) fn activity() -> ToolActivity {
+    ToolActivity::Command {
+        command: vec!["wait".to_owned()],
+        cwd: PathBuf::from("/project"),
+        process_id: None,
+        output: String::new(),
+        exit_code: None,
+        status: ActivityStatus::InProgress,
     }
 }
 
@@ -329,6 +380,18 @@ pub(crate) fn options() -> TurnOptions {
 }
 
 impl House {
+    /// Adds to the model's script.
+    pub(crate) fn then(&self, reply: Reply) {
+        self.model.replies.lock().expect("lock").push_back(reply);
+    }
+
+    /// What one of the requests said that people had said.
+    pub(crate) fn said(&self, request: usize) -> Vec<String> {
+        let requests = self.model.requests.lock().expect("lock");
+        let items = requests[request].input.iter();
+        items.filter_map(|item| shape_of(item)).collect()
+    }
+
     pub(crate) async fn turn(&mut self) -> TurnOutcome {
         self.thread
             .run_turn(
@@ -366,6 +429,24 @@ pub(crate) fn message(text: &str) -> Result<ModelEvent, ModelError> {
     })))
 }
 
+pub(crate) fn prompt(text: &str) -> Prompt {
+    Prompt {
+        text: text.to_owned(),
+        images: Vec::new(),
+    }
+}
+
+/// An answer begins, and a piece of it comes in.
+pub(crate) fn beginning(id: &str, delta: &str) -> Vec<ModelEvent> {
+    vec![
+        ModelEvent::ItemAdded {
+            kind: "message".to_owned(),
+            id: id.to_owned(),
+        },
+        ModelEvent::TextDelta(delta.to_owned()),
+    ]
+}
+
 pub(crate) fn done() -> Result<ModelEvent, ModelError> {
     Ok(ModelEvent::Completed {
         response_id: "r".to_owned(),
@@ -394,5 +475,43 @@ pub(crate) fn check_answer(outcome: TurnOutcome, expected: &str) {
     match outcome {
         TurnOutcome::Completed(Some(text)) => assert_eq!(text, expected),
         other => panic!("expected an answer, got {other:?}"),
+    }
+}
+
+/// A hook without an opinion that does something when it is asked.
+pub(crate) struct ActingHook {
+    id: PluginId,
+    subscriptions: Vec<HookSubscription>,
+    act: Box<dyn Fn() + Send + Sync>,
+}
+
+impl ActingHook {
+    pub(crate) fn new(event: &str, act: impl Fn() + Send + Sync + 'static) -> Arc<dyn Hook> {
+        Arc::new(Self {
+            id: PluginId::parse("acting").expect("an id"),
+            subscriptions: vec![HookSubscription {
+                event: event.to_owned(),
+                matcher: String::new(),
+                mode: HookMode::Gate,
+            }],
+            act: Box::new(act),
+        })
+    }
+}
+
+#[async_trait]
+impl Hook for ActingHook {
+    fn plugin(&self) -> &PluginId {
+        &self.id
+    }
+    fn subscriptions(&self) -> &[HookSubscription] {
+        &self.subscriptions
+    }
+    fn on_failure(&self) -> OnFailure {
+        OnFailure::Deny
+    }
+    async fn handle(&self, _: &HookEvent) -> Result<HookOutcome, PluginError> {
+        (self.act)();
+        say(HookDecision::None)
     }
 }

@@ -12,3 +12,4 @@ mod gates;
 mod house;
 mod interrupt;
 mod prompts;
+mod steering;
