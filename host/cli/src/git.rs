@@ -8,7 +8,7 @@ use dovetail_core::snapshot::WorkspaceFacts;
 /// The root of the work tree that a directory is in.
 pub(crate) fn root_of(dir: &Path) -> Option<PathBuf> {
     dir.ancestors()
-        .find(|dir| dir.join(".git").exists())
+        .find(|dir| dovetail_config::is_marker(&dir.join(".git")))
         .map(Path::to_owned)
 }
 

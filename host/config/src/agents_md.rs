@@ -46,6 +46,8 @@ pub fn collect_project_docs(
 ) -> ProjectDocs {
     let mut docs = ProjectDocs::default();
     let global = docs.add_first_of(home, &[OVERRIDE_NAME, DEFAULT_NAME], MAX_GLOBAL_BYTES);
+    // The user's own text is sent without the blank lines around it, the project's as it is.
+    let global = global.map(|text| text.trim().to_owned());
     let mut names = vec![OVERRIDE_NAME, DEFAULT_NAME];
     names.extend(settings.fallback_filenames.iter().map(String::as_str));
     let mut left = settings.max_bytes;

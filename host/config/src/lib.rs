@@ -33,7 +33,7 @@ pub use error::ConfigError;
 pub use home::codex_home;
 pub use layer::{LayerKind, Place, Source};
 pub use overrides::Override;
-pub use project::Project;
+pub use project::{Project, is_marker};
 pub use redact::looks_secret;
 pub use resolve::{LoadRequest, SYSTEM_CONFIG, load};
 pub use settings::{

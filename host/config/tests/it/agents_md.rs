@@ -29,7 +29,7 @@ fn the_users_come_first_then_the_projects_from_its_root() {
     check(
         &stage,
         &[],
-        "mine\n\n\n--- project-doc ---\n\nroot\n\n\ninner\n",
+        "mine\n\n--- project-doc ---\n\nroot\n\n\ninner\n",
     );
 }
 
