@@ -8,6 +8,10 @@ use crate::OPENAI;
 /// OpenAI's API for keys. Also where a table without a `base_url` leads.
 pub(crate) const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
+/// The name by which a table says that OpenAI's own service is behind it, such as through a proxy: existing clients go by
+/// it, and so do people who set up such a table for them.
+const OPENAI_NAME: &str = "OpenAI";
+
 /// The `version` header: the client that servers know, not this plugin.
 const CLIENT_VERSION: &str = "0.169.0";
 
@@ -29,6 +33,9 @@ pub(crate) fn resolve(
         )));
     }
     let mut endpoint = table.endpoint(Some(DEFAULT_BASE_URL), &secret_exists)?;
+    if table.name.as_deref() == Some(OPENAI_NAME) {
+        endpoint.capabilities = Some(Capabilities::ITEM_METADATA | Capabilities::HOSTED_TOOLS);
+    }
     if table.id != OPENAI {
         if table.base_url.is_none() {
             log::warn(format!(
@@ -38,7 +45,6 @@ pub(crate) fn resolve(
         }
         return Ok(endpoint);
     }
-    endpoint.capabilities = Some(Capabilities::ITEM_METADATA | Capabilities::HOSTED_TOOLS);
     endpoint
         .headers
         .push(Header::plain("version", CLIENT_VERSION));
@@ -83,10 +89,23 @@ mod tests {
 
     #[test]
     fn a_compatible_service_has_only_what_its_table_says() {
-        let table = json!({ "name": "OpenAI", "base_url": "http://localhost:1234/v1" });
+        let table = json!({ "name": "Local", "base_url": "http://localhost:1234/v1" });
         let endpoint = resolved("local", table, &["env:OPENAI_PROJECT"]).expect("valid");
         assert_eq!(endpoint.base_url, "http://localhost:1234/v1");
         assert_eq!((endpoint.headers, endpoint.capabilities), (vec![], None));
+    }
+
+    #[test]
+    fn a_table_may_say_that_openai_is_behind_it() {
+        let table = json!({ "name": "OpenAI", "base_url": "http://localhost:1234/v1" });
+        let endpoint = resolved("proxy", table, &["env:OPENAI_PROJECT"]).expect("valid");
+        assert_eq!(
+            (endpoint.headers, endpoint.capabilities),
+            (
+                vec![],
+                Some(Capabilities::ITEM_METADATA | Capabilities::HOSTED_TOOLS)
+            )
+        );
     }
 
     #[test]
