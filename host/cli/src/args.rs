@@ -98,19 +98,24 @@ pub(crate) enum ExecCommand {
 /// Options of `exec`, before or after its subcommand.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ExecOptions {
-    /// Attach an image to the prompt.
+    /// Attach images to the prompt: PNG, JPEG, GIF or WebP. Put the prompt before this, or after `--`.
     #[arg(
         short = 'i',
         long = "image",
         value_name = "FILE",
-        value_delimiter = ',',
-        num_args = 1,
+        num_args = 1..,
         global = true
     )]
     pub(crate) images: Vec<PathBuf>,
     /// The model.
     #[arg(short = 'm', long, global = true)]
     pub(crate) model: Option<String>,
+    /// Ask a model server on this machine instead of a service.
+    #[arg(long, global = true)]
+    pub(crate) oss: bool,
+    /// With `--oss`: which server.
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) local_provider: Option<LocalProvider>,
     /// What commands may do.
     #[arg(short = 's', long, value_name = "MODE", global = true)]
     pub(crate) sandbox: Option<SandboxArg>,
@@ -125,6 +130,15 @@ pub(crate) struct ExecOptions {
     /// Accepted for compatibility; trust of hook plugins cannot be bypassed.
     #[arg(long, global = true, hide = true)]
     pub(crate) dangerously_bypass_hook_trust: bool,
+    /// Known to other clients; refused here, since nothing reviews requests yet.
+    #[arg(long, global = true, hide = true)]
+    pub(crate) approve_for_me: bool,
+    /// Known to other clients; refused here, since no work trees are managed yet.
+    #[arg(long, global = true, hide = true)]
+    pub(crate) worktree: bool,
+    /// Ask the provider `openai` for one of its access programs.
+    #[arg(long, value_name = "PROGRAM", global = true, hide = true)]
+    pub(crate) cyber_access_program: Option<AccessProgram>,
     /// The working directory.
     #[arg(short = 'C', long = "cd", value_name = "DIR", global = true)]
     pub(crate) cd: Option<PathBuf>,
@@ -183,6 +197,27 @@ impl SandboxArg {
             Self::DangerFullAccess => dovetail_config::SandboxMode::DangerFullAccess,
         }
     }
+}
+
+/// Model servers that people run themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LocalProvider {
+    /// Ollama, at port 11434.
+    Ollama,
+    /// LM Studio, at port 1234.
+    Lmstudio,
+}
+
+/// Access programs of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum AccessProgram {
+    /// What everybody has.
+    Standard,
+    /// Of the service's own naming.
+    DaybreakBlue,
+    /// Of the service's own naming.
+    DaybreakRed,
 }
 
 /// When to use colours.

@@ -83,6 +83,11 @@ fn exec_args(project: &Path, json: bool, sandboxed: bool) -> ExecArgs {
         config: ConfigOverrides::default(),
         options: ExecOptions {
             images: Vec::new(),
+            oss: false,
+            local_provider: None,
+            approve_for_me: false,
+            worktree: false,
+            cyber_access_program: None,
             model: None,
             sandbox: Some(if sandboxed {
                 SandboxArg::WorkspaceWrite

@@ -17,12 +17,15 @@ use dovetail_core::verdict::HookChain;
 use dovetail_store::{LoadedThread, NullRecorder, RolloutRecorder, Syncer};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{ConfigOverrides, ExecArgs, ExecCommand, ExecOptions};
+use crate::args::{ConfigOverrides, ExecArgs, ExecCommand, ExecOptions, LocalProvider};
 use crate::fatal::{self, Fatal};
 use crate::plugins::{self, House};
 use crate::sink_feed::SinkFeed;
 use crate::turn_setup::TurnSetup;
-use crate::{git, identity, interrupt, model_port, output, prompt, tools};
+use crate::{
+    git, identity, interrupt, local_provider, model_port, notify, out, output, prompt,
+    prompt_images, tools,
+};
 
 /// Everything that was decided before anything runs.
 struct Plan {
@@ -31,6 +34,7 @@ struct Plan {
     options: ExecOptions,
     prompt: Prompt,
     target: Target,
+    local_provider: Option<LocalProvider>,
     warnings: Vec<String>,
 }
 
@@ -46,6 +50,9 @@ enum Target {
 /// Whatever keeps the turn from starting; a turn that fails is an exit code.
 pub(crate) async fn run(args: ExecArgs, stage: Stage) -> anyhow::Result<ExitCode> {
     let plan = plan(args, stage.home.clone())?;
+    if let Some(provider) = plan.local_provider {
+        local_provider::probe(provider).await?;
+    }
     run_plan(plan, stage).await
 }
 
@@ -69,12 +76,18 @@ fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
     let ExecArgs {
         command,
         prompt: prompt_text,
-        config: overrides,
-        options,
+        config: mut overrides,
+        mut options,
     } = args;
+    refuse_unsupported(&options)?;
     let home = home.map_or_else(dovetail_config::codex_home, Ok)?;
     let cwd = working_directory(options.cd.as_deref())?;
     let mut config = load_config(&home, &cwd, &overrides)?;
+    let local_provider = local_provider::chosen(&options, config.oss_provider.as_deref())?;
+    if let Some(provider) = local_provider {
+        overrides = local_provider::overrides(provider, &overrides);
+        config = load_config(&home, &cwd, &overrides)?;
+    }
     if options.trust {
         dovetail_config::trust_project(&home, &config.project.root).map_err(anyhow::Error::from)?;
         config = load_config(&home, &cwd, &overrides)?;
@@ -92,9 +105,10 @@ fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
     }
     let setup = TurnSetup::of(&options, &config)?;
     let (target, prompt_text) = target(command, prompt_text, &home, &cwd)?;
+    let prompt_text = prompt::separate(prompt_text, &mut options.images);
     let prompt = Prompt {
+        images: prompt_images::read(&options.images, setup.image_detail())?,
         text: prompt::text(prompt_text.as_deref())?,
-        images: prompt::images(&options.images)?,
     };
     let warnings = config.warnings.clone();
     Ok(Plan {
@@ -103,8 +117,29 @@ fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
         options,
         prompt,
         target,
+        local_provider,
         warnings,
     })
+}
+
+/// Flags of other clients that promise what is not there: running without it would be another thing than asked for.
+fn refuse_unsupported(options: &ExecOptions) -> anyhow::Result<()> {
+    let (flag, hint) = if options.approve_for_me {
+        (
+            "--approve-for-me",
+            "choose with `--sandbox` what commands may do: nobody is asked",
+        )
+    } else if options.worktree {
+        (
+            "--worktree",
+            "make a work tree with `git worktree add ../copy`, and add `-C ../copy`",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Fatal::new(format!("`{flag}` is not supported yet"))
+        .hint(hint)
+        .into())
 }
 
 /// The directory to work in, resolved: hooks, sandbox and records must agree on its name.
@@ -257,6 +292,15 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
             opened.resumed.is_some(),
         )));
     }
+    let notifier = notify::prepare(
+        &plan.config.notify,
+        plan.setup.cwd.clone(),
+        tools::secret_variables(&plan.config),
+    )
+    .map(|(follower, notifier)| {
+        observers.push(Box::new(follower));
+        notifier
+    });
     let ports = Ports {
         model: Arc::new(model_port::client(&house, &plan.config, &opened.info)?),
         tools: Toolbox::new(all_tools),
@@ -270,6 +314,10 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
     };
     let outcome = thread.run_turn(plan.prompt, turn, cancel).await;
     interrupts.finished();
+    let notified = notifier.and_then(|notifier| {
+        let warn = |why: String| out::stderr(&format!("warning: {why}\n"));
+        notifier.start().map_err(warn).ok()
+    });
     let code = printer.end(
         &outcome,
         plan.options.output_last_message.as_deref(),
@@ -283,6 +331,9 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
         return Err(Fatal::new(error.to_string()).into());
     }
     house.shut_down().await;
+    if let Some(notified) = notified {
+        notified.settle().await;
+    }
     if let Some(after) = stage.after {
         after(&house);
     }

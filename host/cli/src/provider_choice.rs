@@ -12,6 +12,7 @@ use dovetail_runtime::origin::OriginPattern;
 use dovetail_runtime::secret_source::SecretSource;
 use serde_json::{Map, Value, json};
 
+use crate::args::LocalProvider;
 use crate::fatal::Fatal;
 
 /// The provider id that needs no table.
@@ -74,8 +75,8 @@ impl ProviderTable {
                 return Err(Fatal::new(format!("`model_providers.{id}` must be a table")).into());
             }
             (None, OPENAI) => openai_table(config),
-            (None, "ollama") => local_table("http://localhost:11434/v1"),
-            (None, "lmstudio") => local_table("http://localhost:1234/v1"),
+            (None, "ollama") => local_table(&LocalProvider::Ollama.base_url()),
+            (None, "lmstudio") => local_table(&LocalProvider::Lmstudio.base_url()),
             (None, _) => return Ok(None),
         };
         let builtin = if table.contains_key("auth") {

@@ -1,6 +1,6 @@
 //! The built-in tools of a session, from flags, configuration and what is known of the model.
 
-use dovetail_config::{Config, InheritEnv, SandboxMode as Mode};
+use dovetail_config::{Config, InheritEnv, SandboxMode as Mode, env};
 use dovetail_sandbox::{SandboxMode, SandboxPolicy};
 use dovetail_tools::{BuiltinTools, EnvironmentPolicy, Inherit, Offer, PatchForm, ToolOptions};
 use serde_json::Value;
@@ -67,9 +67,10 @@ fn policy(setup: &TurnSetup, config: &Config) -> SandboxPolicy {
     }
 }
 
-/// Variables that hold the credentials of providers: commands never see them.
-fn secret_variables(config: &Config) -> Vec<String> {
-    let mut names = Vec::new();
+/// Variables that hold the credentials of providers: no program that is started sees them.
+pub(crate) fn secret_variables(config: &Config) -> Vec<String> {
+    let own = [env::CODEX_API_KEY, env::OPENAI_API_KEY];
+    let mut names: Vec<String> = own.map(|variable| variable.name.to_owned()).to_vec();
     for table in config.model_providers.values() {
         names.extend(
             table

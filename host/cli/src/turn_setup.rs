@@ -75,6 +75,11 @@ impl TurnSetup {
         })
     }
 
+    /// How much of an image the model is to see: all of it, where it is known to cope.
+    pub(crate) fn image_detail(&self) -> &'static str {
+        if self.facts.known { "original" } else { "high" }
+    }
+
     /// The warning for a model that nothing is known of.
     pub(crate) fn model_warning(&self) -> Option<String> {
         (!self.facts.known).then(|| {

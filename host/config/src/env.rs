@@ -53,6 +53,16 @@ pub const ORIGINATOR_OVERRIDE: EnvVar = EnvVar::new(
 pub const NO_COLOR: EnvVar = EnvVar::new("NO_COLOR", "set to anything to have no colours");
 /// The user's home directory.
 pub const HOME: EnvVar = EnvVar::new("HOME", "home directory, where CODEX_HOME is not set");
+/// Where the model server of `--oss` is.
+pub const OSS_BASE_URL: EnvVar = EnvVar::new(
+    "CODEX_OSS_BASE_URL",
+    "base URL of the local model server that `--oss` asks",
+);
+/// At which port of this machine the model server of `--oss` is.
+pub const OSS_PORT: EnvVar = EnvVar::new(
+    "CODEX_OSS_PORT",
+    "port of the local model server that `--oss` asks, where there is no base URL",
+);
 /// Where compiled plugins are kept.
 pub const DOVETAIL_CACHE: EnvVar = EnvVar::new(
     "DOVETAIL_CACHE",
@@ -72,6 +82,8 @@ pub const ALL: &[EnvVar] = &[
     ORIGINATOR_OVERRIDE,
     NO_COLOR,
     HOME,
+    OSS_BASE_URL,
+    OSS_PORT,
     DOVETAIL_CACHE,
     DOVETAIL_LOG,
 ];

@@ -347,6 +347,7 @@ fn read_settings(
         },
         shell_environment_policy: shell_environment_policy(reader)?,
         notify: reader.optional(&["notify"])?.unwrap_or_default(),
+        oss_provider: reader.optional(&["oss_provider"])?,
         developer_instructions: reader.optional(&["developer_instructions"])?,
         model_instructions_file: reader.path(&["model_instructions_file"])?,
         features: reader.optional(&["features"])?.unwrap_or_default(),

@@ -30,6 +30,8 @@ pub struct Config {
     pub model_provider: String,
     /// The users' tables of providers, by id; only the plugin that serves one understands it.
     pub model_providers: BTreeMap<String, Value>,
+    /// The local server that `--oss` means where nothing else says which.
+    pub oss_provider: Option<String>,
     /// Another base URL for the built-in provider.
     pub openai_base_url: Option<String>,
     /// When to ask a person.

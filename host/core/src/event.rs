@@ -252,8 +252,8 @@ pub enum TurnEvent {
         turn_id: TurnId,
         /// The text.
         text: String,
-        /// How many images came with it.
-        images: usize,
+        /// The files of the images that came with it.
+        images: Vec<PathBuf>,
     },
     /// The model began an item of the answer.
     MessageStarted {

@@ -102,7 +102,7 @@ fn describe(event: &TurnEvent) -> Option<(&'static str, Vec<Field>)> {
             "prompt.submitted",
             vec![
                 int("length", text.len() as u64),
-                int("images", *images as u64),
+                int("images", images.len() as u64),
                 classed("text", FieldClass::Content, text.clone()),
             ],
         ),

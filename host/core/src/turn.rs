@@ -10,6 +10,7 @@ mod drive;
 mod handle;
 mod hooks;
 mod input;
+mod prompt;
 mod request;
 mod sampling;
 mod state;
@@ -19,7 +20,6 @@ use std::sync::Arc;
 
 use crate::context::ContextFacts;
 use crate::event::{Observer, RecordError, Recorder, TurnSettings};
-use crate::item::ContentItem;
 use crate::lineage::ParentTurn;
 use crate::model::{ModelClient, Reasoning, TextOptions, WebSearch};
 use crate::retry::RetryLimits;
@@ -28,6 +28,7 @@ use crate::toolbox::Toolbox;
 use crate::verdict::HookChain;
 
 pub use handle::{NotRunning, Start, Steer, ThreadHandle, TurnTicket};
+pub use prompt::{Prompt, PromptImage};
 pub use thread::{Resumed, Thread};
 
 /// What a turn needs from outside.
@@ -42,15 +43,6 @@ pub struct Ports {
     pub recorder: Box<dyn Recorder>,
     /// Watch the thread.
     pub observers: Vec<Box<dyn Observer>>,
-}
-
-/// What the user said.
-#[derive(Debug, Clone, Default)]
-pub struct Prompt {
-    /// The text.
-    pub text: String,
-    /// Images that came with it.
-    pub images: Vec<ContentItem>,
 }
 
 /// How a turn is to run.

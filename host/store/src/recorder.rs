@@ -247,8 +247,12 @@ impl Recorder for RolloutRecorder {
                 self.settings(thread_id, *turn_id, settings)
             }
             TurnEvent::ItemRecorded { turn_id, item } => self.item(thread_id, *turn_id, item),
-            TurnEvent::UserMessage { turn_id, text, .. } => {
-                let item = TurnItem::user_message(Uuid::now_v7().to_string(), text);
+            TurnEvent::UserMessage {
+                turn_id,
+                text,
+                images,
+            } => {
+                let item = TurnItem::user_message(Uuid::now_v7().to_string(), text, images);
                 self.completed(thread_id, *turn_id, item, Duration::ZERO)
             }
             TurnEvent::ToolFinished {

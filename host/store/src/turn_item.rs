@@ -1,7 +1,8 @@
 //! Items as clients see them, in the form they have in thread files.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dovetail_core::event::{ActivityStatus, FileChange, FileChangeKind, ToolActivity};
@@ -16,7 +17,7 @@ use crate::uri::file_uri;
 pub(crate) enum TurnItem<'a> {
     UserMessage {
         id: String,
-        content: [UserInput<'a>; 1],
+        content: Vec<UserInput<'a>>,
     },
     AgentMessage {
         id: &'a str,
@@ -72,11 +73,15 @@ pub(crate) enum TurnItem<'a> {
 }
 
 #[derive(Serialize)]
-pub(crate) struct UserInput<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    text: &'a str,
-    text_elements: [(); 0],
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum UserInput<'a> {
+    LocalImage {
+        path: Cow<'a, str>,
+    },
+    Text {
+        text: &'a str,
+        text_elements: [(); 0],
+    },
 }
 
 #[derive(Serialize)]
@@ -121,15 +126,18 @@ pub(crate) struct McpError<'a> {
 }
 
 impl<'a> TurnItem<'a> {
-    /// The user's message.
-    pub(crate) fn user_message(id: String, text: &'a str) -> Self {
+    /// The user's message, with the files of its images.
+    pub(crate) fn user_message(id: String, text: &'a str, images: &'a [PathBuf]) -> Self {
+        let images = images.iter().map(|path| UserInput::LocalImage {
+            path: path.to_string_lossy(),
+        });
+        let text = UserInput::Text {
+            text,
+            text_elements: [],
+        };
         Self::UserMessage {
             id,
-            content: [UserInput {
-                kind: "text",
-                text,
-                text_elements: [],
-            }],
+            content: images.chain([text]).collect(),
         }
     }
 

@@ -8,7 +8,7 @@ use super::state::{Halt, Turn};
 use super::thread::Thread;
 use crate::context::context_items;
 use crate::event::{RecordError, TurnEvent};
-use crate::item::{ContentItem, ResponseItem};
+use crate::item::ResponseItem;
 use crate::verdict::Ruling;
 
 impl Thread {
@@ -73,7 +73,7 @@ impl Thread {
         };
         self.record_context(turn)?;
         self.record_notes(turn, notes)?;
-        self.record_said(turn, text, prompt.images)?;
+        self.record_said(turn, Prompt { text, ..prompt })?;
         self.record_notes(turn, added)?;
         Ok(true)
     }
@@ -92,23 +92,14 @@ impl Thread {
         })
     }
 
-    fn record_said(
-        &mut self,
-        turn: &Turn,
-        text: String,
-        images: Vec<ContentItem>,
-    ) -> Result<(), RecordError> {
-        let shown = (text.clone(), images.len());
-        let mut content = vec![ContentItem::InputText { text }];
-        content.extend(images);
-        let kinds: Vec<&str> = std::iter::once("user.text")
-            .chain(std::iter::repeat_n("user.image", shown.1))
-            .collect();
+    fn record_said(&mut self, turn: &Turn, prompt: Prompt) -> Result<(), RecordError> {
+        let (content, kinds): (Vec<_>, Vec<_>) = prompt.parts().into_iter().unzip();
         self.record(turn, ResponseItem::message("user", content, &kinds))?;
+        let images = prompt.images.into_iter().map(|image| image.path);
         self.emit(TurnEvent::UserMessage {
             turn_id: turn.id,
-            text: shown.0,
-            images: shown.1,
+            text: prompt.text,
+            images: images.collect(),
         })
     }
 }

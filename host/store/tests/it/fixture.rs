@@ -140,7 +140,7 @@ impl Feed {
         self.send(TurnEvent::UserMessage {
             turn_id: self.turn_id,
             text: text.into(),
-            images: 0,
+            images: Vec::new(),
         });
     }
 

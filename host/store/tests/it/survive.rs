@@ -202,7 +202,7 @@ fn a_write_that_fails_stops_the_thread_and_leaves_whole_lines() {
     let message = TurnEvent::UserMessage {
         turn_id: TurnId::generate(),
         text: "y".repeat(4096),
-        images: 0,
+        images: Vec::new(),
     };
     limit_file_size(before.len() as u64 + 1000);
     let error = feed
