@@ -1,5 +1,7 @@
 //! A temporary home and project with a model server beside them.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -66,9 +68,14 @@ impl Lab {
 
     /// The configuration that chooses the model server, with more lines for its table.
     pub fn provider_config(&self, more: &str) -> String {
+        self.named_provider_config("rehearsal", "Rehearsal", more)
+    }
+
+    /// The same with another id and name for the provider.
+    pub fn named_provider_config(&self, id: &str, name: &str, more: &str) -> String {
         let url = self.server().base_url();
         format!(
-            "model = \"gpt-5.5\"\nmodel_provider = \"rehearsal\"\n\n[model_providers.rehearsal]\nname = \"Rehearsal\"\n\
+            "model = \"gpt-5.5\"\nmodel_provider = \"{id}\"\n\n[model_providers.{id}]\nname = \"{name}\"\n\
              base_url = \"{url}\"\nenv_key = \"REHEARSAL_KEY\"\nrequest_max_retries = 1\nstream_max_retries = 1\n{more}\n"
         )
     }
@@ -174,20 +181,29 @@ impl Lab {
 
     /// Makes the project a git work tree.
     pub fn init_git(&self) {
-        let run = |args: &[&str]| {
-            let mut git = std::process::Command::new("git");
-            git.args(args)
-                .current_dir(self.project())
-                .env("HOME", self.outside())
-                .env("GIT_CONFIG_NOSYSTEM", "1");
-            let output = git.output().expect("git runs");
-            assert!(
-                output.status.success(),
-                "git {args:?}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        };
-        run(&["init", "-q", "-b", "main"]);
+        self.git(&["init", "-q", "-b", "main"]);
+    }
+
+    /// Commits everything in the project, and names a remote.
+    pub fn commit(&self, remote: &str) {
+        self.git(&["add", "-A"]);
+        let author = ["-c", "user.name=lab", "-c", "user.email=lab@localhost"];
+        self.git(&[&author[..], &["commit", "-q", "-m", "all"]].concat());
+        self.git(&["remote", "add", "origin", remote]);
+    }
+
+    fn git(&self, args: &[&str]) {
+        let mut git = std::process::Command::new("git");
+        git.args(args)
+            .current_dir(self.project())
+            .env("HOME", self.outside())
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        let output = git.output().expect("git runs");
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// Writes a file below the project and returns its path.
@@ -299,8 +315,47 @@ impl Lab {
         running.finish().await
     }
 
+    /// Runs another program in this world, with more variables and something on its standard input.
+    pub async fn run_other(
+        &self,
+        program: &str,
+        args: &[&str],
+        env: &[(&str, &str)],
+        input: &str,
+    ) -> Ran {
+        let mut command = self.command_of(program, args);
+        command.envs(env.iter().copied()).stdin(Stdio::piped());
+        let mut running = Running::start(command);
+        running.feed(input.as_bytes()).await;
+        running.finish().await
+    }
+
+    /// The variables that commands of this world have.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        let command = self.command(&[]);
+        let variables = command.as_std().get_envs();
+        let text = |text: &OsStr| text.to_str().expect("it is UTF-8").to_owned();
+        variables
+            .filter_map(|(name, value)| Some((text(name), text(value?))))
+            .collect()
+    }
+
+    /// Waits until nobody writes the thread any more: its writer has ended.
+    pub async fn released(&self) {
+        let path = self.rollout();
+        let waiting = tokio::task::spawn_blocking(move || {
+            let file = fs::File::open(path).expect("it is there");
+            file.lock().expect("locks work here");
+        });
+        waiting.await.expect("nothing panics in there");
+    }
+
     fn command(&self, args: &[&str]) -> tokio::process::Command {
-        let mut command = command(self.binary, &self.project(), &self.home());
+        self.command_of(self.binary, args)
+    }
+
+    fn command_of(&self, program: &str, args: &[&str]) -> tokio::process::Command {
+        let mut command = command(program, &self.project(), &self.home());
         command.env("DOVETAIL_CACHE", shared_cache(self.binary));
         command.env("HOME", self.outside());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));

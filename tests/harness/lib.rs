@@ -7,12 +7,14 @@
     reason = "a harness says why it fails by failing"
 )]
 
+mod compare;
 mod guests;
 mod lab;
 mod normal;
 mod run;
 pub mod script;
 
+pub use compare::{Change, changes};
 pub use guests::{ACME, COUNTER, Guest, MISBEHAVER, NO_RM, NOTES, REWRITE, TOO_GREEDY};
 pub use lab::{Lab, read_lines};
 pub use normal::{normal, normal_json};

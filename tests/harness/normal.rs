@@ -18,6 +18,9 @@ const VARYING: &[(&str, &str)] = &[
         "Original token count: <count>",
     ),
     (r"127\.0\.0\.1:[0-9]+", "127.0.0.1:<port>"),
+    (r"<current_date>[^<]*", "<current_date>"),
+    (r"\bresp_[0-9]+\b", "<response>"),
+    (r"\b[0-9a-f]{40}\b", "<commit>"),
     (
         r"codex_exec/(\S+) \([^)]*\) (\S+) \([^)]*\)",
         "codex_exec/$1 (<system>) $2 (<client>)",
@@ -37,7 +40,7 @@ pub fn normal(text: &str, directories: &[(&str, &str)]) -> String {
     text
 }
 
-/// The same for every text in a value.
+/// The same for every text in a value, keys included.
 pub fn normal_json(value: &Value, directories: &[(&str, &str)]) -> Value {
     match value {
         Value::String(text) => normal(text, directories).into(),
@@ -47,7 +50,7 @@ pub fn normal_json(value: &Value, directories: &[(&str, &str)]) -> Value {
             .collect(),
         Value::Object(fields) => fields
             .iter()
-            .map(|(key, value)| (key.clone(), normal_json(value, directories)))
+            .map(|(key, value)| (normal(key, directories), normal_json(value, directories)))
             .collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }

@@ -1,40 +1,152 @@
-//! What was captured of the system we are compatible with, and what we do in the same scenario. Differences that are
-//! meant are written out next to the comparison, and in `docs/differences.md`.
+//! What was captured of the system we are compatible with, against what we do in the same scenario: requests with their
+//! headers and metadata, event lines and rollout lines, as whole values. Nothing may differ but what `differences` lists.
 
 mod basic_turn;
+pub(crate) mod differences;
+mod fallback;
+mod lite_model;
 mod many_calls;
+mod normalise;
+mod resume;
+mod workspace_write;
 
-use dovetail_tests::normal_json;
-use serde_json::Value;
+use dovetail_rehearsal::RecordedRequest;
+use dovetail_tests::{Lab, Ran, changes};
+use serde_json::{Map, Value, json};
+
+use normalise::{directories, normalised};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
 /// Directories in the captures.
-pub(crate) const THEIRS: &[(&str, &str)] = &[
+const THEIRS: &[(&str, &str)] = &[
+    ("/home/user/proj2", "/project"),
     ("/home/user/proj", "/project"),
     ("/home/user/.codex", "/home"),
 ];
 
-pub(crate) fn fixture(name: &str) -> String {
-    std::fs::read_to_string(format!("{FIXTURES}/{name}")).unwrap()
+/// What a run leaves behind.
+#[derive(Default)]
+struct Traces {
+    requests: Vec<Value>,
+    events: Value,
+    rollout: Vec<Value>,
 }
 
-pub(crate) fn fixture_lines(name: &str) -> Vec<Value> {
-    fixture(name)
-        .lines()
-        .map(|line| normal_json(&serde_json::from_str(line).unwrap(), THEIRS))
+impl Traces {
+    /// What was captured: whichever of the files there are.
+    fn captured(name: &str) -> Self {
+        let requests = fixture(&format!("captures/{name}.requests.json"));
+        let events = fixture(&format!("captures/{name}.events.jsonl"));
+        let rollout = fixture(&format!("rollouts/{}.jsonl", rollout_of(name)));
+        Self {
+            requests: requests
+                .map(|text| serde_json::from_str(&text).unwrap())
+                .unwrap_or_default(),
+            events: events.map(|text| lines(&text)).unwrap_or_default().into(),
+            rollout: rollout.map(|text| lines(&text)).unwrap_or_default(),
+        }
+    }
+
+    /// What a run of ours sent and printed.
+    fn ours(requests: &[RecordedRequest], ran: &Ran) -> Self {
+        Self {
+            requests: requests.iter().map(request).collect(),
+            events: ran.events().into(),
+            rollout: Vec::new(),
+        }
+    }
+
+    fn with_rollout(self, lab: &Lab) -> Self {
+        let rollout = lab.rollout_lines();
+        for (ordinal, line) in rollout.iter().enumerate() {
+            assert_eq!(line["ordinal"], ordinal, "lines are counted without a gap");
+        }
+        Self { rollout, ..self }
+    }
+}
+
+/// Rollouts are named after what they are, since other tests read them.
+fn rollout_of(capture: &str) -> &str {
+    match capture {
+        "resume" => "resumed",
+        name => name,
+    }
+}
+
+fn fixture(name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(format!("{FIXTURES}/{name}")).ok()?;
+    // The captured server's port, and the user the captured commands ran as.
+    let user = std::process::Command::new("id").arg("-u").output().unwrap();
+    let user = String::from_utf8(user.stdout).unwrap();
+    let output = format!("hi\\n/home/user/proj\\n{}\\n", user.trim());
+    let text = text
+        .replace(":PORT", ":9")
+        .replace("hi\\n/home/user/proj\\n0\\n", &output);
+    // Rollouts have their context cut short, with the end put back.
+    Some(text.replace("</cwd>\\n</environment_context>", "</cwd>…"))
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
 
-pub(crate) fn fixture_requests(name: &str) -> Vec<Value> {
-    serde_json::from_str(&fixture(name)).unwrap()
+/// Our request in the form of the captured ones, without the headers of the connection.
+fn request(request: &RecordedRequest) -> Value {
+    let of_connection = ["host", "content-length", "accept-encoding", "connection"];
+    let headers = request.headers.iter();
+    let headers: Vec<_> = headers
+        .filter(|(name, _)| !of_connection.contains(&name.as_str()))
+        .collect();
+    json!({ "method": request.method, "path": request.path, "headers": headers, "body": request.json })
 }
 
-/// The keys of an object, in order.
-pub(crate) fn keys(value: &Value) -> Vec<&str> {
-    value
-        .as_object()
+/// Fails unless our traces are those captured, but for the differences that are listed for this capture; and unless each
+/// of those is still there.
+#[track_caller]
+fn check(capture: &str, lab: &Lab, theirs: Traces, ours: Traces) {
+    let theirs = normalised(document(theirs), THEIRS);
+    let ours = normalised(document(ours), &directories(lab));
+    differences::check(capture, &changes(&theirs, &ours));
+}
+
+/// One value with everything in it.
+fn document(traces: Traces) -> Value {
+    let numbered = |requests: Vec<Value>| -> Map<String, Value> {
+        let requests = requests.into_iter().enumerate();
+        requests
+            .map(|(index, request)| ((index + 1).to_string(), opened(request)))
+            .collect()
+    };
+    json!({
+        "requests": numbered(traces.requests),
+        "events": traces.events,
+        "rollout": traces.rollout,
+    })
+}
+
+/// A request with its headers as an object, and the metadata that is JSON in a text as JSON.
+fn opened(mut request: Value) -> Value {
+    let headers = request["headers"].as_array().unwrap();
+    let mut headers: Map<String, Value> = headers
+        .iter()
+        .map(|header| (header[0].as_str().unwrap().to_owned(), header[1].clone()))
+        .collect();
+    let blob = headers["x-codex-turn-metadata"]
+        .as_str()
         .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect()
+        .to_owned();
+    headers["x-codex-turn-metadata"] = serde_json::from_str(&blob).unwrap();
+    headers["authorization"] = "Bearer <key>".into();
+    request["headers"] = headers.into();
+    let flat = request["body"]["client_metadata"].as_object_mut().unwrap();
+    assert_eq!(
+        flat["x-codex-turn-metadata"], *blob,
+        "header and body carry the same metadata"
+    );
+    flat["x-codex-turn-metadata"] = "<as in the header>".into();
+    // The order of the map was different in each captured request.
+    flat.sort_keys();
+    request
 }

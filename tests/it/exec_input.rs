@@ -32,7 +32,7 @@ async fn the_prompt_comes_from_the_argument_standard_input_or_both() {
     check_prompt(&["hello"], "", "hello").await;
     check_prompt(&[], "from input", "from input").await;
     check_prompt(&["-"], "from input", "from input").await;
-    check_prompt(&["hello"], "a log\n", "hello\n\n<stdin>\na log\n\n</stdin>").await;
+    check_prompt(&["hello"], "a log\n", "hello\n\n<stdin>\na log\n</stdin>").await;
 }
 
 #[tokio::test]
@@ -60,23 +60,81 @@ async fn input_that_is_no_text_is_refused() {
         .expect_errors(&["standard input is not UTF-8 text", "hint: "]);
 }
 
+/// The parts of an image in a prompt.
+fn image(number: usize, path: &str, url: &str) -> [Value; 3] {
+    [
+        json!({ "type": "input_text", "text": format!("<image name=[Image #{number}] path=\"{path}\">") }),
+        json!({ "type": "input_image", "image_url": url, "detail": "original" }),
+        json!({ "type": "input_text", "text": "</image>" }),
+    ]
+}
+
 #[tokio::test]
-async fn an_image_follows_the_prompt() {
-    let lab = lab(&[&script::answer("hi")]).await;
-    lab.write("dot.png", b"\x89PNG\r\n\x1a\nrest");
-    lab.exec(&["what is this", "-i", "dot.png"])
+async fn images_come_before_the_text_each_with_its_number() {
+    let (png, jpeg) = (
+        "data:image/png;base64,iVBORw0KGgpyZXN0",
+        "data:image/jpeg;base64,/9j/4HJlc3Q=",
+    );
+    let parts = |text: &str| {
+        let text = json!({ "type": "input_text", "text": text });
+        Value::from(
+            [
+                &image(1, "a.png", png)[..],
+                &image(2, "b.jpg", jpeg),
+                &[text],
+            ]
+            .concat(),
+        )
+    };
+    for args in [
+        &["what, and why", "-i", "a.png", "b.jpg"][..],
+        &["-i", "a.png", "b.jpg", "--", "what, and why"],
+        &["-i", "a.png,b.jpg", "what, and why"],
+        &[
+            "--image",
+            "a.png",
+            "--image",
+            "b.jpg",
+            "--json",
+            "what, and why",
+        ],
+    ] {
+        let lab = lab(&[&script::answer("hi")]).await;
+        lab.write("a.png", b"\x89PNG\r\n\x1a\nrest");
+        lab.write("b.jpg", b"\xff\xd8\xff\xe0rest");
+        lab.exec(args).await.expect_code(0);
+        assert_eq!(prompt(&lab), parts("what, and why"), "{args:?}");
+        let lines = lab.rollout_lines();
+        let shown = lines
+            .iter()
+            .find(|line| line["payload"]["item"]["type"] == "UserMessage")
+            .unwrap();
+        assert_eq!(
+            shown["payload"]["item"]["content"],
+            json!([
+                { "type": "local_image", "path": "a.png" },
+                { "type": "local_image", "path": "b.jpg" },
+                { "type": "text", "text": "what, and why", "text_elements": [] },
+            ])
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_image_goes_with_a_resumed_prompt_too() {
+    let lab = lab(&[&script::answer("one"), &script::answer("two")]).await;
+    lab.write("a.gif", b"GIF89a");
+    lab.exec(&["first"]).await.expect_code(0);
+    lab.exec(&["resume", "--last", "-i", "a.gif", "second"])
         .await
         .expect_code(0);
-    let content = prompt(&lab);
-    assert_eq!(
-        content[0],
-        json!({ "type": "input_text", "text": "what is this" })
-    );
-    assert_eq!(content[1]["type"], "input_image");
-    assert_eq!(
-        content[1]["image_url"],
-        "data:image/png;base64,iVBORw0KGgpyZXN0"
-    );
+    let text = json!({ "type": "input_text", "text": "second" });
+    let expected = [
+        &image(1, "a.gif", "data:image/gif;base64,R0lGODlh")[..],
+        &[text],
+    ]
+    .concat();
+    assert_eq!(prompt(&lab), Value::from(expected));
 }
 
 #[tokio::test]

@@ -10,10 +10,13 @@
 )]
 
 mod captures;
+mod compat;
 mod config;
 mod demo;
 mod exec;
 mod exec_input;
+mod exec_local;
+mod exec_notify;
 mod failures;
 mod interrupt;
 mod plugin_commands;
@@ -56,7 +59,12 @@ fn every_file_here_is_part_of_the_binary() {
         let text = std::fs::read_to_string(&parent).unwrap();
         let modules: Vec<&str> = text
             .lines()
-            .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
+            .filter_map(|line| {
+                line.strip_prefix("pub(crate) ")
+                    .unwrap_or(line)
+                    .strip_prefix("mod ")?
+                    .strip_suffix(';')
+            })
             .collect();
         assert_eq!(files, modules, "{}", parent.display());
     }

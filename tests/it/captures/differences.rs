@@ -1,0 +1,447 @@
+//! The differences that are meant, in one place. Each names a row of `docs/differences.md`, which tells users, and the
+//! captures it shows in. What is not listed fails the comparison, and so does an entry that no longer shows.
+
+use dovetail_tests::Change;
+
+/// A difference that is meant.
+struct Difference {
+    /// The captures it shows in.
+    captures: &'static [&'static str],
+    /// Where: `*` stands for any characters.
+    place: &'static str,
+    /// The row of the document that tells of it: the beginning of its first cell.
+    row: &'static str,
+    /// Why it is so.
+    why: &'static str,
+}
+
+/// Captures with requests.
+const REQUESTS: &[&str] = &[
+    "basic-turn",
+    "many-calls",
+    "fallback",
+    "resume",
+    "lite-model",
+];
+/// Those of models that take tools as a list.
+const LISTED: &[&str] = &["basic-turn", "many-calls", "fallback", "resume"];
+/// Those of `gpt-5.5`.
+const KNOWN_MODEL: &[&str] = &["many-calls", "fallback", "resume"];
+/// Those of a provider that gets the items' metadata.
+const WITH_METADATA: &[&str] = &["fallback", "resume"];
+/// Captures with rollouts.
+const ROLLOUTS: &[&str] = &["basic-turn", "resume"];
+
+const WORDS: &str = "base instructions, tool descriptions, context texts";
+const SKILLS: &str = "`<skills_instructions>`";
+const NOT_OFFERED: &str = "`tools`";
+const PLAN: &str = "`update_plan`";
+const SOCKETS: &str = "transport of `openai`";
+const LITE: &str = "models that take tools as an item";
+const FIELDS: &str = "fields of answers that no client uses";
+const ROLLOUT_LINES: &str = "rollout lines";
+const SETTINGS: &str = "`effort` and `summary` in `turn_context`";
+
+const KNOWN: &[Difference] = &[
+    known(
+        REQUESTS,
+        "requests.*.body.input[message developer].content[input_text].text",
+        WORDS,
+        "our own words",
+    ),
+    known(
+        LISTED,
+        "requests.*.body.tools[*.description",
+        WORDS,
+        "our own words",
+    ),
+    known(
+        KNOWN_MODEL,
+        "requests.*.body.tools[custom apply_patch].format.definition",
+        WORDS,
+        "our own grammar",
+    ),
+    known(
+        REQUESTS,
+        "requests.*.body.input[message developer].content[input_text <skills_instructions>]",
+        SKILLS,
+        "no skills",
+    ),
+    known(
+        WITH_METADATA,
+        "requests.*.content_item_kinds[host_skills.instructions]",
+        SKILLS,
+        "no skills",
+    ),
+    known(
+        KNOWN_MODEL,
+        "requests.*.body.input[message developer].content[input_text <tools>]",
+        NOT_OFFERED,
+        "no deferred tools",
+    ),
+    known(
+        WITH_METADATA,
+        "requests.*.content_item_kinds[tools.deferred_namespaces]",
+        NOT_OFFERED,
+        "no deferred tools",
+    ),
+    known(
+        LISTED,
+        "requests.*.body.tools[function request_user_input]",
+        NOT_OFFERED,
+        "nobody can be asked",
+    ),
+    known(
+        LISTED,
+        "requests.*.body.tools[function get_goal]",
+        NOT_OFFERED,
+        "no goals",
+    ),
+    known(
+        LISTED,
+        "requests.*.body.tools[function create_goal]",
+        NOT_OFFERED,
+        "no goals",
+    ),
+    known(
+        LISTED,
+        "requests.*.body.tools[function update_goal]",
+        NOT_OFFERED,
+        "no goals",
+    ),
+    known(
+        KNOWN_MODEL,
+        "requests.*.body.tools[tool_search]",
+        NOT_OFFERED,
+        "no deferred tools",
+    ),
+    known(
+        &["basic-turn"],
+        "requests.*.body.tools[namespace multi_agent_v1]",
+        NOT_OFFERED,
+        "no sub-agents",
+    ),
+    known(
+        &["basic-turn"],
+        "requests.*.body.tools[function apply_patch]",
+        "`apply_patch` for models",
+        "local servers",
+    ),
+    known(
+        LISTED,
+        "requests.*.body.tools[function update_plan]",
+        PLAN,
+        "people like to see the plan",
+    ),
+    known(
+        &["many-calls"],
+        "requests.2.body.input[function_call_output call_h].output",
+        PLAN,
+        "it is offered",
+    ),
+    known(
+        &["many-calls"],
+        "events.others[item.* todo_list]",
+        PLAN,
+        "it is offered",
+    ),
+    known(
+        &["many-calls"],
+        "requests.*.headers.x-codex-turn-metadata.workspaces.*.has_changes",
+        "`workspaces.*.has_changes`",
+        "costs a `git status`",
+    ),
+    known(
+        &["fallback"],
+        "events[error]",
+        SOCKETS,
+        "nothing is tried in vain",
+    ),
+    known(
+        &["fallback"],
+        "events[item.completed error]",
+        SOCKETS,
+        "nothing is tried in vain",
+    ),
+    known(
+        &["fallback"],
+        "events[item.completed agent_message].item.id",
+        SOCKETS,
+        "the first item is another",
+    ),
+    known(
+        &["resume", "lite-model"],
+        "requests.1.body.client_metadata.mcp_attribution",
+        "`mcp_attribution`",
+        "goes with the metadata of items",
+    ),
+    known(
+        &["lite-model"],
+        "requests.1.headers.x-codex-turn-metadata.node_repl_auto_review_required",
+        LITE,
+        "no such tool",
+    ),
+    known(
+        &["lite-model"],
+        "requests.1.headers.x-openai-internal-codex-responses-lite",
+        LITE,
+        "asked like any other",
+    ),
+    known(
+        &["lite-model"],
+        "requests.1.body.input[additional_tools developer]",
+        LITE,
+        "asked like any other",
+    ),
+    known(
+        &["lite-model"],
+        "requests.1.body.input[message developer]",
+        LITE,
+        "no sub-agents",
+    ),
+    known(
+        &["lite-model"],
+        "requests.1.body.input[message developer].content[input_text <collaboration_mode>]",
+        LITE,
+        "no modes",
+    ),
+    known(
+        &["lite-model"],
+        "requests.1.body.input[message *].internal_chat_message_metadata_passthrough*",
+        LITE,
+        "less of it is kept",
+    ),
+    known(
+        &["lite-model"],
+        "requests.1.body.parallel_tool_calls",
+        LITE,
+        "asked like any other",
+    ),
+    known(
+        &["lite-model"],
+        "requests.1.body.reasoning.context",
+        LITE,
+        "asked like any other",
+    ),
+    known(
+        &["lite-model"],
+        "requests.1.body.tools",
+        LITE,
+        "asked like any other",
+    ),
+    known(
+        &["a_thread_of_theirs_goes_on_here"],
+        "[*].status",
+        FIELDS,
+        "nobody reads them",
+    ),
+    known(
+        &["a_thread_of_theirs_goes_on_here"],
+        "[message assistant].content[output_text].annotations",
+        FIELDS,
+        "nobody reads them",
+    ),
+    known(
+        ROLLOUTS,
+        "rollout[session_meta].payload.cli_version",
+        "`cli_version` in rollouts",
+        "our own version",
+    ),
+    known(
+        ROLLOUTS,
+        "rollout[session_meta].payload.base_instructions.text",
+        WORDS,
+        "our own words",
+    ),
+    known(
+        ROLLOUTS,
+        "rollout[response_item message developer].payload.content[*<permissions instructions>].text",
+        WORDS,
+        "our own words",
+    ),
+    known(
+        ROLLOUTS,
+        "rollout[response_item message developer].payload.content[*<skills_instructions>]",
+        SKILLS,
+        "no skills",
+    ),
+    known(
+        ROLLOUTS,
+        "rollout*.content_item_kinds[host_skills.instructions]",
+        SKILLS,
+        "no skills",
+    ),
+    known(
+        &["resume"],
+        "rollout[response_item message developer].payload.content[*<tools>]",
+        NOT_OFFERED,
+        "no deferred tools",
+    ),
+    known(
+        &["resume"],
+        "rollout*.content_item_kinds[tools.deferred_namespaces]",
+        NOT_OFFERED,
+        "no deferred tools",
+    ),
+    known(
+        ROLLOUTS,
+        "rollout*.internal_chat_message_metadata_passthrough.content_item_metadata",
+        ROLLOUT_LINES,
+        "provenance",
+    ),
+    known(
+        ROLLOUTS,
+        "rollout[response_item *].metadata",
+        ROLLOUT_LINES,
+        "bookkeeping of theirs",
+    ),
+    known(
+        ROLLOUTS,
+        "rollout[world_state]",
+        ROLLOUT_LINES,
+        "the context itself is compared instead",
+    ),
+    known(
+        &["basic-turn"],
+        "rollout[event_msg item_completed CommandExecution].payload.item.process_id",
+        ROLLOUT_LINES,
+        "gone by then",
+    ),
+    known(
+        &["resume"],
+        "rollout[turn_context].payload.comp_hash",
+        ROLLOUT_LINES,
+        "bookkeeping of theirs",
+    ),
+    known(
+        &["resume"],
+        "rollout[event_msg thread_settings_applied]",
+        "`thread_settings_applied` on resume",
+        "with the turn that it is for",
+    ),
+    known(
+        &["basic-turn"],
+        "rollout[turn_context].payload.summary",
+        SETTINGS,
+        "what holds, whoever chose it",
+    ),
+    known(
+        &["resume"],
+        "rollout[turn_context].payload.effort",
+        SETTINGS,
+        "what holds, whoever chose it",
+    ),
+    known(
+        &["resume"],
+        "rollout[turn_context].payload.collaboration_mode.settings.reasoning_effort",
+        SETTINGS,
+        "what holds, whoever chose it",
+    ),
+    known(
+        &["resume"],
+        "rollout[event_msg thread_settings_applied].payload.thread_settings.*.reasoning_effort",
+        SETTINGS,
+        "what holds, whoever chose it",
+    ),
+    known(
+        &["basic-turn"],
+        "rollout[event_msg token_count].payload.rate_limits.primary",
+        "rate limits of `token_count`",
+        "the last that were reported",
+    ),
+];
+
+const fn known(
+    captures: &'static [&'static str],
+    place: &'static str,
+    row: &'static str,
+    why: &'static str,
+) -> Difference {
+    Difference {
+        captures,
+        place,
+        row,
+        why,
+    }
+}
+
+/// Fails with everything that is not as listed.
+#[track_caller]
+pub(crate) fn check(capture: &str, found: &[Change]) {
+    let listed: Vec<&Difference> = KNOWN
+        .iter()
+        .filter(|known| known.captures.contains(&capture))
+        .collect();
+    let surprises = found.iter().filter(|change| {
+        !listed
+            .iter()
+            .any(|known| matches(known.place, &change.place))
+    });
+    let surprises = surprises.map(|change| {
+        let side = |value: &Option<serde_json::Value>| {
+            value.as_ref().map_or("nothing".to_owned(), shortened)
+        };
+        format!(
+            "not listed: {}\n  there: {}\n  here:  {}",
+            change.place,
+            side(&change.theirs),
+            side(&change.ours)
+        )
+    });
+    let gone = listed.iter().filter(|known| {
+        !found
+            .iter()
+            .any(|change| matches(known.place, &change.place))
+    });
+    let gone = gone.map(|known| format!("no longer shows: {} ({})", known.place, known.why));
+    let wrong: Vec<String> = surprises.chain(gone).collect();
+    assert!(wrong.is_empty(), "{capture}:\n{}", wrong.join("\n"));
+}
+
+fn shortened(value: &serde_json::Value) -> String {
+    value.to_string().chars().take(200).collect()
+}
+
+/// Whether a place is one that a pattern of plain text and `*` means.
+fn matches(pattern: &str, place: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == place,
+        Some((start, rest)) => place.strip_prefix(start).is_some_and(|place| {
+            (0..=place.len())
+                .filter(|at| place.is_char_boundary(*at))
+                .any(|at| matches(rest, &place[at..]))
+        }),
+    }
+}
+
+#[test]
+fn users_are_told_of_each_difference() {
+    let document = include_str!("../../../docs/differences.md");
+    let rows: Vec<&str> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| "))
+        .collect();
+    let untold: Vec<&str> = KNOWN
+        .iter()
+        .map(|known| known.row)
+        .filter(|row| !rows.iter().any(|known| known.starts_with(row)))
+        .collect();
+    assert_eq!(
+        untold,
+        Vec::<&str>::new(),
+        "rows that are not in docs/differences.md"
+    );
+}
+
+#[test]
+fn a_star_stands_for_any_characters() {
+    for (pattern, place, expected) in [
+        ("a.b", "a.b", true),
+        ("a.*", "a.b.c", true),
+        ("*.c", "a.b.c", true),
+        ("a.*.c", "a.c", false),
+        ("a", "ab", false),
+    ] {
+        assert_eq!(matches(pattern, place), expected, "{pattern} {place}");
+    }
+}
