@@ -486,7 +486,7 @@ pub(crate) struct ActingHook {
 }
 
 impl ActingHook {
-    pub(crate) fn new(event: &str, act: impl Fn() + Send + Sync + 'static) -> Arc<dyn Hook> {
+    pub(crate) fn on(event: &str, act: impl Fn() + Send + Sync + 'static) -> Arc<dyn Hook> {
         Arc::new(Self {
             id: PluginId::parse("acting").expect("an id"),
             subscriptions: vec![HookSubscription {

@@ -214,7 +214,7 @@ async fn hooks_are_asked_about_a_steer_and_a_stopped_one_asks_nothing() {
 #[tokio::test]
 async fn what_is_said_while_stop_hooks_are_asked_is_not_lost() {
     let house_handle = Arc::new(Mutex::new(None::<dovetail_core::turn::ThreadHandle>));
-    let hook = crate::house::ActingHook::new("Stop", {
+    let hook = crate::house::ActingHook::on("Stop", {
         let house_handle = Arc::clone(&house_handle);
         move || {
             if let Some(handle) = house_handle.lock().expect("lock").take() {
