@@ -12,12 +12,14 @@
 mod captures;
 mod compat;
 mod config;
+mod context;
 mod demo;
 mod exec;
 mod exec_input;
 mod exec_local;
 mod exec_notify;
 mod failures;
+mod identity;
 mod interrupt;
 mod plugin_commands;
 mod plugins;

@@ -266,3 +266,6 @@ impl Serialize for ClientMetadata<'_> {
         map.end()
     }
 }
+
+#[cfg(test)]
+mod tests;
