@@ -57,5 +57,5 @@ pub use launch::Launch;
 pub use layout::{Layout, WriteDenied};
 pub use policy::{PROTECTED_NAMES, SandboxMode, SandboxPolicy};
 pub use safe_dir::open_directory;
-pub use sandbox::{Prepared, Process, Sandbox};
+pub use sandbox::{Family, Prepared, Process, Sandbox, kill_by_environment};
 pub use status::{Isolation, SandboxStatus, status};

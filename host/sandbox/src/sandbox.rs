@@ -9,7 +9,7 @@ use crate::error::{StartError, Unavailable};
 use crate::launch::Launch;
 use crate::layout::Layout;
 use crate::policy::{SandboxMode, SandboxPolicy};
-pub use system::Process;
+pub use system::{Family, Process, kill_by_environment};
 
 /// Runs commands under one policy. Keep it as long as any of them may run: missing protected names are held only while
 /// it lives.

@@ -52,6 +52,23 @@ impl Process {
     }
 }
 
+/// The descendants of a command; there are none.
+#[derive(Debug)]
+pub struct Family;
+
+impl Family {
+    /// Finds the descendants.
+    pub fn of(_leader: u32) -> Self {
+        Self
+    }
+
+    /// Kills them.
+    pub fn kill(&self) {}
+}
+
+/// Kills every process whose environment has all of these variables.
+pub fn kill_by_environment(_variables: &[(&str, &str)]) {}
+
 pub(crate) fn spawn(_launch: &Launch<'_>, _entry: Option<Entry>) -> Result<Process, StartError> {
     Err(StartError::Program(io::ErrorKind::Unsupported.into()))
 }

@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod enter;
+mod family;
 mod filter;
 mod leftovers;
 mod look_up;
@@ -24,6 +25,7 @@ use crate::error::Unavailable;
 use crate::policy::{SandboxMode, SandboxPolicy};
 
 pub(crate) use enter::Entry;
+pub use family::{Family, kill_by_environment};
 use filter::Denials;
 use mounts::MountPlan;
 pub use process::Process;

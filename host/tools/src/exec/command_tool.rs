@@ -170,11 +170,12 @@ impl Tool for ExecCommand {
 
 impl ExecCommand {
     async fn interrupt(&self, session: &Session, waiting_since: Instant) -> ToolOutcome {
-        session.kill();
+        let killed = async {
+            session.kill().await;
+            session.ended().await;
+        };
         // If even a kill takes longer, the command's end is shown late; the turn does not wait for it.
-        tokio::time::timeout(INTERRUPT_GRACE, session.ended())
-            .await
-            .ok();
+        tokio::time::timeout(INTERRUPT_GRACE, killed).await.ok();
         self.manager.forget(session.id);
         ToolOutcome::refused(report::aborted(waiting_since.elapsed()))
     }

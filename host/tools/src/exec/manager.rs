@@ -146,7 +146,9 @@ impl ExecManager {
         let (child, output) = spawned?;
         let leader = child.id();
         let argv = invocation.argv();
-        let session = Arc::new(Session::new(id, argv, start.directory, leader, &output));
+        let marks = [context.thread_id.to_string(), call_id.as_str().to_owned()];
+        let session = Session::new(id, argv, start.directory, leader, marks, &output);
+        let session = Arc::new(session);
         context.started(call_id, session.activity());
         self.sessions().by_id.insert(id, Arc::clone(&session));
         let reporter = (context.clone(), call_id.clone());

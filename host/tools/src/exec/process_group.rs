@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dovetail_sandbox::Family;
+
 /// The group that a command leads. Its number is the command's process id.
 #[derive(Debug)]
 pub(super) struct ProcessGroup {
@@ -35,6 +37,16 @@ impl ProcessGroup {
     /// Ends every process of the group.
     pub(super) fn kill(&self) {
         self.signal(libc::SIGKILL);
+    }
+
+    /// Ends every process of the group, and what they started that has left it.
+    pub(super) fn kill_with_descendants(&self) {
+        // Found first: who started whom is forgotten as processes end.
+        let family = (!self.reaped.load(Ordering::Acquire)).then(|| Family::of(self.leader));
+        self.kill();
+        if let Some(family) = family {
+            family.kill();
+        }
     }
 
     fn signal(&self, signal: libc::c_int) {

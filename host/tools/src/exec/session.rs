@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use dovetail_core::event::{ActivityStatus, ToolActivity};
 use dovetail_core::ids::CallId;
 use dovetail_core::tool::CallContext;
+use dovetail_sandbox::kill_by_environment;
 use tokio_util::sync::CancellationToken;
 
 use super::process_group::ProcessGroup;
@@ -33,6 +34,8 @@ pub(super) struct Session {
     directory: PathBuf,
     started: Instant,
     group: ProcessGroup,
+    /// The thread and the call: all that the command starts has them in its environment.
+    marks: [String; 2],
     terminal: Option<Arc<Terminal>>,
     state: Mutex<State>,
     ended: CancellationToken,
@@ -53,6 +56,7 @@ impl Session {
         argv: Vec<String>,
         directory: PathBuf,
         leader: u32,
+        marks: [String; 2],
         output: &Output,
     ) -> Self {
         Self {
@@ -61,6 +65,7 @@ impl Session {
             directory,
             started: Instant::now(),
             group: ProcessGroup::new(leader),
+            marks,
             terminal: output.terminal(),
             state: Mutex::default(),
             ended: CancellationToken::new(),
@@ -83,7 +88,7 @@ impl Session {
                 read = output.read(&mut buffer), if open => open = self.take_in(read, &buffer),
                 status = child.wait() => break status,
                 () = stop.cancelled() => {
-                    self.group.kill();
+                    self.kill().await;
                     break child.wait().await;
                 }
             }
@@ -172,8 +177,16 @@ impl Session {
         self.group.interrupt();
     }
 
-    pub(super) fn kill(&self) {
-        self.group.kill();
+    /// Kills the command and everything it started, wherever that is by now.
+    pub(super) async fn kill(&self) {
+        self.group.kill_with_descendants();
+        let [thread, call] = self.marks.clone();
+        let orphans = tokio::task::spawn_blocking(move || {
+            kill_by_environment(&[("CODEX_THREAD_ID", &thread), ("CODEX_TOOL_CALL_ID", &call)]);
+        });
+        if orphans.await.is_err() {
+            tracing::warn!("looking for what a command left running failed");
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

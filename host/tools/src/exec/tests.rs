@@ -493,7 +493,7 @@ async fn only_so_many_commands_run_at_a_time() {
         "the command was not run: 64 commands are running already; end one first"
     );
     let first = first.unwrap();
-    first.kill();
+    first.kill().await;
     first.ended().await;
     assert_eq!(lab.run("true").await.state, "Process exited with code 0");
     lab.tools.manager.shutdown().await;
