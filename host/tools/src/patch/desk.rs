@@ -15,6 +15,9 @@ const MAX_FILE: u64 = 32 * 1024 * 1024;
 /// What the model reads where nothing may be written, in the words existing clients use.
 const READ_ONLY: &str =
     "patch rejected: writing is blocked by read-only sandbox; rejected by user approval settings";
+/// What it reads of a path outside, before the path itself.
+const OUTSIDE: &str =
+    "patch rejected: writing outside of the project; rejected by user approval settings";
 
 /// A patch worked out: what to write, what to show, what to say.
 pub(crate) struct Planned {
@@ -147,9 +150,8 @@ impl Desk<'_> {
             .check_write(&self.cwd.join(path))
             .map_err(|denied| match denied {
                 WriteDenied::ReadOnly => READ_ONLY.to_owned(),
-                WriteDenied::Outside(_)
-                | WriteDenied::Protected(_)
-                | WriteDenied::Unresolved { .. } => {
+                WriteDenied::Outside(_) => format!("{OUTSIDE} ({denied})"),
+                WriteDenied::Protected(_) | WriteDenied::Unresolved { .. } => {
                     format!("patch rejected: {denied}")
                 }
             })
@@ -281,7 +283,7 @@ mod tests {
         let outside = refusal(workspace(), "*** Add File: /etc/dovetail-test\n+x");
         assert_eq!(
             outside,
-            "patch rejected: `/etc/dovetail-test` is outside the writable roots"
+            format!("{OUTSIDE} (`/etc/dovetail-test` is outside the writable roots)")
         );
         assert!(
             refusal(workspace(), "*** Add File: ../up\n+x").contains("outside the writable roots")

@@ -1,13 +1,20 @@
 //! What a file becomes.
 
-use super::locate::{find, longest_prefix};
+use super::locate::{Closest, closest, find};
 use super::parse::{Line, Section};
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// Applies sections, top to bottom. Line ends stay as they are in the file.
 ///
 /// # Errors
 /// For the model: which lines were not found, and how far the match came.
 pub(crate) fn updated(path: &str, text: &str, sections: &[Section]) -> Result<String, String> {
+    // A mark of the encoding belongs to no line.
+    let (mark, text) = match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => (BYTE_ORDER_MARK, rest),
+        None => ("", text),
+    };
     let whole: Vec<&str> = text.split_inclusive('\n').collect();
     let lines: Vec<&str> = whole.iter().map(|line| without_ending(line)).collect();
     let mut result = Text::like(&whole);
@@ -29,7 +36,7 @@ pub(crate) fn updated(path: &str, text: &str, sections: &[Section]) -> Result<St
         }
     }
     result.keep(&whole[at..]);
-    Ok(result.finish())
+    Ok(format!("{mark}{}", result.finish()))
 }
 
 fn without_ending(line: &str) -> &str {
@@ -112,16 +119,45 @@ fn place(path: &str, lines: &[&str], at: usize, section: &Section) -> Result<usi
 }
 
 fn not_found(path: &str, lines: &[&str], old: &[&str], from: usize, number: usize) -> String {
-    let matched = longest_prefix(lines, old, from);
-    let line = old.get(matched).copied().unwrap_or_default();
-    let came = match matched {
-        0 => "the first line is nowhere in the rest of the file".to_owned(),
-        1 => "only the first line matches".to_owned(),
-        n => format!("only the first {n} lines match"),
+    let head = format!("`{path}` does not have the expected lines (patch line {number})");
+    let first = shown(old.first().copied().unwrap_or_default());
+    let Some(Closest { start, matched }) = closest(lines, old, from) else {
+        return match closest(lines, old, 0) {
+            Some(above) => format!(
+                "{head}: {first} stands only above the last change, in line {}; sections follow the order of the file",
+                above.start + 1
+            ),
+            None => format!("{head}: no line is like {first}"),
+        };
     };
-    format!(
-        "`{path}` does not have the expected lines (patch line {number}): {came}, then comes `{line}` in the patch"
-    )
+    let place = start + 1;
+    match (
+        old.get(matched).copied().map(shown),
+        lines.get(start + matched),
+    ) {
+        (None, _) => format!(
+            "{head}: they are in line {place}, and the patch wants them at the end of the file"
+        ),
+        (Some(wanted), None) => {
+            format!(
+                "{head}: closest is line {place}, but the file ends where the patch expects {wanted}"
+            )
+        }
+        (Some(wanted), Some(there)) => format!(
+            "{head}: closest is line {place}, but line {} is {} where the patch expects {wanted}",
+            place + matched,
+            shown(there),
+        ),
+    }
+}
+
+/// A line for an error: in backticks, and not longer than is needed to recognise it.
+fn shown(line: &str) -> String {
+    const LONGEST: usize = 160;
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("`{}…`", &line[..end]),
+        None => format!("`{line}`"),
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +203,7 @@ mod tests {
             ("a\nb", "@@\n+c", "a\nb\nc"),
             ("a\nb", "@@\n-b", "a"),
             ("", "@@\n+a", "a\n"),
+            ("\u{feff}a\nb\n", "@@\n-a\n+A", "\u{feff}A\nb\n"),
             (
                 "f\nx\nclass\nf\nx\n",
                 "@@ class\n@@ f\n-x\n+X",
@@ -182,10 +219,37 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_says_how_far_it_came() {
+    fn a_miss_names_the_closest_place_and_what_differs_there() {
+        let head = "`f` does not have the expected lines (patch line 3): ";
+        for (text, body, why) in [
+            (
+                "z\na\nb\nc\n",
+                "@@\n a\n b\n-x",
+                "closest is line 2, but line 4 is `c` where the patch expects `x`",
+            ),
+            (
+                "a\nb",
+                "@@\n a\n b\n-x",
+                "closest is line 1, but the file ends where the patch expects `x`",
+            ),
+            ("a\n", "@@\n-x", "no line is like `x`"),
+            ("", "@@\n-x", "no line is like `x`"),
+            (
+                "a\nb\n",
+                "@@\n-a\n*** End of File",
+                "they are in line 1, and the patch wants them at the end of the file",
+            ),
+        ] {
+            assert_eq!(
+                apply(text, body),
+                Err(format!("{head}{why}")),
+                "{text:?} {body:?}"
+            );
+        }
         assert_eq!(
-            apply("a\nb\nc\n", "@@\n a\n b\n-x"),
-            Err("`f` does not have the expected lines (patch line 3): only the first 2 lines match, then comes `x` in the patch"
+            apply("a\nb\n", "@@\n-b\n+B\n@@\n-a\n+A"),
+            Err("`f` does not have the expected lines (patch line 6): `a` stands only above the last change, in line 1; \
+                 sections follow the order of the file"
                 .to_owned())
         );
         assert_eq!(

@@ -4,7 +4,7 @@
 //! checked a moment ago cannot be turned elsewhere by a command that runs beside us.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -45,8 +45,13 @@ pub(crate) fn write_all(changes: &[Change]) -> Result<(), WriteError> {
     let mut staged = Vec::with_capacity(changes.len());
     let mut made = Vec::new();
     for change in changes {
-        match stage(change, &mut made) {
-            Ok(ready) => staged.push(ready),
+        let ready = stage(change, &mut made).and_then(|ready| {
+            let unchanged = check_unchanged(&ready);
+            staged.push(ready);
+            unchanged
+        });
+        match ready {
+            Ok(()) => {}
             Err(source) => {
                 undo(&staged, &made);
                 return Err(WriteError {
@@ -143,7 +148,28 @@ fn fill(fd: OwnedFd, dir: &OwnedFd, name: &Path, content: &[u8]) -> io::Result<(
         rustix::fs::fchmod(&fd, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
     }
     let mut file = File::from(fd);
-    file.write_all(content)
+    file.write_all(content)?;
+    // On the disk before the name leads to it: a machine that goes down leaves the old file or the new one.
+    file.sync_data()
+}
+
+/// Fails if a file is not as it was when the patch was worked out.
+fn check_unchanged(staged: &Staged<'_>) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let now = match rustix::fs::openat(&staged.dir, &staged.name, flags, Mode::empty()) {
+        Ok(fd) => {
+            let mut content = Vec::new();
+            File::from(fd).read_to_end(&mut content)?;
+            Some(content)
+        }
+        Err(rustix::io::Errno::NOENT) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if now == staged.change.before {
+        Ok(())
+    } else {
+        Err(io::Error::other("something else changed it just now"))
+    }
 }
 
 fn commit(staged: &Staged<'_>) -> io::Result<()> {
@@ -251,6 +277,35 @@ mod tests {
         assert!(error.to_string().starts_with("cannot write"), "{error}");
         assert_eq!(fs::read_to_string(root.join("one")).expect("a file"), "old");
         assert!(!root.join("fresh/file").exists());
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_has_changed_stays_theirs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().canonicalize().expect("a path");
+        fs::write(root.join("one"), "old").expect("a file");
+        fs::write(root.join("two"), "theirs").expect("a file");
+        for theirs in [
+            change(root.join("two"), Some("seen"), Some("new")),
+            change(root.join("two"), None, Some("new")),
+            change(root.join("gone"), Some("seen"), None),
+        ] {
+            let changes = [change(root.join("one"), Some("old"), Some("new")), theirs];
+            let error = write_all(&changes).expect_err("it is not as it was");
+            assert!(
+                error
+                    .to_string()
+                    .ends_with("something else changed it just now"),
+                "{error}"
+            );
+            let names = fs::read_dir(&root).expect("a listing").count();
+            assert_eq!(names, 2, "nothing is left lying about");
+            assert_eq!(fs::read_to_string(root.join("one")).expect("a file"), "old");
+            assert_eq!(
+                fs::read_to_string(root.join("two")).expect("a file"),
+                "theirs"
+            );
+        }
     }
 
     #[test]
