@@ -1,6 +1,7 @@
 //! Commands: `exec_command` starts them, `write_stdin` goes on with those that still run.
 
 mod command_tool;
+mod life;
 mod login;
 mod manager;
 mod process_group;

@@ -11,6 +11,7 @@ use dovetail_core::verdict::Cleared;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::life::Life;
 use super::manager::ExecManager;
 use super::report::{self, State};
 use super::session::Session;
@@ -26,6 +27,11 @@ const INTERRUPT_GRACE: Duration = Duration::from_millis(80);
 
 const ESCALATION_UNDER_NEVER: &str = "approval policy is Never; reject command — you cannot ask for escalated \
                                       permissions if the approval policy is Never";
+
+/// What a call reads that wants the shell to apply a patch. Carried out here, the patch would pass the hooks that watch
+/// patches by.
+const PATCH_IN_SHELL: &str = "`apply_patch` is a tool here, not a program; nothing was run. Call the tool `apply_patch` \
+                              with the patch as its input.";
 
 pub(crate) struct ExecCommand {
     spec: ToolSpec,
@@ -137,19 +143,21 @@ impl Tool for ExecCommand {
         if let Some(refusal) = self.refusal(&arguments) {
             return ToolOutcome::refused(refusal);
         }
+        if is_patch(&arguments.cmd) {
+            return ToolOutcome::refused(PATCH_IN_SHELL);
+        }
         let invocation = self.invocation(&arguments);
         let directory = arguments
             .workdir
             .map_or_else(|| context.cwd.clone(), |path| context.cwd.join(path));
         let terminal = arguments.tty.unwrap_or(false);
-        let session =
-            match self
-                .manager
-                .start(invocation, directory, terminal, context, &call.call_id)
-            {
-                Ok(session) => session,
-                Err(error) => return ToolOutcome::refused(not_run(&error)),
-            };
+        let started = self
+            .manager
+            .start(invocation, directory, terminal, context, &call.call_id);
+        let (session, mut life) = match started {
+            Ok(started) => started,
+            Err(error) => return ToolOutcome::refused(not_run(&error)),
+        };
         let (least, most) = YIELD_RANGE_MS;
         let wait = Duration::from_millis(
             arguments
@@ -159,8 +167,10 @@ impl Tool for ExecCommand {
         );
         tokio::select! {
             biased;
-            () = session.ended() => {}
-            () = context.cancel.cancelled() => return self.interrupt(&session, waiting_since).await,
+            () = life.until_end_of(&session) => {}
+            () = context.cancel.cancelled() => {
+                return self.interrupt(&session, &mut life, waiting_since).await;
+            }
             () = tokio::time::sleep(wait) => {}
         }
         let budget = self.manager.token_budget(arguments.max_output_tokens);
@@ -169,10 +179,15 @@ impl Tool for ExecCommand {
 }
 
 impl ExecCommand {
-    async fn interrupt(&self, session: &Session, waiting_since: Instant) -> ToolOutcome {
+    async fn interrupt(
+        &self,
+        session: &Session,
+        life: &mut Life,
+        waiting_since: Instant,
+    ) -> ToolOutcome {
         let killed = async {
             session.kill().await;
-            session.ended().await;
+            life.until_end_of(session).await;
         };
         // If even a kill takes longer, the command's end is shown late; the turn does not wait for it.
         tokio::time::timeout(INTERRUPT_GRACE, killed).await.ok();
@@ -191,6 +206,20 @@ impl ExecManager {
         }
         report::report(waiting_since.elapsed(), state, &output, budget)
     }
+}
+
+/// Whether a command is a patch in shell's clothing: `apply_patch` with an envelope, at most after going somewhere.
+fn is_patch(command: &str) -> bool {
+    let mut command = command.trim_start();
+    if command.starts_with("cd ")
+        && let Some((_, rest)) = command.split_once("&&")
+    {
+        command = rest.trim_start();
+    }
+    let program = command
+        .split(|c: char| c.is_whitespace() || c == '<')
+        .next();
+    matches!(program, Some("apply_patch" | "applypatch")) && command.contains("*** Begin Patch")
 }
 
 /// An error with its causes, for the model.
@@ -234,4 +263,27 @@ fn parameters() -> Value {
         "required": ["cmd"],
         "additionalProperties": false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_for_the_shell_is_recognised() {
+        let patch = "*** Begin Patch\n*** Delete File: a\n*** End Patch";
+        for (command, expected) in [
+            (format!("apply_patch <<'EOF'\n{patch}\nEOF"), true),
+            (format!("apply_patch<<EOF\n{patch}\nEOF"), true),
+            (format!("  cd sub/dir && apply_patch '{patch}'"), true),
+            (format!("applypatch \"{patch}\""), true),
+            (format!("cat <<'EOF'\n{patch}\nEOF"), false),
+            ("apply_patch --help".to_owned(), false),
+            ("apply_patches '*** Begin Patch'".to_owned(), false),
+            ("cd sub".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(is_patch(&command), expected, "{command}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use dovetail_sandbox::Sandbox;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::life::Life;
 use super::login::{self, Login, Variables, Way};
 use super::report::DEFAULT_TOKENS;
 use super::session::Session;
@@ -129,7 +130,7 @@ impl ExecManager {
             .min(limit)
     }
 
-    /// Starts a command; it appears in the events at once.
+    /// Starts a command; it appears in the events at once. Whoever drops its life leaves it running.
     pub(super) fn start(
         &self,
         invocation: Invocation,
@@ -137,7 +138,7 @@ impl ExecManager {
         terminal: bool,
         context: &CallContext,
         call_id: &CallId,
-    ) -> Result<Arc<Session>, RunError> {
+    ) -> Result<(Arc<Session>, Life), RunError> {
         let id = self.reserve()?;
         let environment = self.variables(context, call_id, terminal);
         let (start, trial) = self.prepare(&invocation, directory, environment, terminal);
@@ -152,12 +153,11 @@ impl ExecManager {
         context.started(call_id, session.activity());
         self.sessions().by_id.insert(id, Arc::clone(&session));
         let reporter = (context.clone(), call_id.clone());
-        self.tasks
-            .spawn(Arc::clone(&session).run(child, output, self.stop.clone(), reporter));
+        let whole = Arc::clone(&session).run(child, output, self.stop.clone(), reporter);
         if let Some(trial) = trial {
             self.learn(trial);
         }
-        Ok(session)
+        Ok((session, Life::new(Box::pin(whole), self.tasks.clone())))
     }
 
     /// What to start for a command, and what to try beside it.

@@ -1,4 +1,4 @@
-//! One command from start to end. A task of its own reads its output and waits for it; calls look at what it left.
+//! One command from start to end: its output is read and its end awaited; calls look at what it left.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;

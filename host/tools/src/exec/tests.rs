@@ -485,7 +485,7 @@ async fn only_so_many_commands_run_at_a_time() {
             &lab.bench.context,
             &dovetail_core::ids::CallId::new("call"),
         );
-        first.get_or_insert(session.unwrap());
+        first.get_or_insert(session.unwrap().0);
     }
     let reply = lab.run("true").await;
     assert_eq!(
