@@ -28,6 +28,7 @@ mod readme;
 mod sandbox;
 mod server_faults;
 mod threads;
+mod tools;
 
 use std::path::{Path, PathBuf};
 

@@ -40,6 +40,8 @@ enum ImageError {
     TooLarge { path: PathBuf, size: u64 },
     #[error("cannot show `{}`: it is no PNG, JPEG, GIF or WebP image", .0.display())]
     UnknownFormat(PathBuf),
+    #[error("cannot show `{}`: it is damaged", .0.display())]
+    Damaged(PathBuf),
 }
 
 impl ViewImage {
@@ -127,6 +129,11 @@ async fn data_url(path: &Path) -> Result<String, ImageError> {
     }
     let bytes = tokio::fs::read(path).await.map_err(failed)?;
     let kind = media_type(&bytes).ok_or_else(|| ImageError::UnknownFormat(path.to_owned()))?;
+    // A service refuses the request that has a broken image in it, and every later one of the thread.
+    let size = imagesize::blob_size(&bytes);
+    if !size.is_ok_and(|size| size.width > 0 && size.height > 0) {
+        return Err(ImageError::Damaged(path.to_owned()));
+    }
     Ok(format!("data:{kind};base64,{}", STANDARD.encode(bytes)))
 }
 
@@ -179,7 +186,8 @@ mod tests {
     #[tokio::test]
     async fn an_image_becomes_a_data_url() {
         let mut bench = Bench::new();
-        std::fs::write(bench.cwd().join("p.png"), b"\x89PNG\r\n\x1a\n").unwrap();
+        let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01";
+        std::fs::write(bench.cwd().join("p.png"), head).unwrap();
         let outcome = bench
             .run(
                 &ViewImage::new(),
@@ -187,7 +195,7 @@ mod tests {
             )
             .await;
         let item = ContentItem::InputImage {
-            image_url: "data:image/png;base64,iVBORw0KGgo=".to_owned(),
+            image_url: "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB".to_owned(),
             detail: Some("original".to_owned()),
         };
         assert_eq!(
@@ -204,6 +212,7 @@ mod tests {
         let mut bench = Bench::new();
         let cwd = bench.cwd().display().to_string();
         std::fs::write(bench.cwd().join("t.png"), b"text").unwrap();
+        std::fs::write(bench.cwd().join("d.png"), b"\x89PNG\r\n\x1a\n").unwrap();
         for (path, expected) in [
             (
                 "none.png",
@@ -216,6 +225,7 @@ mod tests {
                 "t.png",
                 format!("cannot show `{cwd}/t.png`: it is no PNG, JPEG, GIF or WebP image"),
             ),
+            ("d.png", format!("cannot show `{cwd}/d.png`: it is damaged")),
         ] {
             let outcome = bench
                 .run(

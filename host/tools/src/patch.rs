@@ -6,6 +6,8 @@
 mod desk;
 mod locate;
 mod parse;
+#[cfg(test)]
+mod properties;
 mod update;
 mod write;
 

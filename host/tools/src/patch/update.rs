@@ -10,10 +10,14 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// # Errors
 /// For the model: which lines were not found, and how far the match came.
 pub(crate) fn updated(path: &str, text: &str, sections: &[Section]) -> Result<String, String> {
-    // A mark of the encoding belongs to no line.
+    // A mark of the encoding belongs to no line, unless the patch says so.
+    let names_mark = |section: &Section| {
+        let mut lines = section.lines.iter();
+        lines.any(|line| line.text().starts_with(BYTE_ORDER_MARK))
+    };
     let (mark, text) = match text.strip_prefix(BYTE_ORDER_MARK) {
-        Some(rest) => (BYTE_ORDER_MARK, rest),
-        None => ("", text),
+        Some(rest) if !sections.iter().any(names_mark) => (BYTE_ORDER_MARK, rest),
+        Some(_) | None => ("", text),
     };
     let whole: Vec<&str> = text.split_inclusive('\n').collect();
     let lines: Vec<&str> = whole.iter().map(|line| without_ending(line)).collect();

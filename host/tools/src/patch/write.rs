@@ -148,9 +148,8 @@ fn fill(fd: OwnedFd, dir: &OwnedFd, name: &Path, content: &[u8]) -> io::Result<(
         rustix::fs::fchmod(&fd, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
     }
     let mut file = File::from(fd);
-    file.write_all(content)?;
-    // On the disk before the name leads to it: a machine that goes down leaves the old file or the new one.
-    file.sync_data()
+    // Not flushed: file systems in use write the content of a file that replaces another before its name.
+    file.write_all(content)
 }
 
 /// Fails if a file is not as it was when the patch was worked out.
