@@ -59,6 +59,10 @@ fn report(code: i32, output: &str) -> String {
 /// Whether a process runs; one that ended and was not yet waited for does not.
 fn is_running(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-    let state = |stat: &str| stat.rsplit(')').next().map(|rest| rest.trim_start().to_owned());
+    let state = |stat: &str| {
+        stat.rsplit(')')
+            .next()
+            .map(|rest| rest.trim_start().to_owned())
+    };
     stat.is_ok_and(|stat| state(&stat).is_some_and(|state| !state.starts_with('Z')))
 }

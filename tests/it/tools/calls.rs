@@ -17,8 +17,16 @@ async fn calls_that_cannot_be_made_are_answered_and_the_turn_goes_on() {
         script::call("g", "exec_command", &script::quoted("")),
         script::call("h", "exec_command", "{ cmd = 7 }"),
         script::call("i", "view_image", "{}"),
-        script::call("j", "update_plan", "{ plan = [{ step = \"x\", status = \"maybe\" }] }"),
-        script::call("k", "exec_command", "{ cmd = \"true\", sandbox_permissions = \"all\" }"),
+        script::call(
+            "j",
+            "update_plan",
+            "{ plan = [{ step = \"x\", status = \"maybe\" }] }",
+        ),
+        script::call(
+            "k",
+            "exec_command",
+            "{ cmd = \"true\", sandbox_permissions = \"all\" }",
+        ),
     ];
     let lab = with_script(&unknown.concat()).await;
     let ran = run(&lab).await;
@@ -31,17 +39,22 @@ async fn calls_that_cannot_be_made_are_answered_and_the_turn_goes_on() {
         ("e", parsing("EOF while parsing a value at line 1 column 8")),
         ("f", parsing("expected ident at line 1 column 2")),
         ("g", parsing("EOF while parsing a value at line 1 column 0")),
-        ("h", parsing("invalid type: integer `7`, expected a string at line 1 column 8")),
+        (
+            "h",
+            parsing("invalid type: integer `7`, expected a string at line 1 column 8"),
+        ),
         ("i", parsing("missing field `path` at line 1 column 2")),
         (
             "j",
             parsing(
-                "unknown variant `maybe`, expected one of `pending`, `in_progress`, `completed` at line 1 column 39",
+                "unknown variant `maybe`, expected one of `pending`, `in_progress`, `completed` at line 1 column 26",
             ),
         ),
         (
             "k",
-            parsing("unknown variant `all`, expected `use_default` or `require_escalated` at line 1 column 42"),
+            parsing(
+                "unknown variant `all`, expected `use_default` or `require_escalated` at line 1 column 41",
+            ),
         ),
     ] {
         assert_eq!(lab.output_of(id), expected);
@@ -49,7 +62,12 @@ async fn calls_that_cannot_be_made_are_answered_and_the_turn_goes_on() {
     let kinds = ran.event_kinds();
     assert_eq!(
         kinds,
-        ["thread.started", "turn.started", "item.completed agent_message", "turn.completed"],
+        [
+            "thread.started",
+            "turn.started",
+            "item.completed agent_message",
+            "turn.completed"
+        ],
         "none of them is an item"
     );
 }
@@ -97,44 +115,94 @@ fn together(calls: &[Call<'_>]) -> String {
 async fn commands_of_one_response_overlap_and_answer_in_call_order() {
     // The first can only end when the second runs beside it.
     let calls = [
-        ("a", "exec_command", json!({ "cmd": "mkfifo f 2>/dev/null; cat f; echo a" })),
-        ("b", "exec_command", json!({ "cmd": "mkfifo f 2>/dev/null; echo b > f" })),
+        (
+            "a",
+            "exec_command",
+            json!({ "cmd": "mkfifo f 2>/dev/null; cat f; echo a" }),
+        ),
+        (
+            "b",
+            "exec_command",
+            json!({ "cmd": "mkfifo f 2>/dev/null; echo b > f" }),
+        ),
     ];
     let lab = with_script(&together(&calls)).await;
     run(&lab).await;
     assert_eq!(lab.normal(&lab.output_of("a")), report(0, "b\na\n"));
     assert_eq!(lab.normal(&lab.output_of("b")), report(0, ""));
     let request = lab.last_request();
-    let outputs = request["input"].as_array().unwrap().iter().filter(|item| !item["output"].is_null());
-    let ids: Vec<&str> = outputs.map(|item| item["call_id"].as_str().unwrap()).collect();
+    let outputs = request["input"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|item| !item["output"].is_null());
+    let ids: Vec<&str> = outputs
+        .map(|item| item["call_id"].as_str().unwrap())
+        .collect();
     assert_eq!(ids, ["a", "b"]);
 }
 
 #[tokio::test]
 async fn a_patch_waits_for_those_before_it_and_those_after_wait_for_it() {
     let patch = "*** Begin Patch\n*** Add File: new.txt\n+x\n*** End Patch\n";
-    let before = json!({ "cmd": "for i in $(seq 100); do [ -e new.txt ] && echo early; done; echo end" });
+    let before =
+        json!({ "cmd": "for i in $(seq 100); do [ -e new.txt ] && echo early; done; echo end" });
     let calls = [
-        format!("{{ tool_call = \"exec_command\", call_id = \"a\", arguments = {} }}", script::quoted(&before.to_string())),
-        format!("{{ custom_call = \"apply_patch\", call_id = \"b\", input = {} }}", script::quoted(patch)),
-        "{ tool_call = \"exec_command\", call_id = \"c\", arguments = { cmd = \"cat new.txt\" } }".to_owned(),
+        format!(
+            "{{ tool_call = \"exec_command\", call_id = \"a\", arguments = {} }}",
+            script::quoted(&before.to_string())
+        ),
+        format!(
+            "{{ custom_call = \"apply_patch\", call_id = \"b\", input = {} }}",
+            script::quoted(patch)
+        ),
+        "{ tool_call = \"exec_command\", call_id = \"c\", arguments = { cmd = \"cat new.txt\" } }"
+            .to_owned(),
     ];
     let lab = with_script(&script::response(&calls.join(",\n"))).await;
     run(&lab).await;
     assert_eq!(lab.normal(&lab.output_of("a")), report(0, "end\n"));
-    assert!(lab.output_of("b").starts_with("Exit code: 0\nWall time: "), "{}", lab.output_of("b"));
+    assert!(
+        lab.output_of("b").starts_with("Exit code: 0\nWall time: "),
+        "{}",
+        lab.output_of("b")
+    );
     assert_eq!(lab.normal(&lab.output_of("c")), report(0, "x\n"));
 }
 
 #[tokio::test]
 async fn arguments_choose_directory_shell_and_profile() {
     let lab = with_calls(&[
-        ("a", "exec_command", json!({ "cmd": "pwd", "workdir": "sub" })),
-        ("b", "exec_command", json!({ "cmd": "echo $0", "shell": "/bin/sh", "login": false })),
-        ("c", "exec_command", json!({ "cmd": "pwd", "workdir": "none" })),
-        ("d", "exec_command", json!({ "cmd": "pwd", "shell": "/no/shell" })),
-        ("e", "exec_command", json!({ "cmd": "shopt -q login_shell && echo login" })),
-        ("f", "exec_command", json!({ "cmd": "shopt -q login_shell || echo plain", "login": false })),
+        (
+            "a",
+            "exec_command",
+            json!({ "cmd": "pwd", "workdir": "sub" }),
+        ),
+        (
+            "b",
+            "exec_command",
+            json!({ "cmd": "echo $0", "shell": "/bin/sh", "login": false }),
+        ),
+        (
+            "c",
+            "exec_command",
+            json!({ "cmd": "pwd", "workdir": "none" }),
+        ),
+        (
+            "d",
+            "exec_command",
+            json!({ "cmd": "pwd", "shell": "/no/shell" }),
+        ),
+        (
+            "e",
+            "exec_command",
+            json!({ "cmd": "shopt -q login_shell && echo login" }),
+        ),
+        (
+            "f",
+            "exec_command",
+            json!({ "cmd": "shopt -q login_shell || echo plain", "login": false }),
+        ),
     ])
     .await;
     lab.write("sub/file", "");

@@ -7,7 +7,12 @@ use super::{report, run, run_in, with_calls};
 /// The variables that a command names, sorted, in one mode.
 async fn variables(config: &str, mode: &str, pattern: &str) -> String {
     let cmd = format!("env | grep -E '{pattern}' | sort");
-    let mut lab = with_calls(&[("call_7", "exec_command", json!({ "cmd": cmd, "login": false }))]).await;
+    let mut lab = with_calls(&[(
+        "call_7",
+        "exec_command",
+        json!({ "cmd": cmd, "login": false }),
+    )])
+    .await;
     lab.set_env("REHEARSAL_KEY", "a-key");
     lab.set_env("MY_TOKEN", "a-token");
     lab.set_env("EDITOR", "ed");
@@ -32,29 +37,42 @@ async fn a_command_knows_what_it_belongs_to() {
         ("danger-full-access", "", always),
         ("read-only", "", &*restricted),
         ("workspace-write", "", &*restricted),
-        ("workspace-write", "[sandbox_workspace_write]\nnetwork_access = true\n", always),
+        (
+            "workspace-write",
+            "[sandbox_workspace_write]\nnetwork_access = true\n",
+            always,
+        ),
     ] {
         let text = variables(config, mode, pattern).await;
-        let home = text.lines().find_map(|line| line.strip_prefix("CODEX_HOME=")).unwrap().to_owned();
+        let home = text
+            .lines()
+            .find_map(|line| line.strip_prefix("CODEX_HOME="))
+            .unwrap()
+            .to_owned();
         assert_eq!(text.replace(&home, "<home>"), expected, "{mode} {config}");
     }
 }
 
 #[tokio::test]
 async fn the_policy_decides_what_else_it_sees() {
-    let pattern = "^(EDITOR|MY_TOKEN|REHEARSAL_KEY|MINE|HOME|LANG)=";
+    let pattern = "^(EDITOR|MY_TOKEN|REHEARSAL_KEY|MINE)=";
     for (config, expected) in [
-        ("", "EDITOR=ed\n"),
-        ("ignore_default_excludes = true", "EDITOR=ed\nMY_TOKEN=a-token\n"),
-        ("exclude = [\"ED*\"]", ""),
-        ("inherit = \"none\"\nset = { MINE = \"1\", EDITOR = \"vi\" }", "EDITOR=vi\nMINE=1\n"),
+        // The key of the provider is nobody's business, whatever the policy.
+        ("", "EDITOR=ed\nMY_TOKEN=a-token\n"),
+        ("ignore_default_excludes = false", "EDITOR=ed\n"),
+        ("exclude = [\"ED*\"]", "MY_TOKEN=a-token\n"),
+        (
+            "inherit = \"none\"\nset = { MINE = \"1\", EDITOR = \"vi\" }",
+            "EDITOR=vi\nMINE=1\n",
+        ),
         ("inherit = \"core\"\nset = { MINE = \"1\" }", "MINE=1\n"),
-        ("set = { MINE = \"1\" }\ninclude_only = [\"MI*\", \"PATH\"]", "MINE=1\n"),
+        (
+            "set = { MINE = \"1\" }\ninclude_only = [\"MI*\", \"PATH\"]",
+            "MINE=1\n",
+        ),
     ] {
         let config = format!("[shell_environment_policy]\n{config}\n");
         let text = variables(&config, "danger-full-access", pattern).await;
-        // What of the language the machine that runs this test has set is its own matter.
-        let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with("LANG=")).collect();
         assert_eq!(text, expected, "{config}");
     }
 }
@@ -63,11 +81,18 @@ async fn the_policy_decides_what_else_it_sees() {
 async fn a_profile_is_read_for_commands_unless_they_say_otherwise() {
     let calls = [
         ("a", "exec_command", json!({ "cmd": "echo [$GREETING]" })),
-        ("b", "exec_command", json!({ "cmd": "echo [$GREETING]", "login": false })),
+        (
+            "b",
+            "exec_command",
+            json!({ "cmd": "echo [$GREETING]", "login": false }),
+        ),
     ];
     let mut lab = with_calls(&calls).await;
     lab.write("profile-home/.bash_profile", "export GREETING=hello\n");
-    lab.set_env("HOME", &lab.project().join("profile-home").display().to_string());
+    lab.set_env(
+        "HOME",
+        &lab.project().join("profile-home").display().to_string(),
+    );
     run(&lab).await;
     assert_eq!(lab.normal(&lab.output_of("a")), report(0, "[hello]\n"));
     assert_eq!(lab.normal(&lab.output_of("b")), report(0, "[]\n"));
@@ -76,10 +101,16 @@ async fn a_profile_is_read_for_commands_unless_they_say_otherwise() {
 #[tokio::test]
 async fn many_commands_of_one_profile_say_the_same() {
     // Some of these learn what the profile does, and those after them go without; nobody can tell which.
-    for (setting, reads) in [("", 1..=11), ("[features]\nshell_snapshot = false\n", 10..=10)] {
+    for (setting, reads) in [
+        ("", 1..=11),
+        ("[features]\nshell_snapshot = false\n", 10..=10),
+    ] {
         let ids: Vec<String> = (0..10).map(|number| format!("call_{number}")).collect();
         let arguments = json!({ "cmd": "echo $GREETING $CODEX_TOOL_CALL_ID" });
-        let calls: Vec<_> = ids.iter().map(|id| (&**id, "exec_command", arguments.clone())).collect();
+        let calls: Vec<_> = ids
+            .iter()
+            .map(|id| (&**id, "exec_command", arguments.clone()))
+            .collect();
         let mut lab = with_calls(&calls).await;
         let profile = "echo read >> $HOME/count\nexport GREETING=hello\n";
         lab.write("profile-home/.bash_profile", profile);
@@ -89,9 +120,15 @@ async fn many_commands_of_one_profile_say_the_same() {
         lab.add_config(setting);
         run(&lab).await;
         for id in &ids {
-            assert_eq!(lab.normal(&lab.output_of(id)), report(0, &format!("hello {id}\n")));
+            assert_eq!(
+                lab.normal(&lab.output_of(id)),
+                report(0, &format!("hello {id}\n"))
+            );
         }
-        let count = std::fs::read_to_string(home.join("count")).unwrap().lines().count();
+        let count = std::fs::read_to_string(home.join("count"))
+            .unwrap()
+            .lines()
+            .count();
         assert!(reads.contains(&count), "{setting}: {count}");
     }
 }

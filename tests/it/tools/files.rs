@@ -11,8 +11,16 @@ const PIXELS: [(&str, &str, &str); 4] = [
         "png",
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
     ),
-    ("p.gif", "gif", "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"),
-    ("p.webp", "webp", "UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA"),
+    (
+        "p.gif",
+        "gif",
+        "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7",
+    ),
+    (
+        "p.webp",
+        "webp",
+        "UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA",
+    ),
     (
         "p.jpg",
         "jpeg",
@@ -31,7 +39,10 @@ async fn an_image_of_any_kind_is_shown_as_it_is() {
     for (name, kind, text) in PIXELS {
         let shown: Value = serde_json::from_str(&lab.output_of(name)).unwrap();
         let url = format!("data:image/{kind};base64,{text}");
-        assert_eq!(shown, json!([{ "type": "input_image", "image_url": url, "detail": "original" }]));
+        assert_eq!(
+            shown,
+            json!([{ "type": "input_image", "image_url": url, "detail": "original" }])
+        );
     }
     assert!(!ran.stdout.contains("p.png"), "it is no item");
 }
@@ -40,7 +51,12 @@ async fn an_image_of_any_kind_is_shown_as_it_is() {
 fn decoded(text: &str) -> Vec<u8> {
     let digit = |c: u8| -> u32 {
         let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        digits.iter().position(|digit| *digit == c).unwrap().try_into().unwrap()
+        digits
+            .iter()
+            .position(|digit| *digit == c)
+            .unwrap()
+            .try_into()
+            .unwrap()
     };
     let text = text.trim_end_matches('=').as_bytes();
     let whole = |chunk: &[u8]| {
@@ -66,14 +82,29 @@ async fn what_is_no_image_is_named() {
     let huge = std::fs::File::create(lab.write("huge.png", decoded(PIXELS[0].2))).unwrap();
     huge.set_len(30 * 1024 * 1024).unwrap();
     let pipe = lab.project().join("pipe.png");
-    assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
     run(&lab).await;
     for (id, expected) in [
-        ("a", "cannot read the image `/project/none.png`: No such file or directory (os error 2)"),
+        (
+            "a",
+            "cannot read the image `/project/none.png`: No such file or directory (os error 2)",
+        ),
         ("b", "cannot show `/project/.`: it is not a file"),
-        ("c", "cannot show `/project/text.png`: it is no PNG, JPEG, GIF or WebP image"),
+        (
+            "c",
+            "cannot show `/project/text.png`: it is no PNG, JPEG, GIF or WebP image",
+        ),
         ("d", "cannot show `/project/cut.png`: it is damaged"),
-        ("e", "cannot show `/project/huge.png`: it has 31457280 bytes, and 20971520 is the most"),
+        (
+            "e",
+            "cannot show `/project/huge.png`: it has 31457280 bytes, and 20971520 is the most",
+        ),
         ("f", "cannot show `/project/pipe.png`: it is not a file"),
     ] {
         assert_eq!(lab.normal(&lab.output_of(id)), expected);
@@ -94,7 +125,9 @@ async fn a_plan_is_confirmed_and_shown() {
     let ran = run(&lab).await;
     assert_eq!(lab.output_of("a"), "Plan updated");
     let events = ran.events();
-    let shown = events.iter().find(|event| event["item"]["type"] == "todo_list");
+    let shown = events
+        .iter()
+        .find(|event| event["item"]["type"] == "todo_list");
     let steps = json!([
         { "text": "one", "completed": true },
         { "text": "two", "completed": false },

@@ -9,7 +9,10 @@ async fn both_streams_come_in_order_with_the_exit_code() {
     let cmd = "echo A; echo B >&2; echo C; exit 3";
     assert_eq!(command(json!({ "cmd": cmd })).await, report(3, "A\nB\nC\n"));
     assert_eq!(command(json!({ "cmd": "true" })).await, report(0, ""));
-    assert_eq!(command(json!({ "cmd": "kill -9 $$" })).await, report(137, ""));
+    assert_eq!(
+        command(json!({ "cmd": "kill -9 $$" })).await,
+        report(137, "")
+    );
 }
 
 #[tokio::test]
@@ -18,7 +21,11 @@ async fn the_count_of_tokens_is_a_quarter_of_the_bytes() {
         let lab = with_calls(&[("c", "exec_command", json!({ "cmd": cmd }))]).await;
         run(&lab).await;
         let output = lab.output_of("c");
-        assert_eq!(output.lines().nth(3), Some(&*format!("Original token count: {count}")), "{cmd}");
+        assert_eq!(
+            output.lines().nth(3),
+            Some(&*format!("Original token count: {count}")),
+            "{cmd}"
+        );
     }
 }
 
@@ -54,7 +61,14 @@ async fn check_shortened(cmd: &str, budget: u64, tokens: u64, lines: u64, ends: 
 
 #[tokio::test]
 async fn long_output_loses_its_middle() {
-    check_shortened("seq 1 10000", 100, 12224, 10000, ["1\n2\n3\n", "\n9999\n10000\n"]).await;
+    check_shortened(
+        "seq 1 10000",
+        100,
+        12224,
+        10000,
+        ["1\n2\n3\n", "\n9999\n10000\n"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -80,25 +94,50 @@ async fn by_default_ten_thousand_tokens_are_shown_and_configuration_lowers_that(
 
 #[tokio::test]
 async fn people_see_all_of_it_but_for_the_middle_of_the_very_long() {
-    let lab = with_calls(&[("c", "exec_command", json!({ "cmd": "seq 1 200000", "max_output_tokens": 10 }))]).await;
+    let lab = with_calls(&[(
+        "c",
+        "exec_command",
+        json!({ "cmd": "seq 1 200000", "max_output_tokens": 10 }),
+    )])
+    .await;
     let ran = run(&lab).await;
-    let item = ran.events().into_iter().find(|event| event["type"] == "item.completed");
-    let output = item.unwrap()["item"]["aggregated_output"].as_str().unwrap().to_owned();
+    let item = ran
+        .events()
+        .into_iter()
+        .find(|event| event["type"] == "item.completed");
+    let output = item.unwrap()["item"]["aggregated_output"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(output.starts_with("1\n2\n") && output.ends_with("\n199999\n200000\n"));
     // 512 KiB at each end.
     let left_out = 1_288_895 - (1 << 20);
-    assert!(output.contains(&format!("\n…{left_out} bytes left out…\n")), "{}", output.len());
+    assert!(
+        output.contains(&format!("\n…{left_out} bytes left out…\n")),
+        "{}",
+        output.len()
+    );
 }
 
 #[tokio::test]
 async fn a_flood_without_end_is_bounded_and_ends_with_the_run() {
     let cmd = "echo $$ > pid; exec yes";
-    let calls = [("c", "exec_command", json!({ "cmd": cmd, "yield_time_ms": 300, "max_output_tokens": 20 }))];
+    let calls = [(
+        "c",
+        "exec_command",
+        json!({ "cmd": cmd, "yield_time_ms": 300, "max_output_tokens": 20 }),
+    )];
     let lab = with_calls(&calls).await;
     run(&lab).await;
     let output = lab.output_of("c");
-    assert!(output.contains("\nProcess running with session ID "), "{output}");
-    assert!(output.contains(" tokens truncated…") && output.ends_with("y\ny\n"), "{output}");
+    assert!(
+        output.contains("\nProcess running with session ID "),
+        "{output}"
+    );
+    assert!(
+        output.contains(" tokens truncated…") && output.ends_with("y\ny\n"),
+        "{output}"
+    );
     assert!(output.len() < 500, "{output}");
     let pid = std::fs::read_to_string(lab.project().join("pid")).unwrap();
     assert!(!super::is_running(pid.trim()));
@@ -106,12 +145,23 @@ async fn a_flood_without_end_is_bounded_and_ends_with_the_run() {
 
 #[tokio::test]
 async fn who_keeps_the_output_open_does_not_hold_the_call_up() {
-    for keeper in ["sleep 1000 & echo done", "(setsid sleep 1000 &) ; echo done"] {
+    for keeper in [
+        "sleep 1000 & echo done",
+        "(setsid sleep 1000 &) ; echo done",
+    ] {
         let cmd = format!("{keeper}; echo end");
-        let calls = [("c", "exec_command", json!({ "cmd": cmd, "yield_time_ms": 30000 }))];
+        let calls = [(
+            "c",
+            "exec_command",
+            json!({ "cmd": cmd, "yield_time_ms": 30000 }),
+        )];
         let lab = with_calls(&calls).await;
         let ran = run_sandboxed(&lab).await;
-        assert_eq!(lab.normal(&lab.output_of("c")), report(0, "done\nend\n"), "{keeper}");
+        assert_eq!(
+            lab.normal(&lab.output_of("c")),
+            report(0, "done\nend\n"),
+            "{keeper}"
+        );
         assert!(ran.took.as_secs() < 20, "{keeper}: {:?}", ran.took);
     }
 }

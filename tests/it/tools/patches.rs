@@ -34,7 +34,11 @@ async fn files_are_added_changed_moved_and_deleted_together() {
     let files = "A new/deep.txt\nM keep.txt\nM sub/to.txt\nD gone.txt";
     assert_eq!(lab.normal(&lab.output_of("p")), applied(files));
     assert_eq!(read(&lab, "new/deep.txt"), "one\n\ntwo\n");
-    assert_eq!(read(&lab, "keep.txt"), "fn a\nold\nfn b\nnew\nend", "it still ends without a line end");
+    assert_eq!(
+        read(&lab, "keep.txt"),
+        "fn a\nold\nfn b\nnew\nend",
+        "it still ends without a line end"
+    );
     assert_eq!(read(&lab, "sub/to.txt"), "y\n");
     for gone in ["from.txt", "gone.txt"] {
         assert!(!lab.project().join(gone).exists(), "{gone}");
@@ -43,7 +47,12 @@ async fn files_are_added_changed_moved_and_deleted_together() {
     let items: Vec<String> = events
         .iter()
         .filter(|event| event["item"]["type"] == "file_change")
-        .map(|event| lab.normal(&format!("{} {} {}", event["type"], event["item"]["status"], event["item"]["changes"])))
+        .map(|event| {
+            lab.normal(&format!(
+                "{} {} {}",
+                event["type"], event["item"]["status"], event["item"]["changes"]
+            ))
+        })
         .collect();
     let changes = r#"[{"path":"/project/new/deep.txt","kind":"add"},{"path":"/project/keep.txt","kind":"update"},{"path":"/project/from.txt","kind":"update"},{"path":"/project/gone.txt","kind":"delete"}]"#;
     assert_eq!(
@@ -65,18 +74,40 @@ async fn line_ends_stay_as_they_are() {
 
 /// The patch is refused with these words, and `f.txt` and `first.txt` are as they were.
 async fn check_refused(body: &str, expected: &str) {
-    let lab = with_patch(&format!("*** Update File: first.txt\n@@\n-1\n+2\n*** Add File: added.txt\n+x\n{body}")).await;
+    let lab = with_patch(&format!(
+        "*** Update File: first.txt\n@@\n-1\n+2\n*** Add File: added.txt\n+x\n{body}"
+    ))
+    .await;
     lab.write("first.txt", "1\n");
     lab.write("f.txt", "a\nb\nc\n");
     lab.write("image.bin", b"\xff\xfe\0\n");
     fs::write(lab.outside().join("theirs.txt"), "theirs\n").unwrap();
-    std::os::unix::fs::symlink(lab.outside().join("theirs.txt"), lab.project().join("link.txt")).unwrap();
-    let body_ran = run_in(&lab, "workspace-write").await;
+    std::os::unix::fs::symlink(
+        lab.outside().join("theirs.txt"),
+        lab.project().join("link.txt"),
+    )
+    .unwrap();
+    // The lab is among temporary files.
+    lab.add_config(
+        "[sandbox_workspace_write]\nexclude_slash_tmp = true\nexclude_tmpdir_env_var = true",
+    );
+    let ran = run_in(&lab, "workspace-write").await;
     assert_eq!(lab.normal(&lab.output_of("p")), expected, "{body}");
-    assert_eq!((&*read(&lab, "first.txt"), &*read(&lab, "f.txt")), ("1\n", "a\nb\nc\n"), "{body}");
+    assert_eq!(
+        (&*read(&lab, "first.txt"), &*read(&lab, "f.txt")),
+        ("1\n", "a\nb\nc\n"),
+        "{body}"
+    );
     assert!(!lab.project().join("added.txt").exists(), "{body}");
-    assert_eq!(fs::read_to_string(lab.outside().join("theirs.txt")).unwrap(), "theirs\n", "{body}");
-    assert!(!body_ran.stdout.contains("file_change"), "{body}: nothing is shown of what was not done");
+    assert_eq!(
+        fs::read_to_string(lab.outside().join("theirs.txt")).unwrap(),
+        "theirs\n",
+        "{body}"
+    );
+    assert!(
+        !ran.stdout.contains("file_change"),
+        "{body}: nothing is shown of what was not done"
+    );
 }
 
 #[tokio::test]
@@ -84,18 +115,45 @@ async fn a_patch_that_does_not_fit_says_where_and_changes_nothing() {
     for (body, expected) in [
         (
             "*** Update File: f.txt\n@@\n a\n b\n-x",
-            "`f.txt` does not have the expected lines (patch line 8): closest is line 1, but line 3 is `c` where the patch expects `x`",
+            "`f.txt` does not have the expected lines (patch line 9): closest is line 1, but line 3 is `c` where the patch expects `x`",
         ),
-        ("*** Update File: f.txt\n@@ nowhere\n-a", "`f.txt` has no line `nowhere` (patch line 8)"),
-        ("*** Update File: none.txt\n@@\n-a", "`none.txt` does not exist"),
+        (
+            "*** Update File: f.txt\n@@ nowhere\n-a",
+            "`f.txt` has no line `nowhere` (patch line 9)",
+        ),
+        (
+            "*** Update File: none.txt\n@@\n-a",
+            "`none.txt` does not exist",
+        ),
         ("*** Delete File: none.txt", "`none.txt` does not exist"),
-        ("*** Add File: f.txt\n+x", "`f.txt` exists already; update it, or delete it first"),
-        ("*** Update File: image.bin\n@@\n-a", "`image.bin` is not UTF-8 text, so it cannot be patched"),
-        ("*** Delete File: .", "patch rejected: writing outside of the project; rejected by user approval settings (`/project/.` is outside the writable roots)"),
-        ("*** Rename File: f.txt", "invalid patch: line 7: expected `*** Add File: `, `*** Delete File: ` or `*** Update File: `, found `*** Rename File: f.txt`"),
-        ("*** Update File: f.txt", "invalid patch: line 7: the update of `f.txt` changes nothing"),
-        ("*** Update File: f.txt\n@@\n-a\noops", "invalid patch: line 10: a line of an update starts with a space, `-` or `+`, found `oops`"),
-        ("*** Add File: new.txt\noops", "invalid patch: line 8: a line of a new file starts with `+`, found `oops`"),
+        (
+            "*** Add File: f.txt\n+x",
+            "`f.txt` exists already; update it, or delete it first",
+        ),
+        (
+            "*** Update File: image.bin\n@@\n-a",
+            "`image.bin` is not UTF-8 text, so it cannot be patched",
+        ),
+        (
+            "*** Delete File: .",
+            "patch rejected: writing outside of the project; rejected by user approval settings (`/project/.` is outside the writable roots)",
+        ),
+        (
+            "*** Rename File: f.txt",
+            "invalid patch: line 8: expected `*** Add File: `, `*** Delete File: ` or `*** Update File: `, found `*** Rename File: f.txt`",
+        ),
+        (
+            "*** Update File: f.txt",
+            "invalid patch: line 8: the update of `f.txt` changes nothing",
+        ),
+        (
+            "*** Update File: f.txt\n@@\n-a\noops",
+            "invalid patch: line 11: a line of an update starts with a space, `-` or `+`, found `oops`",
+        ),
+        (
+            "*** Add File: new.txt\noops",
+            "invalid patch: line 9: a line of a new file starts with `+`, found `oops`",
+        ),
     ] {
         check_refused(body, expected).await;
     }
@@ -103,13 +161,31 @@ async fn a_patch_that_does_not_fit_says_where_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_patch_stays_where_it_may_write() {
-    let rejected = "patch rejected: writing outside of the project; rejected by user approval settings";
+    let rejected =
+        "patch rejected: writing outside of the project; rejected by user approval settings";
     for (body, expected) in [
-        ("*** Add File: ../user/new.txt\n+x", format!("{rejected} (`/project/../user/new.txt` is outside the writable roots)")),
-        ("*** Update File: link.txt\n@@\n-theirs\n+mine", format!("{rejected} (`/project/link.txt` is outside the writable roots)")),
-        ("*** Update File: f.txt\n*** Move to: /etc/f.txt\n@@\n-a\n+b", format!("{rejected} (`/etc/f.txt` is outside the writable roots)")),
-        ("*** Add File: .git/hooks/pre-commit\n+x", "patch rejected: `/project/.git/hooks/pre-commit` is protected and stays read-only".to_owned()),
-        ("*** Add File: .codex/config.toml\n+x", "patch rejected: `/project/.codex/config.toml` is protected and stays read-only".to_owned()),
+        (
+            "*** Add File: ../user/new.txt\n+x",
+            format!("{rejected} (`/project/../user/new.txt` is outside the writable roots)"),
+        ),
+        (
+            "*** Update File: link.txt\n@@\n-theirs\n+mine",
+            format!("{rejected} (`/project/link.txt` is outside the writable roots)"),
+        ),
+        (
+            "*** Update File: f.txt\n*** Move to: /etc/f.txt\n@@\n-a\n+b",
+            format!("{rejected} (`/etc/f.txt` is outside the writable roots)"),
+        ),
+        (
+            "*** Add File: .git/hooks/pre-commit\n+x",
+            "patch rejected: `/project/.git/hooks/pre-commit` is protected and stays read-only"
+                .to_owned(),
+        ),
+        (
+            "*** Add File: .codex/config.toml\n+x",
+            "patch rejected: `/project/.codex/config.toml` is protected and stays read-only"
+                .to_owned(),
+        ),
     ] {
         check_refused(body, &expected).await;
     }
@@ -118,10 +194,22 @@ async fn a_patch_stays_where_it_may_write() {
 #[tokio::test]
 async fn an_envelope_that_is_none_is_refused() {
     for (patch, expected) in [
-        ("", "invalid patch: the first line must be `*** Begin Patch`, it is ``"),
-        ("hello", "invalid patch: the first line must be `*** Begin Patch`, it is `hello`"),
-        ("*** Begin Patch\n*** Add File: a\n+x", "invalid patch: the last line must be `*** End Patch`, it is `+x`"),
-        ("*** Begin Patch\n*** End Patch", "invalid patch: the patch names no file"),
+        (
+            "",
+            "invalid patch: the first line must be `*** Begin Patch`, it is ``",
+        ),
+        (
+            "hello",
+            "invalid patch: the first line must be `*** Begin Patch`, it is `hello`",
+        ),
+        (
+            "*** Begin Patch\n*** Add File: a\n+x",
+            "invalid patch: the last line must be `*** End Patch`, it is `+x`",
+        ),
+        (
+            "*** Begin Patch\n*** End Patch",
+            "invalid patch: the patch names no file",
+        ),
     ] {
         let lab = with_script(&script::patch("p", patch)).await;
         run(&lab).await;
@@ -132,13 +220,16 @@ async fn an_envelope_that_is_none_is_refused() {
 #[tokio::test]
 async fn a_failing_write_leaves_every_file_as_it_was() {
     // The second file's directory cannot be made: a file of that name is in the way.
-    let lab = with_patch("*** Update File: f.txt\n@@\n-a\n+A\n*** Add File: f.txt/inside\n+x").await;
+    let lab =
+        with_patch("*** Update File: f.txt\n@@\n-a\n+A\n*** Add File: f.txt/inside\n+x").await;
     lab.write("f.txt", "a\n");
     run(&lab).await;
     let output = lab.normal(&lab.output_of("p"));
     assert!(output.contains("Not a directory"), "{output}");
     assert_eq!(read(&lab, "f.txt"), "a\n");
-    let names = fs::read_dir(lab.project()).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = fs::read_dir(lab.project())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
     let mut names: Vec<_> = names.collect();
     names.sort();
     assert_eq!(names, [".git", "f.txt"], "nothing is left lying about");

@@ -22,7 +22,11 @@ async fn a_slow_command_is_polled_to_its_end() {
     // The command waits for the second one, so that nobody has to guess how long it takes.
     let slow = "mkfifo go; echo first; cat go; echo second; exit 5";
     let lab = with_calls(&[
-        ("a", "exec_command", json!({ "cmd": slow, "yield_time_ms": 250 })),
+        (
+            "a",
+            "exec_command",
+            json!({ "cmd": slow, "yield_time_ms": 250 }),
+        ),
         ("b", "exec_command", json!({ "cmd": "echo go > go" })),
         ("c", "write_stdin", poll("")),
         ("d", "write_stdin", poll("")),
@@ -35,13 +39,25 @@ async fn a_slow_command_is_polled_to_its_end() {
     let c = lab.normal(&lab.output_of("c"));
     let (head, late) = c.split_once("Output:\n").unwrap();
     assert!(head.contains("Process exited with code 5\n"), "{c}");
-    assert_eq!(early.to_owned() + late, "first\ngo\nsecond\n", "each piece is told once");
-    assert_eq!(lab.output_of("d"), format!("there is no running command with session ID {FIRST}"));
+    assert_eq!(
+        early.to_owned() + late,
+        "first\ngo\nsecond\n",
+        "each piece is told once"
+    );
+    assert_eq!(
+        lab.output_of("d"),
+        format!("there is no running command with session ID {FIRST}")
+    );
     let commands: Vec<String> = ran
         .events()
         .iter()
         .filter(|event| event["item"]["type"] == "command_execution")
-        .map(|event| format!("{} {} {}", event["type"], event["item"]["id"], event["item"]["exit_code"]))
+        .map(|event| {
+            format!(
+                "{} {} {}",
+                event["type"], event["item"]["id"], event["item"]["exit_code"]
+            )
+        })
         .collect();
     let expected = [
         r#""item.started" "item_0" null"#,
@@ -49,7 +65,11 @@ async fn a_slow_command_is_polled_to_its_end() {
         r#""item.completed" "item_1" 0"#,
         r#""item.completed" "item_0" 5"#,
     ];
-    assert_eq!(sorted(&commands), sorted(&expected.map(str::to_owned)), "polling is no item of its own");
+    assert_eq!(
+        sorted(&commands),
+        sorted(&expected.map(str::to_owned)),
+        "polling is no item of its own"
+    );
 }
 
 fn sorted(lines: &[String]) -> Vec<String> {
@@ -60,17 +80,25 @@ fn sorted(lines: &[String]) -> Vec<String> {
 
 #[tokio::test]
 async fn a_terminal_is_one_and_can_be_typed_into() {
-    let cmd = "stty -echo; stty size; tty > /dev/null && echo $TERM; read line; echo \"got $line\"";
+    let cmd = "stty -echo; stty size; test -t 0 && test -t 2 && echo $TERM; read line; echo \"got $line\"";
     for mode in ["danger-full-access", "workspace-write", "read-only"] {
         let lab = with_calls(&[
-            ("a", "exec_command", json!({ "cmd": cmd, "tty": true, "yield_time_ms": 2000 })),
+            (
+                "a",
+                "exec_command",
+                json!({ "cmd": cmd, "tty": true, "yield_time_ms": 2000 }),
+            ),
             ("b", "write_stdin", poll("hello\n")),
         ])
         .await;
         run_in(&lab, mode).await;
         let a = lab.normal(&lab.output_of("a"));
         assert_eq!(a, running("24 80\r\nxterm-256color\r\n"), "{mode}");
-        assert_eq!(lab.normal(&lab.output_of("b")), report(0, "got hello\r\n"), "{mode}");
+        assert_eq!(
+            lab.normal(&lab.output_of("b")),
+            report(0, "got hello\r\n"),
+            "{mode}"
+        );
     }
 }
 
@@ -79,17 +107,30 @@ async fn control_characters_reach_a_terminal() {
     // Ctrl-D ends the input, Ctrl-C interrupts.
     for (cmd, typed, code, output) in [
         ("stty -echo; echo up; cat; echo end", "\u{4}", 0, "end\r\n"),
-        ("trap 'echo caught; exit 7' INT; echo up; while :; do sleep 0.01; done", "\u{3}", 7, "^Ccaught\r\n"),
+        (
+            "trap 'echo caught; exit 7' INT; echo up; while :; do sleep 0.01; done",
+            "\u{3}",
+            7,
+            "^Ccaught\r\n",
+        ),
         ("echo up; exec sleep 1000", "\u{3}", 130, "^C"),
     ] {
         let lab = with_calls(&[
-            ("a", "exec_command", json!({ "cmd": cmd, "tty": true, "yield_time_ms": 2000 })),
+            (
+                "a",
+                "exec_command",
+                json!({ "cmd": cmd, "tty": true, "yield_time_ms": 2000 }),
+            ),
             ("b", "write_stdin", poll(typed)),
         ])
         .await;
         run(&lab).await;
         assert_eq!(lab.normal(&lab.output_of("a")), running("up\r\n"), "{cmd}");
-        assert_eq!(lab.normal(&lab.output_of("b")), report(code, output), "{cmd}");
+        assert_eq!(
+            lab.normal(&lab.output_of("b")),
+            report(code, output),
+            "{cmd}"
+        );
     }
 }
 
@@ -97,14 +138,21 @@ async fn control_characters_reach_a_terminal() {
 async fn without_a_terminal_only_an_interrupt_can_be_typed() {
     let cmd = "trap 'echo caught; exit 7' INT; echo up; while :; do sleep 0.01; done";
     let lab = with_calls(&[
-        ("a", "exec_command", json!({ "cmd": cmd, "yield_time_ms": 2000 })),
+        (
+            "a",
+            "exec_command",
+            json!({ "cmd": cmd, "yield_time_ms": 2000 }),
+        ),
         ("b", "write_stdin", poll("hello\n")),
         ("c", "write_stdin", poll("\u{3}")),
     ])
     .await;
     run(&lab).await;
     assert_eq!(lab.normal(&lab.output_of("a")), running("up\n"));
-    assert_eq!(lab.output_of("b"), "the command has no terminal to type into; start it with `tty`");
+    assert_eq!(
+        lab.output_of("b"),
+        "the command has no terminal to type into; start it with `tty`"
+    );
     assert_eq!(lab.normal(&lab.output_of("c")), report(7, "caught\n"));
 }
 
@@ -117,7 +165,10 @@ async fn an_unknown_session_and_a_bad_one_are_named() {
     ])
     .await;
     run(&lab).await;
-    assert_eq!(lab.output_of("a"), "there is no running command with session ID 4711");
+    assert_eq!(
+        lab.output_of("a"),
+        "there is no running command with session ID 4711"
+    );
     assert_eq!(
         lab.output_of("b"),
         "failed to parse function arguments: invalid type: string \"x\", expected u32 at line 1 column 17"
@@ -136,7 +187,12 @@ async fn what_still_runs_at_the_end_is_killed_with_all_it_started() {
         env -i setsid /bin/sh -c 'echo $$ > d; exec sleep 1000' & \
         while ! [ -s c ] || ! [ -s d ]; do sleep 0.01; done; echo up; wait";
     for mode in ["danger-full-access", "workspace-write"] {
-        let lab = with_calls(&[("x", "exec_command", json!({ "cmd": cmd, "yield_time_ms": 2000 }))]).await;
+        let lab = with_calls(&[(
+            "x",
+            "exec_command",
+            json!({ "cmd": cmd, "yield_time_ms": 2000 }),
+        )])
+        .await;
         let ran = run_in(&lab, mode).await;
         assert_eq!(lab.normal(&lab.output_of("x")), running("up\n"), "{mode}");
         for name in ["a", "b", "c", "d"] {
@@ -144,7 +200,14 @@ async fn what_still_runs_at_the_end_is_killed_with_all_it_started() {
             assert!(!is_running(pid.trim()), "{mode}: `{name}` outlived the run");
         }
         let kinds = ran.event_kinds();
-        let commands: Vec<&String> = kinds.iter().filter(|kind| kind.ends_with("command_execution")).collect();
-        assert_eq!(commands, ["item.started command_execution"], "{mode}: its end is nobody's turn");
+        let commands: Vec<&String> = kinds
+            .iter()
+            .filter(|kind| kind.ends_with("command_execution"))
+            .collect();
+        assert_eq!(
+            commands,
+            ["item.started command_execution"],
+            "{mode}: its end is nobody's turn"
+        );
     }
 }
