@@ -312,7 +312,11 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
         Some(resumed) => Thread::resume(opened.info, resumed, ports),
         None => Thread::start(opened.info, ports),
     };
+    let workspaces = turn.workspaces.clone();
+    let trusted = plan.config.project.trusted;
+    let looking = trusted.then(|| git::look_for_changes(workspaces));
     let outcome = thread.run_turn(plan.prompt, turn, cancel).await;
+    drop(looking);
     interrupts.finished();
     let notified = notifier.and_then(|notifier| {
         let warn = |why: String| out::stderr(&format!("warning: {why}\n"));

@@ -1,9 +1,17 @@
 //! Facts about the git work tree, read from its files: starting `git` would cost more than the whole turn's set-up.
+//! Only whether there are changes is asked of `git` itself, beside a turn that has been running for a while.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
-use dovetail_core::snapshot::WorkspaceFacts;
+use dovetail_core::snapshot::{WorkspaceFacts, Workspaces};
+use tokio::io::AsyncReadExt as _;
+use tokio_util::task::AbortOnDropHandle;
+
+/// How long a turn runs before anybody looks for changes: one that ends sooner sends no request that could say so.
+const CHANGES_AFTER: Duration = Duration::from_millis(200);
 
 /// The root of the work tree that a directory is in.
 pub(crate) fn root_of(dir: &Path) -> Option<PathBuf> {
@@ -22,6 +30,49 @@ pub(crate) fn workspace_facts(root: &Path) -> Option<WorkspaceFacts> {
         has_changes: None,
     };
     (facts != WorkspaceFacts::default()).then_some(facts)
+}
+
+/// Finds out whether the work trees have uncommitted changes, while a turn runs. Later requests say so.
+///
+/// For trusted projects alone: `git` runs programs that the configuration of a repository names.
+pub(crate) fn look_for_changes(workspaces: Workspaces) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        tokio::time::sleep(CHANGES_AFTER).await;
+        for root in workspaces.facts().into_keys() {
+            if let Some(changed) = has_changes(Path::new(&root)).await {
+                workspaces.set_has_changes(&root, changed);
+            }
+        }
+    }))
+}
+
+/// Whether anything is uncommitted, untracked files included; none where `git` cannot say.
+async fn has_changes(root: &Path) -> Option<bool> {
+    let mut command = tokio::process::Command::new("git");
+    command
+        .args(["-c", "core.fsmonitor=false", "status", "--porcelain"])
+        .current_dir(root)
+        .env_clear()
+        .envs(
+            ["PATH", "HOME"]
+                .iter()
+                .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        )
+        // Reads the index and leaves it alone, so that a `git` of the user's never finds it locked.
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    // A machine without `git` sends a field less.
+    let mut child = command.spawn().ok()?;
+    let read = child.stdout.take()?.read(&mut [0; 1]).await.ok()?;
+    if read > 0 {
+        // One line is enough; the rest may be long.
+        return Some(true);
+    }
+    let ended = child.wait().await.ok()?;
+    ended.success().then_some(false)
 }
 
 /// `.git` is a directory, or in linked work trees a file that names one.
@@ -141,5 +192,20 @@ mod tests {
         std::fs::write(git.join("refs/heads/main"), format!("{loose}\n")).expect("ref");
         let facts = workspace_facts(dir.path()).expect("facts");
         assert_eq!(facts.latest_git_commit_hash, Some(loose));
+    }
+
+    #[tokio::test]
+    async fn a_work_tree_has_changes_once_a_file_is_there_that_nobody_committed() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        assert_eq!(has_changes(dir.path()).await, None, "it is no work tree");
+        let made = std::process::Command::new("git")
+            .args(["init", "-q"])
+            .current_dir(dir.path())
+            .status()
+            .expect("git runs");
+        assert!(made.success());
+        assert_eq!(has_changes(dir.path()).await, Some(false));
+        std::fs::write(dir.path().join("new"), "x").expect("a file");
+        assert_eq!(has_changes(dir.path()).await, Some(true));
     }
 }
