@@ -21,6 +21,7 @@ mod exec_notify;
 mod failures;
 mod identity;
 mod interrupt;
+mod items;
 mod plugin_commands;
 mod plugins;
 mod providers;
