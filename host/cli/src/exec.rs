@@ -282,7 +282,7 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
         opened.resumed.is_some(),
         show_reasoning,
     );
-    printer.begin(&plan.prompt.text, &plan.warnings);
+    printer.begin(&plan.prompt, &plan.warnings);
     let mut observers: Vec<Box<dyn Observer>> = vec![printer.observer()];
     if let Some(pump) = &house.pump {
         let records = EventRecords::new(opened.info.clone());

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use dovetail_config::env;
 use dovetail_core::event::{Observer, ThreadInfo, TurnSettings};
 use dovetail_core::ids::ThreadId;
-use dovetail_core::turn::TurnOutcome;
+use dovetail_core::turn::{Prompt, TurnOutcome};
 
 use crate::args::{ColorArg, ExecOptions};
 use crate::exec_json::ExecJson;
@@ -78,7 +78,7 @@ impl Printer {
     }
 
     /// Says what is about to happen.
-    pub(crate) fn begin(&mut self, prompt: &str, warnings: &[String]) {
+    pub(crate) fn begin(&mut self, prompt: &Prompt, warnings: &[String]) {
         match &mut self.form {
             Form::Json(json) => {
                 json.thread_started(self.thread_id);
@@ -97,7 +97,8 @@ impl Printer {
                         None => out::stderr(&render::warning(style, warning)),
                     }
                 }
-                out::stderr(&render::prompt(style, prompt));
+                let images = prompt.images.iter().map(|image| image.path.as_path());
+                out::stderr(&render::prompt(style, &prompt.text, images));
             }
         }
     }

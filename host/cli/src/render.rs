@@ -114,9 +114,18 @@ impl Banner<'_> {
     }
 }
 
-/// The prompt as text.
-pub(crate) fn prompt(style: Style, text: &str) -> String {
-    format!("{}\n", paragraph(&style.paint(Ink::Bold, "›"), text))
+/// The prompt as text, with the names of its images below.
+pub(crate) fn prompt<'a>(
+    style: Style,
+    text: &str,
+    images: impl IntoIterator<Item = &'a Path>,
+) -> String {
+    let mut shown = paragraph(&style.paint(Ink::Bold, "›"), text);
+    for image in images {
+        let name = one_line(&image.to_string_lossy(), WIDTH);
+        shown.push_str(&format!("\n  {} {name}", style.paint(Ink::Dim, "image")));
+    }
+    shown + "\n"
 }
 
 /// A warning as text.
