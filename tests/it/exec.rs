@@ -198,3 +198,73 @@ async fn a_reader_that_goes_away_does_not_fail_the_turn() {
     );
     lab.expect_played();
 }
+
+#[tokio::test]
+async fn another_directory_may_be_written_too() {
+    let lab = lab(&[
+        &script::command("in", "touch ../user/made && echo made"),
+        &script::answer("ok"),
+    ])
+    .await;
+    let args = ["-s", "workspace-write", "--add-dir", "../user", "hello"];
+    lab.exec_json(&args, 0).await;
+    assert!(
+        lab.output_of("in").contains("\nmade\n"),
+        "{}",
+        lab.output_of("in")
+    );
+    assert!(lab.outside().join("made").exists());
+}
+
+#[tokio::test]
+async fn colours_are_where_they_are_asked_for() {
+    let mut lab = lab(&[
+        &script::answer("1"),
+        &script::answer("2"),
+        &script::answer("3"),
+    ])
+    .await;
+    let coloured = |ran: &dovetail_tests::Ran| ran.stderr.contains("\u{1b}[");
+    assert!(
+        !coloured(&lab.exec(&["hello"]).await),
+        "nobody looks at a pipe"
+    );
+    assert!(coloured(&lab.exec(&["--color", "always", "hello"]).await));
+    lab.set_env("NO_COLOR", "1");
+    assert!(!coloured(&lab.exec(&["hello"]).await));
+    lab.expect_played();
+}
+
+#[tokio::test]
+async fn the_source_of_a_thread_is_kept() {
+    let lab = lab(&[&script::answer("one"), &script::answer("two")]).await;
+    lab.exec_json(&["--thread-source", "nightly", "hello"], 0)
+        .await;
+    lab.exec_json(&["resume", "--last", "again"], 0).await;
+    for request in lab.requests() {
+        let metadata = request.header("x-codex-turn-metadata").unwrap();
+        let metadata: serde_json::Value = serde_json::from_str(metadata).unwrap();
+        assert_eq!(metadata["thread_source"], "nightly");
+    }
+    assert_eq!(
+        lab.rollout_lines()[0]["payload"]["thread_source"],
+        "nightly"
+    );
+}
+
+#[tokio::test]
+async fn what_goes_on_without_a_record_leaves_the_thread_as_it_was() {
+    let lab = lab(&[&script::answer("one"), &script::answer("two")]).await;
+    lab.exec_json(&["hello"], 0).await;
+    let before = std::fs::read(lab.rollout()).unwrap();
+    let ran = lab
+        .exec_json(&["--ephemeral", "resume", "--last", "again"], 0)
+        .await;
+    assert_eq!(
+        ran.events().last().unwrap()["usage"]["input_tokens"],
+        200,
+        "totals of the thread"
+    );
+    assert_eq!(std::fs::read(lab.rollout()).unwrap(), before);
+    lab.expect_played();
+}

@@ -344,7 +344,7 @@ fn the_frame_around_a_turn() {
     };
     let text = banner.text(Style::Plain)
         + &warning(Style::Plain, "a plugin was refused")
-        + &prompt(Style::Plain, "fix it\nplease\n")
+        + &prompt(Style::Plain, "fix it\nplease\n", [Path::new("a.png")])
         + &farewell(Style::Plain, banner.thread_id, true);
     assert_eq!(
         text,
@@ -358,6 +358,7 @@ dovetail 0.1.0
 warning: a plugin was refused
 › fix it
   please
+  image a.png
 to go on: dovetail exec resume 01a1fb58-2811-7ea0-9e27-e6be064a83e5 \"…\"
 "
     );

@@ -108,10 +108,10 @@ impl TurnSetup {
             sandbox_mode: mode.to_owned(),
             approval_policy: self.approval.as_str().to_owned(),
             network_access: network,
-            writable_roots: roots.clone(),
+            writable_roots: roots,
             agents_md,
             developer_instructions: config.developer_instructions.clone(),
-            ..surroundings::facts(&self.cwd)
+            ..surroundings::facts(config, &self.cwd, &self.added_roots)
         };
         let reasoning = self.reasoning(config);
         TurnOptions {
@@ -122,7 +122,7 @@ impl TurnSetup {
                 approval_policy: self.approval.as_str().to_owned(),
                 sandbox_mode: mode.to_owned(),
                 network_access: network,
-                writable_roots: roots.iter().map(PathBuf::from).collect(),
+                writable_roots: surroundings::more_roots(config, &self.added_roots),
                 effort: reasoning.effort.clone(),
                 summary: reasoning.summary.clone(),
                 output_schema: self.output_schema.clone(),

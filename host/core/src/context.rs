@@ -29,8 +29,14 @@ pub struct ContextFacts {
     pub approval_policy: String,
     /// Whether commands may use the network.
     pub network_access: bool,
+    /// The directories that the work is about, the working directory first.
+    pub workspace_roots: Vec<String>,
     /// Directories that may be written, the working directory first.
     pub writable_roots: Vec<String>,
+    /// Whether `/tmp` is one of them.
+    pub slash_tmp: bool,
+    /// Whether `$TMPDIR` is one of them.
+    pub tmpdir: bool,
     /// The text of all AGENTS.md files, joined.
     pub agents_md: Option<String>,
     /// The user's own developer instructions.
@@ -202,6 +208,7 @@ mod tests {
     fn facts() -> ContextFacts {
         ContextFacts {
             cwd: "/home/user/proj".to_owned(),
+            workspace_roots: vec!["/home/user/proj".to_owned()],
             shell: "bash".to_owned(),
             current_date: "2026-11-20".to_owned(),
             timezone: "Etc/UTC".to_owned(),
@@ -223,6 +230,47 @@ mod tests {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The texts that the system we are compatible with was seen to send.
+    #[test]
+    fn the_sandbox_is_worded_as_everybody_words_it() {
+        let told = |facts: &ContextFacts| {
+            let text = texts(&context_items(&[], facts))
+                .pop()
+                .expect("the environment");
+            text.split_once("<filesystem>")
+                .expect("the sandbox")
+                .1
+                .to_owned()
+        };
+        let roots = ["/home/user/proj", "/tmp/yy"].map(str::to_owned).to_vec();
+        let mut facts = ContextFacts {
+            sandbox_mode: "workspace-write".to_owned(),
+            workspace_roots: roots,
+            slash_tmp: true,
+            tmpdir: true,
+            ..facts()
+        };
+        assert_eq!(
+            told(&facts),
+            "<workspace_roots><root>/home/user/proj</root><root>/tmp/yy</root></workspace_roots>\
+             <permission_profile type=\"managed\"><file_system type=\"restricted\"><entry access=\"read\"><special>:root</special></entry>\
+             <entry access=\"write\"><path>/home/user/proj</path></entry><entry access=\"write\"><path>/tmp/yy</path></entry>\
+             <entry access=\"write\"><special>:slash_tmp</special></entry><entry access=\"write\"><special>:tmpdir</special></entry>\
+             <entry access=\"read\"><path>/home/user/proj/.git</path></entry><entry access=\"read\"><path>/tmp/yy/.git</path></entry>\
+             <entry access=\"read\"><path>/home/user/proj/.agents</path></entry><entry access=\"read\"><path>/tmp/yy/.agents</path></entry>\
+             <entry access=\"read\"><path>/home/user/proj/.codex</path></entry><entry access=\"read\"><path>/tmp/yy/.codex</path></entry>\
+             <entry access=\"read\"><path>/home/user/proj/.aws</path></entry><entry access=\"read\"><path>/tmp/yy/.aws</path></entry>\
+             </file_system></permission_profile></filesystem>\n</environment_context>"
+        );
+        facts.sandbox_mode = "danger-full-access".to_owned();
+        assert_eq!(
+            told(&facts),
+            "<workspace_roots><root>/home/user/proj</root><root>/tmp/yy</root></workspace_roots>\
+             <permission_profile type=\"disabled\"><file_system type=\"unrestricted\" /></permission_profile></filesystem>\n\
+             </environment_context>"
+        );
     }
 
     #[test]

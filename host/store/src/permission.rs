@@ -1,6 +1,6 @@
 //! How the sandbox of a turn is written down: once as a profile of entries, once in the older form.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dovetail_core::event::TurnSettings;
 use serde_json::{Value, json};
@@ -15,20 +15,20 @@ pub(crate) fn profile(settings: &TurnSettings) -> Value {
     }
     let mut entries = vec![entry(special("root"), "read")];
     if settings.sandbox_mode == "workspace-write" {
-        entries.push(entry(path(&settings.cwd), "write"));
+        let more = settings.writable_roots.iter().map(PathBuf::as_path);
+        let roots: Vec<&Path> = std::iter::once(settings.cwd.as_path())
+            .chain(more)
+            .collect();
+        entries.extend(roots.iter().map(|root| entry(path(root), "write")));
         entries.push(entry(special("slash_tmp"), "write"));
         entries.push(entry(special("tmpdir"), "write"));
-        entries.extend(
-            settings
-                .writable_roots
-                .iter()
-                .map(|root| entry(path(root), "write")),
-        );
-        entries.extend(PROTECTED.iter().map(|name| {
-            let mut protected = entry(path(&settings.cwd.join(name)), "read");
-            protected["missing_path_behavior"] = "skip".into();
-            protected
-        }));
+        for name in PROTECTED {
+            entries.extend(roots.iter().map(|root| {
+                let mut protected = entry(path(&root.join(name)), "read");
+                protected["missing_path_behavior"] = "skip".into();
+                protected
+            }));
+        }
     }
     let network = if settings.network_access {
         "enabled"

@@ -124,6 +124,14 @@ async fn check_both_go_on(test: &str, written: &Stage, thread: &str) {
     there.theirs(&["-C", cwd, "resume", thread, "go on"]).await;
     let found = changes(&there.conversation().into(), &here.conversation().into());
     differences::check(test, &found);
+    let told = here.lab.last_request()["input"]
+        .to_string()
+        .matches("<environment_context>")
+        .count();
+    assert_eq!(
+        told, 1,
+        "the surroundings are the same, whoever told of them"
+    );
     assert!(here.conversation().len() > 2, "{:?}", here.conversation());
 }
 

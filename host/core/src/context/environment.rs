@@ -64,28 +64,53 @@ fn lines(facts: &ContextFacts) -> Vec<String> {
     lines
 }
 
+/// Names below a writable root that stay read-only.
+const PROTECTED: [&str; 4] = [".git", ".agents", ".codex", ".aws"];
+
+/// Everybody words this in the same way, so that a conversation that goes on elsewhere does not hear it again.
 fn filesystem(facts: &ContextFacts) -> String {
-    let root = format!(
-        "<workspace_roots><root>{}</root></workspace_roots>",
-        xml(&facts.cwd)
-    );
-    let profile = if facts.sandbox_mode == "danger-full-access" {
-        "<permission_profile type=\"disabled\"></permission_profile>".to_owned()
-    } else {
-        let mut entries = String::from("<entry access=\"read\"><special>:root</special></entry>");
-        for path in &facts.writable_roots {
-            write!(
-                entries,
-                "<entry access=\"write\"><path>{}</path></entry>",
-                xml(path)
-            )
-            .expect("writing to a string cannot fail");
+    let roots: Vec<String> = facts.workspace_roots.iter().map(|root| xml(root)).collect();
+    let listed: String = roots
+        .iter()
+        .map(|root| format!("<root>{root}</root>"))
+        .collect();
+    let profile = match facts.sandbox_mode.as_str() {
+        "danger-full-access" => {
+            "<permission_profile type=\"disabled\"><file_system type=\"unrestricted\" /></permission_profile>".to_owned()
         }
-        format!(
-            "<permission_profile type=\"managed\"><file_system type=\"restricted\">{entries}</file_system></permission_profile>"
-        )
+        mode => {
+            let entries = entries(mode == "workspace-write", &roots, facts);
+            format!(
+                "<permission_profile type=\"managed\"><file_system type=\"restricted\">{entries}</file_system></permission_profile>"
+            )
+        }
     };
-    format!("<filesystem>{root}{profile}</filesystem>")
+    format!("<filesystem><workspace_roots>{listed}</workspace_roots>{profile}</filesystem>")
+}
+
+fn entries(writable: bool, roots: &[String], facts: &ContextFacts) -> String {
+    let mut entries = String::new();
+    let mut entry = |access: &str, what: &str| {
+        write!(entries, "<entry access=\"{access}\">{what}</entry>")
+            .expect("writing to a string cannot fail");
+    };
+    entry("read", "<special>:root</special>");
+    if writable {
+        for root in roots {
+            entry("write", &format!("<path>{root}</path>"));
+        }
+        for (special, on) in [(":slash_tmp", facts.slash_tmp), (":tmpdir", facts.tmpdir)] {
+            if on {
+                entry("write", &format!("<special>{special}</special>"));
+            }
+        }
+        for name in PROTECTED {
+            for root in roots {
+                entry("read", &format!("<path>{root}/{name}</path>"));
+            }
+        }
+    }
+    entries
 }
 
 fn xml(text: &str) -> String {
