@@ -142,3 +142,34 @@ actions = [
     let file = std::fs::read_to_string(lab.rollout()).unwrap();
     assert!(file.contains("ENC-one"), "the file keeps it");
 }
+
+#[tokio::test]
+async fn a_call_whose_output_was_lost_with_its_process_gets_one_and_a_stray_output_is_left_out() {
+    let lab = lab(&[
+        &script::command("call_a", "echo a"),
+        &script::answer("one"),
+        &script::answer("two"),
+    ])
+    .await;
+    lab.exec(&["first"]).await.expect_code(0);
+    let file = lab.rollout();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| match line.contains("\"function_call_output\"") {
+            true => line.replace("\"call_id\":\"call_a\"", "\"call_id\":\"call_stray\""),
+            false => line.to_owned(),
+        })
+        .collect();
+    assert_ne!(lines.join("\n"), text.trim_end());
+    std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+    lab.exec(&["resume", "--last", "second"])
+        .await
+        .expect_code(0);
+    assert_eq!(lab.output_of("call_a"), "aborted");
+    assert!(
+        !lab.last_request()["input"]
+            .to_string()
+            .contains("call_stray")
+    );
+}

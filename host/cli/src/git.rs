@@ -124,29 +124,59 @@ fn remotes(common: &Path) -> BTreeMap<String, String> {
     let mut remote = None;
     for line in config.lines().map(str::trim) {
         if line.starts_with('[') {
-            remote = line
-                .strip_prefix("[remote \"")
-                .and_then(|rest| rest.strip_suffix("\"]"))
-                .map(str::to_owned);
+            remote = remote_of(line);
         } else if let (Some(name), Some((key, url))) = (&remote, line.split_once('='))
-            && key.trim() == "url"
+            && key.trim().eq_ignore_ascii_case("url")
         {
-            remotes.insert(name.clone(), without_credentials(url.trim()));
+            // Of several URLs the first is the one that is fetched from.
+            remotes
+                .entry(name.clone())
+                .or_insert_with(|| without_credentials(&unquoted(url.trim())));
         }
     }
     remotes
 }
 
-/// Removes what stands before the host's `@`: for `https` it is a user name or a token. `git@host:path` keeps its
-/// user, which is no secret.
+/// The remote that a section of the configuration is about.
+fn remote_of(header: &str) -> Option<String> {
+    let (section, rest) = header.strip_prefix('[')?.split_once('"')?;
+    let (name, _) = rest.split_once("\"]")?;
+    section
+        .trim()
+        .eq_ignore_ascii_case("remote")
+        .then(|| name.to_owned())
+}
+
+/// A value as `git` understands it: quotes are no part of it, and outside of them a comment ends it.
+fn unquoted(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut quoted = false;
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => quoted = !quoted,
+            '\\' => text.extend(chars.next()),
+            '#' | ';' if !quoted => break,
+            c => text.push(c),
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+/// Removes what may be a secret: what stands before the host's `@`, where `https` has a user name or a token, and
+/// what follows a `?`, where some services take one. `git@host:path` keeps its user, which is none.
 fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
+        return match url.split_once('@') {
+            Some((user, rest)) if user.contains(':') => rest.to_owned(),
+            Some(_) | None => url.to_owned(),
+        };
     };
+    let rest = rest.split(['?', '#']).next().unwrap_or(rest);
     let authority = rest.split('/').next().unwrap_or(rest);
     match authority.rfind('@') {
         Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
-        None => url.to_owned(),
+        None => format!("{scheme}://{rest}"),
     }
 }
 
@@ -168,9 +198,33 @@ mod tests {
             ("https://example.org/a@b.git", "https://example.org/a@b.git"),
             ("git@example.org:a/b.git", "git@example.org:a/b.git"),
             ("ssh://git@example.org/a.git", "ssh://example.org/a.git"),
+            ("oauth2:tok@example.org:a/b.git", "example.org:a/b.git"),
+            (
+                "https://example.org/a.git?private_token=tok#x",
+                "https://example.org/a.git",
+            ),
+            ("/srv/git/a.git", "/srv/git/a.git"),
         ] {
             assert_eq!(without_credentials(url), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn remotes_are_read_as_git_reads_them() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let config = "[core]\n\turl = no\n[Remote \"origin\"] ; ours\n\tURL = \"https://me:tok@example.org/a.git\" # main\n\
+                      \turl = https://second.example/a.git\n\tpushurl = https://push.example/a.git\n\
+                      [remote \"up\"]\nurl=git@example.org:a.git\n[branch \"main\"]\n\turl = no\n";
+        std::fs::write(dir.path().join("config"), config).expect("a file");
+        let found: Vec<(String, String)> = remotes(dir.path()).into_iter().collect();
+        let pair = |name: &str, url: &str| (name.to_owned(), url.to_owned());
+        assert_eq!(
+            found,
+            [
+                pair("origin", "https://example.org/a.git"),
+                pair("up", "git@example.org:a.git")
+            ]
+        );
     }
 
     #[test]
