@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use dovetail_core::event::RecordError;
+use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::error::StoreError;
-use crate::lock;
+use crate::error::{self, StoreError};
+use crate::load::{HistoryMode, Tail};
 use crate::place;
 use crate::sync::{NewEntry, Syncer};
 
@@ -19,7 +20,10 @@ use crate::sync::{NewEntry, Syncer};
 pub(crate) struct LineFile {
     path: PathBuf,
     state: State,
+    mode: HistoryMode,
     next_ordinal: u64,
+    /// Of the newest line: time does not go back within a file, whatever the clock does.
+    last_time: Timestamp,
     /// Reused: a line is serialized straight into it.
     buffer: Vec<u8>,
     syncer: Syncer,
@@ -28,7 +32,7 @@ pub(crate) struct LineFile {
 enum State {
     /// Not made yet: a thread without a turn leaves no file.
     Missing,
-    /// Open and locked, with this many bytes.
+    /// Open, with this many bytes.
     Open {
         file: File,
         length: u64,
@@ -41,39 +45,39 @@ enum State {
 #[derive(Serialize)]
 struct Line<'a, P> {
     timestamp: &'a str,
-    ordinal: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ordinal: Option<u64>,
     #[serde(rename = "type")]
     kind: &'static str,
     payload: &'a P,
 }
 
 impl LineFile {
-    /// A file that is made with its first line.
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self::with_state(path, State::Missing, 0)
-    }
-
-    /// A file that is open and locked already, and ends with a whole line.
-    pub(crate) fn reopened(path: PathBuf, file: File, length: u64, next_ordinal: u64) -> Self {
-        Self::with_state(
-            path,
-            State::Open {
-                file,
-                length,
-                new_entry: NewEntry::No,
-            },
-            next_ordinal,
-        )
-    }
-
-    fn with_state(path: PathBuf, state: State, next_ordinal: u64) -> Self {
+    /// A file that is made with its first line, which gets this ordinal.
+    pub(crate) fn new(path: PathBuf, mode: HistoryMode, first_ordinal: u64) -> Self {
         let syncer = Syncer::new(path.clone());
         Self {
             path,
-            state,
-            next_ordinal,
+            state: State::Missing,
+            mode,
+            next_ordinal: first_ordinal,
+            last_time: Timestamp::MIN,
             buffer: Vec::new(),
             syncer,
+        }
+    }
+
+    /// A file that is open already and ends with a whole line.
+    pub(crate) fn reopened(path: PathBuf, file: File, tail: &Tail, next_ordinal: u64) -> Self {
+        let state = State::Open {
+            file,
+            length: tail.whole_bytes,
+            new_entry: NewEntry::No,
+        };
+        Self {
+            state,
+            last_time: tail.last_time.unwrap_or(Timestamp::MIN),
+            ..Self::new(path, tail.mode, next_ordinal)
         }
     }
 
@@ -83,6 +87,11 @@ impl LineFile {
 
     pub(crate) fn syncer(&self) -> Syncer {
         self.syncer.clone()
+    }
+
+    /// Which dialect the file is written in.
+    pub(crate) fn mode(&self) -> HistoryMode {
+        self.mode
     }
 
     /// Whether the first line is still to come.
@@ -96,10 +105,11 @@ impl LineFile {
         kind: &'static str,
         payload: &P,
     ) -> Result<(), RecordError> {
-        let timestamp = format!("{:.3}", place::timestamp(SystemTime::now()));
+        self.last_time = self.last_time.max(place::timestamp(SystemTime::now()));
+        let timestamp = format!("{:.3}", self.last_time);
         let line = Line {
             timestamp: &timestamp,
-            ordinal: self.next_ordinal,
+            ordinal: (self.mode == HistoryMode::Paginated).then_some(self.next_ordinal),
             kind,
             payload,
         };
@@ -107,6 +117,16 @@ impl LineFile {
         serde_json::to_writer(&mut self.buffer, &line).map_err(|error| {
             self.error(&format!("a `{kind}` line cannot be serialized: {error}"))
         })?;
+        self.buffer.push(b'\n');
+        self.write()?;
+        self.next_ordinal += 1;
+        Ok(())
+    }
+
+    /// Appends a line of another file as it is, without its end.
+    pub(crate) fn copy(&mut self, line: &[u8]) -> Result<(), RecordError> {
+        self.buffer.clear();
+        self.buffer.extend_from_slice(line);
         self.buffer.push(b'\n');
         self.write()?;
         self.next_ordinal += 1;
@@ -127,7 +147,8 @@ impl LineFile {
 
     fn write(&mut self) -> Result<(), RecordError> {
         if let State::Missing = self.state {
-            let file = create(&self.path).map_err(|error| self.error(&with_source(&error)))?;
+            let file =
+                create(&self.path).map_err(|error| self.error(&error::with_source(&error)))?;
             self.state = State::Open {
                 file,
                 length: 0,
@@ -162,45 +183,19 @@ impl LineFile {
     }
 }
 
-impl Drop for LineFile {
-    fn drop(&mut self) {
-        if let State::Open { file, .. } = &self.state {
-            // Closing would do, but not while a process that is just being started still has a copy of the handle.
-            drop(file.unlock());
-        }
-    }
-}
-
-fn with_source(error: &StoreError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
-}
-
-/// Makes the file and the directories above it, readable by their owner alone, and locks it.
+/// Makes the file and the directories above it, readable by their owner alone.
 fn create(path: &Path) -> Result<File, StoreError> {
     if let Some(directory) = path.parent() {
         let made = DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory);
-        made.map_err(|source| StoreError::Io {
-            action: "create",
-            path: directory.to_owned(),
-            source,
-        })?;
+        made.map_err(|source| StoreError::io("create", directory, source))?;
     }
     let opened = OpenOptions::new()
         .append(true)
         .create_new(true)
         .mode(0o600)
         .open(path);
-    let file = opened.map_err(|source| StoreError::Io {
-        action: "create",
-        path: path.to_owned(),
-        source,
-    })?;
-    lock::lock(&file, path)?;
-    Ok(file)
+    opened.map_err(|source| StoreError::io("create", path, source))
 }

@@ -1,7 +1,9 @@
 //! Parts of a thread's file that could not be used.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::lines::Line;
 
 /// A line that was skipped. Printed without its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,28 @@ pub struct Damage {
     pub problem: Problem,
 }
 
+impl Damage {
+    /// A line that was skipped.
+    pub(crate) fn of(path: &Path, line: Line, problem: Problem) -> Self {
+        Self {
+            path: path.to_owned(),
+            line: line.number,
+            bytes: line.bytes,
+            problem,
+        }
+    }
+
+    /// A compressed file that is not what was packed from some point on.
+    pub(crate) fn unpackable(path: &Path, line: u64) -> Self {
+        Self {
+            path: path.to_owned(),
+            line,
+            bytes: 0,
+            problem: Problem::Unpackable,
+        }
+    }
+}
+
 /// What is wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
@@ -25,6 +49,13 @@ pub enum Problem {
     Unreadable(&'static str),
     /// It is longer than any line can be.
     TooLong,
+    /// From there on the compressed file cannot be unpacked.
+    Unpackable,
+    /// The file ends before the place where another thread begins in it.
+    EndsEarly {
+        /// How many lines are not there.
+        missing: u64,
+    },
 }
 
 impl fmt::Display for Damage {
@@ -46,6 +77,14 @@ impl fmt::Display for Damage {
             Problem::TooLong => {
                 write!(f, "line {line} is too long ({bytes} bytes); it is left out")
             }
+            Problem::Unpackable => write!(
+                f,
+                "line {line} and what follows cannot be unpacked; it is left out"
+            ),
+            Problem::EndsEarly { missing } => write!(
+                f,
+                "{missing} lines from line {line} on are missing, and the thread went on from there"
+            ),
         }
     }
 }

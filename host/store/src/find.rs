@@ -1,165 +1,120 @@
-//! Finding threads on disk.
+//! Finding a thread: by its id, by its name, or as the newest.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use dovetail_core::ids::ThreadId;
 
 use crate::error::StoreError;
-use crate::parse::{self, Meta, Record};
-use crate::place::{self, Compression};
+use crate::files::{Files, Stamped};
+use crate::lineage::Part;
+use crate::listing::{self, ThreadSummary};
+use crate::place;
 
-/// A thread as lists show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ThreadSummary {
-    /// The thread.
-    pub id: ThreadId,
-    /// Its file.
-    pub path: PathBuf,
-    /// When it was last written to.
-    pub modified: SystemTime,
-    /// Where it was started.
-    pub cwd: PathBuf,
-    /// Who started it.
-    pub source: String,
-    /// The provider's id.
-    pub provider_id: String,
-}
+/// How many files are opened to find the newest of a directory before the index is asked.
+const TRIES: usize = 64;
 
-/// Finds a thread's file by its id.
+/// Finds a thread's file by its id: of several, the one that counts.
 ///
 /// # Errors
-/// There is none; or it is compressed or archived, and the error says what to do.
+/// There is none; or it is archived, and the error says what to do.
 pub fn find_by_id(home: &Path, id: ThreadId) -> Result<PathBuf, StoreError> {
-    let sessions = place::sessions(home);
-    match find_file(&sessions, id) {
-        Err(StoreError::NotFound { .. }) => match find_file(&home.join("archived_sessions"), id) {
-            Ok(path) => Err(StoreError::Archived { id, path }),
-            Err(_) => Err(StoreError::NotFound { id, sessions }),
-        },
-        found => found,
-    }
-}
-
-/// Finds the thread that was written to last, of those started in `cwd` where one is given.
-///
-/// # Errors
-/// There is none.
-pub fn find_last(home: &Path, cwd: Option<&Path>) -> Result<ThreadSummary, StoreError> {
-    let newest = list_threads(home, cwd, 1)?.pop();
-    newest.ok_or_else(|| StoreError::Nothing {
-        cwd: cwd.map(Path::to_owned),
-    })
-}
-
-/// Lists threads, newest first, at most so many. Files that do not begin as a thread does are left out.
-///
-/// # Errors
-/// The directory of threads is there but cannot be read.
-pub fn list_threads(
-    home: &Path,
-    cwd: Option<&Path>,
-    limit: usize,
-) -> Result<Vec<ThreadSummary>, StoreError> {
-    let mut files = Vec::new();
-    walk(&place::sessions(home), &mut |path, id, compression| {
-        if compression == Compression::None
-            && let Ok(modified) = path.metadata().and_then(|metadata| metadata.modified())
-        {
-            files.push((modified, id, path));
-        }
-    })?;
-    files.sort_unstable_by(|a, b| b.cmp(a));
-    let summaries = files
-        .into_iter()
-        .filter_map(|(modified, id, path)| summary(id, path, modified));
-    let wanted = |found: &ThreadSummary| cwd.is_none_or(|cwd| same_place(&found.cwd, cwd));
-    Ok(summaries.filter(wanted).take(limit).collect())
-}
-
-/// Counts threads, compressed ones too.
-///
-/// # Errors
-/// The directory of threads is there but cannot be read.
-pub fn count_threads(home: &Path) -> Result<usize, StoreError> {
-    let mut count = 0;
-    walk(&place::sessions(home), &mut |_, _, _| count += 1)?;
-    Ok(count)
-}
-
-/// Finds a thread's file below a directory.
-pub(crate) fn find_file(sessions: &Path, id: ThreadId) -> Result<PathBuf, StoreError> {
-    let mut found: Option<(PathBuf, Compression)> = None;
-    walk(sessions, &mut |path, candidate, compression| {
-        let better = found
-            .as_ref()
-            .is_none_or(|(_, found)| *found == Compression::Zstd);
-        if candidate == id && better {
-            found = Some((path, compression));
-        }
-    })?;
-    match found {
-        Some((path, Compression::None)) => Ok(path),
-        Some((path, Compression::Zstd)) => Err(StoreError::Compressed { path }),
+    let files = Files::scan(home)?;
+    match files.current(id) {
+        Some(found) if found.archived => Err(StoreError::Archived {
+            id,
+            path: found.path.clone(),
+        }),
+        Some(found) => Ok(found.path.clone()),
         None => Err(StoreError::NotFound {
             id,
-            sessions: sessions.to_owned(),
+            sessions: place::sessions(home),
         }),
     }
 }
 
-type Visit<'v> = dyn FnMut(PathBuf, ThreadId, Compression) + 'v;
-
-/// Visits all thread files below a directory that may not exist. Links to directories are not followed.
-fn walk(directory: &Path, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-    let failed = |source| StoreError::Io {
-        action: "list",
-        path: directory.to_owned(),
-        source,
-    };
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            walk(&entry.path(), visit)?;
-        } else if let Some((id, compression)) =
-            entry.file_name().to_str().and_then(place::thread_of)
-        {
-            visit(entry.path(), id, compression);
-        }
-    }
-    Ok(())
+/// Finds the threads of a name, newest first, archived ones too. Several threads may have the same.
+///
+/// # Errors
+/// As for [`crate::list_threads`].
+pub fn find_named(home: &Path, name: &str) -> Result<Vec<ThreadSummary>, StoreError> {
+    let mut threads = listing::list_threads(home)?.threads;
+    threads.retain(|thread| thread.name.as_deref() == Some(name));
+    Ok(threads)
 }
 
-fn summary(id: ThreadId, path: PathBuf, modified: SystemTime) -> Option<ThreadSummary> {
-    let meta = first_line(&path)?;
-    Some(ThreadSummary {
-        id,
-        path,
-        modified,
-        cwd: meta.cwd.unwrap_or_default().into(),
-        source: meta.source.as_str().unwrap_or("subagent").to_owned(),
-        provider_id: meta.model_provider.unwrap_or_default(),
+/// Finds a thread by what people call it: its id where the text is one, or else the newest of that name.
+///
+/// # Errors
+/// There is none, or it is archived.
+pub fn find_called(home: &Path, text: &str) -> Result<PathBuf, StoreError> {
+    if let Ok(id) = ThreadId::parse(text) {
+        return find_by_id(home, id);
+    }
+    let named = find_named(home, text)?;
+    if let Some(found) = named.iter().find(|thread| !thread.archived) {
+        return Ok(found.path.clone());
+    }
+    Err(match named.into_iter().next() {
+        Some(archived) => StoreError::Archived {
+            id: archived.id,
+            path: archived.path,
+        },
+        None => StoreError::NoSuchName {
+            name: text.to_owned(),
+        },
     })
 }
 
-/// What a file says of its thread; none where it does not.
-fn first_line(path: &Path) -> Option<Meta> {
-    let mut reader = BufReader::with_capacity(32 << 10, File::open(path).ok()?);
-    let mut buffer = Vec::new();
-    parse::read_line(&mut reader, &mut buffer).ok()??;
-    match parse::parse(&buffer).ok()?.1 {
-        Record::Meta(meta) => Some(*meta),
-        _ => None,
+/// Finds the file of the thread that was written to last, of those started in `cwd` where one is given. Threads that
+/// another thread started are left out.
+///
+/// # Errors
+/// There is none.
+pub fn find_last(home: &Path, cwd: Option<&Path>) -> Result<PathBuf, StoreError> {
+    let mut files = Files::scan_stamped(home)?;
+    files.retain(|file| !file.file.archived);
+    files.sort_by(|a, b| (b.modified, b.file.name.thread).cmp(&(a.modified, a.file.name.thread)));
+    let wanted = |file: &&Stamped| is_wanted(&file.file.path, cwd);
+    if let Some(found) = files.iter().take(TRIES).find(wanted) {
+        return Ok(found.file.path.clone());
     }
+    if files.len() > TRIES {
+        // The newest are of other places. What the index says is checked against the files as they are now.
+        let threads = listing::list_threads(home)?.threads;
+        let mut own = threads
+            .into_iter()
+            .filter(|thread| !thread.archived && !thread.subagent);
+        if let Some(found) = own.find(|thread| cwd.is_none_or(|cwd| same_place(&thread.cwd, cwd))) {
+            return Ok(found.path);
+        }
+    }
+    Err(StoreError::Nothing {
+        cwd: cwd.map(Path::to_owned),
+    })
 }
 
-fn same_place(a: &Path, b: &Path) -> bool {
+/// Counts threads that were not put away.
+///
+/// # Errors
+/// A directory is there but cannot be listed.
+pub fn count_threads(home: &Path) -> Result<usize, StoreError> {
+    Ok(Files::scan(home)?.count())
+}
+
+/// Whether two paths are one directory.
+pub fn same_place(a: &Path, b: &Path) -> bool {
     a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Files that do not say whose they are, and where it works, are nobody's.
+fn is_wanted(path: &Path, cwd: Option<&Path>) -> bool {
+    let Ok(part) = Part::open(path) else {
+        return false;
+    };
+    let own = part.meta.source.get("subagent").is_none();
+    let here = |cwd: &Path| {
+        let started = part.meta.cwd.as_deref().unwrap_or_default();
+        same_place(Path::new(started), cwd)
+    };
+    own && cwd.is_none_or(here)
 }

@@ -5,25 +5,44 @@
 //! dropped in silence.
 
 mod append;
+mod check;
 mod damage;
 mod error;
+mod files;
 mod find;
+mod fork;
+mod index;
+mod lineage;
+mod lines;
+mod listing;
 mod load;
 mod lock;
+mod names;
 mod parse;
 mod payload;
 mod permission;
 mod place;
 mod rebuild;
 mod recorder;
+mod reopen;
+mod shelf;
+mod summary;
 mod sync;
 mod turn_item;
+mod turns;
 mod uri;
+mod walk;
 
+pub use check::{Checked, Finding, Repaired, check_file, check_names, files_to_check, repair};
 pub use damage::{Damage, Problem};
 pub use error::StoreError;
-pub use find::{ThreadSummary, count_threads, find_by_id, find_last, list_threads};
+pub use find::{count_threads, find_by_id, find_called, find_last, find_named, same_place};
+pub use fork::{ForkAt, ForkSettings, fork_thread};
+pub use listing::{Listing, ThreadSummary, index_path, list_threads, rebuild_index};
 pub use load::{LastSettings, LoadedThread, load_thread};
+pub use names::{check_name, set_name};
 pub use place::local_zone;
 pub use recorder::{NullRecorder, RolloutRecorder};
+pub use shelf::{archive_thread, delete_thread, unarchive_thread};
 pub use sync::Syncer;
+pub use turns::{TurnSummary, list_turns};

@@ -1,7 +1,5 @@
 //! Reading a thread back.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,15 +10,12 @@ use dovetail_core::lineage::SubagentKind;
 use dovetail_core::usage::TokenUsage;
 use serde_json::Value;
 
-use crate::damage::{Damage, Problem};
+use crate::damage::Damage;
 use crate::error::StoreError;
-use crate::find;
-use crate::lock;
-use crate::parse::{self, Context, Meta, RawLine, Record};
-use crate::rebuild::{Keep, NeedsEverything, Rebuild};
-
-/// How many threads may continue one another. People fork a few times, not hundreds.
-const MAX_FORKS: u32 = 64;
+use crate::lineage::{self, Part};
+use crate::parse::{Context, Meta};
+use crate::rebuild::{Keep, NeedsPlan, Rebuild};
+use crate::walk::Walk;
 
 /// A thread as its file has it.
 #[derive(Debug, Clone)]
@@ -60,75 +55,97 @@ pub struct LastSettings {
     pub sandbox_mode: Option<String>,
 }
 
-/// Reads a thread without locking it.
+/// Reads a thread without locking it, through those it is a fork of.
 ///
 /// # Errors
-/// The file cannot be read, or does not begin as a thread does. Damage further on is reported in the result.
+/// The file cannot be read, does not tell its thread, or a thread that it goes on from is missing. Damage is reported
+/// in the result.
 pub fn load_thread(path: &Path) -> Result<LoadedThread, StoreError> {
-    let file = File::open(path).map_err(|source| io("read", path, source))?;
-    let (thread, _) = load(&file, path)?;
+    let (thread, _) = load(lineage::parts(Part::open(path)?)?)?;
     Ok(thread)
 }
 
-/// Opens and locks a thread for appending, reads it, and makes its end whole. Gives the file's length too.
-pub(crate) fn open_for_append(path: &Path) -> Result<(LoadedThread, File, u64), StoreError> {
-    let opened = OpenOptions::new().read(true).append(true).open(path);
-    let mut file = opened.map_err(|source| io("open", path, source))?;
-    lock::lock(&file, path)?;
-    let (thread, end) = load(&file, path)?;
-    // A torn line was never acknowledged to anybody; a whole one that only lacks its end was.
-    file.set_len(end.whole_bytes)
-        .map_err(|source| io("repair", path, source))?;
-    if end.lacks_line_end {
-        file.write_all(b"\n")
-            .map_err(|source| io("repair", path, source))?;
-    }
-    let length = end.whole_bytes + u64::from(end.lacks_line_end);
-    Ok((thread, file, length))
+/// How a thread's own file is to be gone on with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tail {
+    /// Where its whole lines end.
+    pub(crate) whole_bytes: u64,
+    /// Whether the last of them lacks its line end.
+    pub(crate) lacks_line_end: bool,
+    /// Whether its lines have ordinals and items as clients see them.
+    pub(crate) mode: HistoryMode,
+    /// The time on the last line that has one.
+    pub(crate) last_time: Option<jiff::Timestamp>,
 }
 
-/// Where the whole lines of a file end.
-#[derive(Default)]
-struct End {
-    whole_bytes: u64,
-    lacks_line_end: bool,
+/// Which of the two dialects a file is written in; a file keeps its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum HistoryMode {
+    /// Lines are numbered, and have items as clients see them.
+    #[default]
+    Paginated,
+    /// Lines have no numbers, and say only what was said.
+    Legacy,
 }
 
-fn load(file: &File, path: &Path) -> Result<(LoadedThread, End), StoreError> {
-    match read_once(file, path, Keep::Surviving)? {
-        Ok(loaded) => Ok(loaded),
-        Err(NeedsEverything) => {
-            read_once(file, path, Keep::Everything)?.map_err(|NeedsEverything| {
-                io(
-                    "read",
-                    path,
-                    std::io::Error::other("a rollback cannot be undone"),
-                )
-            })
+impl HistoryMode {
+    pub(crate) fn of(meta: &Meta) -> Self {
+        match meta.history_mode.as_deref() {
+            Some("paginated") => Self::Paginated,
+            Some(_) | None => Self::Legacy,
         }
     }
 }
 
-type Attempt = Result<(LoadedThread, End), NeedsEverything>;
+/// Reads a history to its limits.
+pub(crate) fn load(parts: Vec<Part>) -> Result<(LoadedThread, Tail), StoreError> {
+    match read(&parts, Keep::Surviving)? {
+        Ok(read) => finish(parts, read),
+        // A rollback went behind a compaction: look first what will be left, then read that.
+        Err(NeedsPlan) => {
+            let unplannable = |NeedsPlan| {
+                let source = std::io::Error::other("a rollback cannot be followed");
+                StoreError::io("read", &parts[parts.len() - 1].path, source)
+            };
+            let (outline, _) = read(&parts, Keep::Outline)?.map_err(unplannable)?;
+            let plan = Keep::Planned(outline.plan());
+            let read = read(&parts, plan)?.map_err(unplannable)?;
+            finish(parts, read)
+        }
+    }
+}
 
-fn read_once(file: &File, path: &Path, keep: Keep) -> Result<Attempt, StoreError> {
-    let mut pass = Pass {
-        rebuild: Rebuild::new(keep),
-        damage: Vec::new(),
-        next_ordinal: 0,
+fn read(parts: &[Part], keep: Keep) -> Result<Result<(Rebuild, Walk), NeedsPlan>, StoreError> {
+    let (mut rebuild, mut walk) = (Rebuild::new(keep), Walk::default());
+    for part in parts {
+        if let Err(needs) = walk.part(part, |entry| rebuild.take(entry.record))? {
+            return Ok(Err(needs));
+        }
+    }
+    Ok(Ok((rebuild, walk)))
+}
+
+fn finish(
+    mut parts: Vec<Part>,
+    (rebuild, walk): (Rebuild, Walk),
+) -> Result<(LoadedThread, Tail), StoreError> {
+    let own = parts.pop().expect("a history has at least its own file");
+    let rebuilt = rebuild.finish();
+    let tail = Tail {
+        mode: HistoryMode::of(&own.meta),
+        ..walk.tail
     };
-    let (meta, end) = match pass.read(file, path, u64::MAX, 0)? {
-        Ok(read) => read,
-        Err(needs) => return Ok(Err(needs)),
-    };
-    let rebuilt = pass.rebuild.finish();
-    let mut info = thread_info(*meta, path)?;
+    let mut info = thread_info(own.meta, &own.path)?;
+    let compacted = rebuilt.window_id.is_some() || rebuilt.window_number > 0;
     if let Some(id) = rebuilt
         .window_id
         .as_deref()
         .and_then(|id| WindowId::parse(id).ok())
     {
         info.window_id = id;
+    } else if compacted {
+        // Old compactions did not name the window that they began; it is not the first one.
+        info.window_id = WindowId::generate();
     }
     let last_settings = rebuilt.context.map(LastSettings::from);
     if let (true, Some(model)) = (
@@ -138,149 +155,30 @@ fn read_once(file: &File, path: &Path, keep: Keep) -> Result<Attempt, StoreError
         info.model = model;
     }
     let thread = LoadedThread {
-        path: path.to_owned(),
+        path: own.path,
         info,
         items: rebuilt.items,
         window_number: rebuilt.window_number,
         totals: rebuilt.totals,
-        next_ordinal: pass.next_ordinal,
+        next_ordinal: walk.next_ordinal,
         last_settings,
-        damage: pass.damage,
+        damage: walk.damage,
     };
-    Ok(Ok((thread, end)))
+    Ok((thread, tail))
 }
 
-/// One reading of a file and of those it continues.
-struct Pass {
-    rebuild: Rebuild,
-    damage: Vec<Damage>,
-    next_ordinal: u64,
-}
-
-impl Pass {
-    /// Reads the lines of a file whose ordinals are below a limit.
-    fn read(
-        &mut self,
-        mut file: &File,
-        path: &Path,
-        limit: u64,
-        depth: u32,
-    ) -> Result<Result<(Box<Meta>, End), NeedsEverything>, StoreError> {
-        let failed = |source| io("read", path, source);
-        file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let mut reader = BufReader::with_capacity(64 << 10, file);
-        let (mut buffer, mut end, mut meta) = (Vec::new(), End::default(), None);
-        let mut number = 0;
-        while let Some((shape, bytes)) =
-            parse::read_line(&mut reader, &mut buffer).map_err(failed)?
-        {
-            number += 1;
-            let parsed = match shape {
-                RawLine::TooLong => Err(Problem::TooLong),
-                RawLine::Whole if buffer.is_empty() => {
-                    end.whole_bytes += bytes;
-                    continue;
-                }
-                RawLine::Whole => parse::parse(&buffer),
-                RawLine::Unended => parse::parse(&buffer).map_err(|_| Problem::Torn),
-            };
-            end.lacks_line_end = parsed.is_ok() && matches!(shape, RawLine::Unended);
-            if !matches!(parsed, Err(Problem::Torn)) {
-                end.whole_bytes += bytes;
-            }
-            let (ordinal, record) = match parsed {
-                Ok(parsed) => parsed,
-                Err(problem) => {
-                    // A torn line goes away when the thread is taken up, and its ordinal with it.
-                    self.next_ordinal += u64::from(problem != Problem::Torn);
-                    self.damage.push(Damage {
-                        path: path.to_owned(),
-                        line: number,
-                        bytes,
-                        problem,
-                    });
-                    continue;
-                }
-            };
-            let ordinal = ordinal.unwrap_or(self.next_ordinal);
-            if ordinal >= limit {
-                break;
-            }
-            match record {
-                Record::Meta(found) if meta.is_none() => {
-                    if let Err(needs) = self.read_parent(&found, path, depth)? {
-                        return Ok(Err(needs));
-                    }
-                    meta = Some(found);
-                }
-                record if meta.is_some() => {
-                    if let Err(needs) = self.rebuild.take(record) {
-                        return Ok(Err(needs));
-                    }
-                }
-                _ => {
-                    return Err(StoreError::NoMeta {
-                        path: path.to_owned(),
-                    });
-                }
-            }
-            self.next_ordinal = self.next_ordinal.max(ordinal.saturating_add(1));
-        }
-        match meta {
-            Some(meta) => Ok(Ok((meta, end))),
-            None => Err(StoreError::NoMeta {
-                path: path.to_owned(),
-            }),
-        }
-    }
-
-    /// A fork's file begins where it left its parent; what came before is in the parent's.
-    fn read_parent(
-        &mut self,
-        meta: &Meta,
-        path: &Path,
-        depth: u32,
-    ) -> Result<Result<(), NeedsEverything>, StoreError> {
-        let (Some(parent), Some(limit)) =
-            (&meta.forked_from_id, meta.forked_from_ordinal_exclusive)
-        else {
-            return Ok(Ok(()));
-        };
-        if depth >= MAX_FORKS {
-            return Err(StoreError::TooDeep {
-                path: path.to_owned(),
-            });
-        }
-        let parent = ThreadId::parse(parent).map_err(|_| StoreError::NoMeta {
-            path: path.to_owned(),
-        })?;
-        let missing = |source: StoreError| StoreError::NoParent {
-            path: path.to_owned(),
-            parent,
-            source: Box::new(source),
-        };
-        // …/sessions/YYYY/MM/DD/rollout-….jsonl
-        let sessions = path.ancestors().nth(4).unwrap_or(path);
-        let parent_path = find::find_file(sessions, parent).map_err(missing)?;
-        let file =
-            File::open(&parent_path).map_err(|source| missing(io("read", &parent_path, source)))?;
-        let read = self
-            .read(&file, &parent_path, limit, depth + 1)
-            .map_err(missing)?;
-        self.next_ordinal = limit;
-        Ok(read.map(|_| ()))
-    }
-}
-
-fn thread_info(meta: Meta, path: &Path) -> Result<ThreadInfo, StoreError> {
+pub(crate) fn thread_info(meta: Meta, path: &Path) -> Result<ThreadInfo, StoreError> {
     let thread_id = ThreadId::parse(&meta.id).map_err(|_| StoreError::NoMeta {
         path: path.to_owned(),
     })?;
-    let session_id = meta
-        .session_id
-        .as_deref()
-        .and_then(|id| ThreadId::parse(id).ok())
-        .unwrap_or(thread_id);
+    let id = |text: &Option<String>| text.as_deref().and_then(|text| ThreadId::parse(text).ok());
+    // Older files have only one id, which is both.
+    let session_id = id(&meta.session_id).unwrap_or(thread_id);
+    let parent_thread_id = id(&meta.parent_thread_id);
+    let forked_from = id(&meta.forked_from_id).map(|thread_id| ForkPoint {
+        thread_id,
+        ordinal_exclusive: meta.forked_from_ordinal_exclusive,
+    });
     let window_id = meta.context_window["window_id"]
         .as_str()
         .and_then(|id| WindowId::parse(id).ok());
@@ -302,16 +200,8 @@ fn thread_info(meta: Meta, path: &Path) -> Result<ThreadInfo, StoreError> {
         originator: meta.originator.unwrap_or_default(),
         source: source_word(&meta.source),
         thread_source: meta.thread_source,
-        parent_thread_id: meta
-            .parent_thread_id
-            .as_deref()
-            .and_then(|id| ThreadId::parse(id).ok()),
-        forked_from: meta.forked_from_id.as_deref().and_then(|id| {
-            Some(ForkPoint {
-                thread_id: ThreadId::parse(id).ok()?,
-                ordinal_exclusive: meta.forked_from_ordinal_exclusive,
-            })
-        }),
+        parent_thread_id,
+        forked_from,
         subagent: subagent(&meta.source),
         provider_id: meta.model_provider.unwrap_or_default(),
         base_instructions: text.unwrap_or_default(),
@@ -324,7 +214,7 @@ fn thread_info(meta: Meta, path: &Path) -> Result<ThreadInfo, StoreError> {
 }
 
 /// `source` is a word, or for threads that another one started a table.
-fn source_word(source: &Value) -> String {
+pub(crate) fn source_word(source: &Value) -> String {
     match source {
         Value::String(word) => word.clone(),
         Value::Object(fields) => fields.keys().next().cloned().unwrap_or_default(),
@@ -370,13 +260,5 @@ impl From<Context> for LastSettings {
             .find_map(Value::as_str)
             .map(str::to_owned),
         }
-    }
-}
-
-fn io(action: &'static str, path: &Path, source: std::io::Error) -> StoreError {
-    StoreError::Io {
-        action,
-        path: path.to_owned(),
-        source,
     }
 }

@@ -1,7 +1,6 @@
 //! Reading lines: tolerant of everything that older and newer writers do differently.
 
 use std::borrow::Cow;
-use std::io::{BufRead, Read};
 
 use dovetail_core::item::ResponseItem;
 use dovetail_core::usage::TokenUsage;
@@ -11,93 +10,61 @@ use serde_json::value::RawValue;
 
 use crate::damage::Problem;
 
-/// The longest line that is read. Lines hold at most a message with a few images in it.
-pub(crate) const MAX_LINE: u64 = 256 << 20;
-
-/// A line as it came off the disk.
-pub(crate) enum RawLine {
-    /// Ended by a line end.
-    Whole,
-    /// The last one, without a line end.
-    Unended,
-    /// Longer than [`MAX_LINE`]; the buffer has only its beginning.
-    TooLong,
-}
-
-/// Reads a line into the buffer, without its end; none at the end of the file. Gives the bytes it took from the file.
-pub(crate) fn read_line(
-    reader: &mut impl BufRead,
-    buffer: &mut Vec<u8>,
-) -> std::io::Result<Option<(RawLine, u64)>> {
-    buffer.clear();
-    let mut taken = reader.by_ref().take(MAX_LINE).read_until(b'\n', buffer)? as u64;
-    match buffer.last() {
-        None => Ok(None),
-        Some(b'\n') => {
-            buffer.pop();
-            Ok(Some((RawLine::Whole, taken)))
-        }
-        Some(_) if taken < MAX_LINE => Ok(Some((RawLine::Unended, taken))),
-        Some(_) => {
-            taken += skip_line(reader)?;
-            Ok(Some((RawLine::TooLong, taken)))
-        }
-    }
-}
-
-fn skip_line(reader: &mut impl BufRead) -> std::io::Result<u64> {
-    let mut skipped = 0;
-    loop {
-        let chunk = reader.fill_buf()?;
-        if chunk.is_empty() {
-            return Ok(skipped);
-        }
-        let end = chunk
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .map(|at| at + 1);
-        let length = end.unwrap_or(chunk.len());
-        reader.consume(length);
-        skipped += length as u64;
-        if end.is_some() {
-            return Ok(skipped);
-        }
-    }
-}
-
 /// What a line says, as far as it matters to a thread that is taken up.
 pub(crate) enum Record {
     Meta(Box<Meta>),
     Item(Box<ResponseItem>),
     Context(Box<Context>),
     Compacted(Box<Compacted>),
-    TurnStarted,
+    TurnStarted(Option<String>),
+    TurnEnded,
     RolledBack(u64),
     Totals(TokenUsage),
+    /// The thread got a name, or lost it.
+    Named(Option<String>),
     /// Of a kind that has no say here, or is not known.
     Ignored,
+}
+
+/// A line, understood.
+pub(crate) struct Parsed<'a> {
+    pub(crate) ordinal: Option<u64>,
+    pub(crate) timestamp: Option<Cow<'a, str>>,
+    pub(crate) record: Record,
 }
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(default)]
     ordinal: Option<u64>,
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    payload: &'a RawValue,
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
     #[serde(borrow, default)]
     timestamp: Option<Cow<'a, str>>,
 }
 
+/// How the lines of a file are made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Each line says what it is and has the thing itself in `payload`.
+    #[default]
+    Enveloped,
+    /// The first files: what the thread is on the first line, then one bare item a line.
+    Bare,
+}
+
 /// Payload of `session_meta`.
-#[derive(Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 pub(crate) struct Meta {
     pub(crate) id: String,
     pub(crate) session_id: Option<String>,
+    pub(crate) parent_thread_id: Option<String>,
     pub(crate) forked_from_id: Option<String>,
     pub(crate) forked_from_ordinal_exclusive: Option<u64>,
-    pub(crate) parent_thread_id: Option<String>,
+    pub(crate) history_base: Option<HistoryBase>,
+    pub(crate) history_mode: Option<String>,
     pub(crate) timestamp: Option<String>,
     pub(crate) cwd: Option<String>,
     pub(crate) originator: Option<String>,
@@ -110,6 +77,16 @@ pub(crate) struct Meta {
     pub(crate) instructions: Option<String>,
     #[serde(default)]
     pub(crate) context_window: Value,
+    #[serde(skip)]
+    pub(crate) form: Form,
+}
+
+/// The file in which the history before this one's first line is.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct HistoryBase {
+    /// The file's id, which is a thread's or that of what a revert made.
+    pub(crate) thread_id: String,
+    pub(crate) end_ordinal_exclusive: u64,
 }
 
 /// Payload of `turn_context`.
@@ -138,11 +115,11 @@ pub(crate) struct Compacted {
 }
 
 #[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
+struct Event {
     num_turns: Option<u64>,
     info: Option<CountInfo>,
+    turn_id: Option<String>,
+    thread_name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -155,26 +132,71 @@ struct UsageRecord {
     thread_token_usage: TokenUsage,
 }
 
-/// Understands a line. The first line's own timestamp stands in for one that its payload lacks.
-pub(crate) fn parse(line: &[u8]) -> Result<(Option<u64>, Record), Problem> {
+/// Whether there is nothing on a line. Repairs leave such lines where there was something unreadable.
+pub(crate) fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
+}
+
+/// Understands a line.
+pub(crate) fn parse(line: &[u8], form: Form) -> Result<Parsed<'_>, Problem> {
     let envelope: Envelope<'_> = serde_json::from_slice(line).map_err(unreadable)?;
-    let payload = envelope.payload.get();
-    let record = match envelope.kind.as_ref() {
+    let record = match (envelope.kind.as_deref(), envelope.payload, form) {
+        (Some(kind), Some(payload), _) => {
+            parse_payload(kind, payload.get(), envelope.timestamp.as_deref())?
+        }
+        (Some(_), None, Form::Bare) => item(line)?,
+        // Old writers marked their own state so; it was never read back.
+        (None, None, Form::Bare) => Record::Ignored,
+        (Some(_), None, Form::Enveloped) | (None, _, _) => return Err(OTHER_SHAPE),
+    };
+    Ok(Parsed {
+        ordinal: envelope.ordinal,
+        timestamp: envelope.timestamp,
+        record,
+    })
+}
+
+/// Understands a line that may be the first, and says so with [`Record::Meta`].
+pub(crate) fn parse_first(line: &[u8]) -> Result<Parsed<'_>, Problem> {
+    let enveloped = parse(line, Form::Enveloped);
+    if !matches!(enveloped, Err(OTHER_SHAPE)) {
+        return enveloped;
+    }
+    let mut meta: Meta = serde_json::from_slice(line).map_err(unreadable)?;
+    meta.form = Form::Bare;
+    Ok(Parsed {
+        ordinal: None,
+        timestamp: None,
+        record: Record::Meta(Box::new(meta)),
+    })
+}
+
+/// The first line's own timestamp stands in for one that its payload lacks.
+fn parse_payload(kind: &str, payload: &str, timestamp: Option<&str>) -> Result<Record, Problem> {
+    Ok(match kind {
         "session_meta" => {
             let mut meta: Meta = read(payload)?;
-            meta.timestamp = meta
-                .timestamp
-                .or_else(|| envelope.timestamp.map(Cow::into_owned));
+            meta.timestamp = meta.timestamp.or_else(|| timestamp.map(str::to_owned));
             Record::Meta(Box::new(meta))
         }
-        "response_item" => Record::Item(Box::new(read(payload)?)),
+        "response_item" => item(payload.as_bytes())?,
         "turn_context" => Record::Context(Box::new(read(payload)?)),
         "compacted" => Record::Compacted(Box::new(read(payload)?)),
         "token_usage_record" => Record::Totals(read::<UsageRecord>(payload)?.thread_token_usage),
         "event_msg" => parse_event(payload)?,
         _ => Record::Ignored,
-    };
-    Ok((envelope.ordinal, record))
+    })
+}
+
+fn item(text: &[u8]) -> Result<Record, Problem> {
+    let item: ResponseItem = serde_json::from_slice(text).map_err(unreadable)?;
+    match &item {
+        // Whatever has no type is no item, and must not be sent as one.
+        ResponseItem::Other(fields) if !fields.get("type").is_some_and(Value::is_string) => {
+            Err(OTHER_SHAPE)
+        }
+        _ => Ok(Record::Item(Box::new(item))),
+    }
 }
 
 fn parse_event(payload: &str) -> Result<Record, Problem> {
@@ -184,20 +206,17 @@ fn parse_event(payload: &str) -> Result<Record, Problem> {
         kind: Cow<'a, str>,
     }
     // Most events have no say, and theirs are the largest payloads: only the kind is read first.
-    let Kind { kind } = serde_json::from_str(payload).map_err(unreadable)?;
-    if !matches!(
-        kind.as_ref(),
-        "task_started" | "turn_started" | "thread_rolled_back" | "token_count"
-    ) {
-        return Ok(Record::Ignored);
-    }
-    let event: Event<'_> = serde_json::from_str(payload).map_err(unreadable)?;
-    Ok(match event.kind.as_ref() {
-        "thread_rolled_back" => Record::RolledBack(event.num_turns.unwrap_or(0)),
-        "token_count" => event.info.map_or(Record::Ignored, |info| {
+    let Kind { kind } = read(payload)?;
+    let event = || read::<Event>(payload);
+    Ok(match kind.as_ref() {
+        "task_started" | "turn_started" => Record::TurnStarted(event()?.turn_id),
+        "task_complete" | "turn_complete" | "turn_aborted" => Record::TurnEnded,
+        "thread_rolled_back" => Record::RolledBack(event()?.num_turns.unwrap_or(0)),
+        "thread_name_updated" => Record::Named(event()?.thread_name),
+        "token_count" => event()?.info.map_or(Record::Ignored, |info| {
             Record::Totals(info.total_token_usage)
         }),
-        _ => Record::TurnStarted,
+        _ => Record::Ignored,
     })
 }
 
@@ -205,13 +224,14 @@ fn read<'a, T: Deserialize<'a>>(payload: &'a str) -> Result<T, Problem> {
     serde_json::from_str(payload).map_err(unreadable)
 }
 
+const OTHER_SHAPE: Problem = Problem::Unreadable("JSON of another shape");
+
 fn unreadable(error: serde_json::Error) -> Problem {
     // The category only: the parser's words can quote the conversation.
-    let what = match error.classify() {
-        serde_json::error::Category::Syntax => "not JSON",
-        serde_json::error::Category::Eof => "JSON that ends too early",
-        serde_json::error::Category::Data => "JSON of another shape",
-        serde_json::error::Category::Io => "not readable",
-    };
-    Problem::Unreadable(what)
+    match error.classify() {
+        serde_json::error::Category::Syntax => Problem::Unreadable("not JSON"),
+        serde_json::error::Category::Eof => Problem::Unreadable("JSON that ends too early"),
+        serde_json::error::Category::Data => OTHER_SHAPE,
+        serde_json::error::Category::Io => Problem::Unreadable("not readable"),
+    }
 }

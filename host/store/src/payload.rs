@@ -9,6 +9,7 @@ use dovetail_core::usage::TokenUsage;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::load::HistoryMode;
 use crate::permission;
 use crate::place;
 
@@ -17,6 +18,12 @@ pub(crate) struct SessionMeta<'a> {
     account_scoped: bool,
     session_id: ThreadId,
     id: ThreadId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forked_from_id: Option<ThreadId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forked_from_ordinal_exclusive: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_thread_id: Option<ThreadId>,
     timestamp: String,
     cwd: &'a Path,
     runtime_workspace_roots: [&'a Path; 1],
@@ -28,7 +35,20 @@ pub(crate) struct SessionMeta<'a> {
     model_provider: &'a str,
     base_instructions: BaseInstructions<'a>,
     history_mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history_base: Option<HistoryBase>,
     context_window: ContextWindow,
+}
+
+/// Where the history before a file's first line is, written so that every client finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct HistoryBase {
+    /// The id of the file.
+    pub(crate) thread_id: ThreadId,
+    /// The first line that is not shared.
+    pub(crate) end_ordinal_exclusive: u64,
+    /// Where that line is or will be, in bytes of the unpacked file.
+    pub(crate) end_byte_offset: u64,
 }
 
 #[derive(Serialize)]
@@ -50,11 +70,14 @@ struct ContextWindow {
 }
 
 impl<'a> SessionMeta<'a> {
-    pub(crate) fn new(info: &'a ThreadInfo) -> Self {
+    pub(crate) fn new(info: &'a ThreadInfo, mode: HistoryMode, base: Option<HistoryBase>) -> Self {
         Self {
             account_scoped: true,
             session_id: info.session_id,
             id: info.thread_id,
+            forked_from_id: info.forked_from.map(|fork| fork.thread_id),
+            forked_from_ordinal_exclusive: info.forked_from.and_then(|fork| fork.ordinal_exclusive),
+            parent_thread_id: info.parent_thread_id,
             timestamp: format!("{:.3}", place::timestamp(info.created)),
             cwd: &info.cwd,
             runtime_workspace_roots: [&info.cwd],
@@ -70,7 +93,11 @@ impl<'a> SessionMeta<'a> {
                     model: &info.model,
                 },
             },
-            history_mode: "paginated",
+            history_mode: match mode {
+                HistoryMode::Paginated => "paginated",
+                HistoryMode::Legacy => "legacy",
+            },
+            history_base: base,
             context_window: ContextWindow {
                 window_id: info.window_id,
             },
@@ -251,6 +278,21 @@ pub(crate) enum EventMsg<'a> {
     Error {
         message: &'a str,
         codex_error_info: &'static str,
+    },
+    /// In files of the older dialect, in the place of `item_completed`.
+    UserMessage {
+        message: &'a str,
+        images: [(); 0],
+        local_images: [(); 0],
+        text_elements: [(); 0],
+    },
+    AgentMessage {
+        message: String,
+        phase: Option<&'a str>,
+        memory_citation: Option<()>,
+    },
+    AgentReasoning {
+        text: &'a str,
     },
 }
 

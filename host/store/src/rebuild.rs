@@ -1,34 +1,48 @@
 //! The conversation that a file's lines add up to, after compactions and rollbacks.
 
+use std::collections::HashSet;
+
 use dovetail_core::item::{ContentItem, ResponseItem};
 use dovetail_core::usage::TokenUsage;
 use serde_json::Value;
 
 use crate::parse::{Compacted, Context, Record};
 
-/// Takes a file's records in order and keeps what survives.
+/// Takes a thread's records in order and keeps what survives.
 pub(crate) struct Rebuild {
     /// The turns, oldest first; before the first one, a segment for what precedes it.
     segments: Vec<Segment>,
     keep: Keep,
+    /// How many segments were ever begun.
+    begun: usize,
+    /// How many compactions there were, rolled back ones included: no window gets the number of another.
+    compactions: u64,
     totals: TokenUsage,
 }
 
-/// What happens to items that a compaction replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What happens to items as they come.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Keep {
-    /// They are let go at once, which bounds memory by what the conversation has now.
+    /// Those that a compaction replaced are let go at once, which bounds memory by what the conversation has now.
     Surviving,
-    /// They are kept to the end, because a rollback may bring them back.
-    Everything,
+    /// None is kept: only the [`Plan`] is wanted.
+    Outline,
+    /// Those of turns that will not be rolled back; compactions let go as they do otherwise.
+    Planned(Plan),
 }
 
-/// A rollback goes behind a compaction: the file must be read again with [`Keep::Everything`].
+/// Which segments, counted as they begin, are left in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan(HashSet<usize>);
+
+/// A rollback goes behind a compaction: what it brings back was let go. Make a [`Plan`] and read again.
 #[derive(Debug)]
-pub(crate) struct NeedsEverything;
+pub(crate) struct NeedsPlan;
 
 #[derive(Default)]
 struct Segment {
+    /// Its place in the order in which segments begin.
+    index: usize,
     /// Whether a line says that the turn begins here, rather than a message.
     announced: bool,
     /// Whether the user said something in it.
@@ -60,35 +74,39 @@ impl Rebuild {
         Self {
             segments: vec![Segment::default()],
             keep,
+            begun: 1,
+            compactions: 0,
             totals: TokenUsage::default(),
         }
     }
 
-    pub(crate) fn take(&mut self, record: Record) -> Result<(), NeedsEverything> {
+    pub(crate) fn take(&mut self, record: Record) -> Result<(), NeedsPlan> {
         match record {
-            Record::TurnStarted => self.segments.push(Segment {
-                announced: true,
-                ..Segment::default()
-            }),
+            Record::TurnStarted(_) => self.begin(true),
             Record::Item(item) => self.item(*item),
             Record::Context(context) => self.current().context = Some(*context),
             Record::Compacted(compacted) => self.compacted(*compacted),
             Record::RolledBack(turns) => return self.roll_back(turns),
             Record::Totals(totals) => self.totals = totals,
-            Record::Meta(_) | Record::Ignored => {}
+            Record::Meta(_) | Record::TurnEnded | Record::Named(_) | Record::Ignored => {}
         }
         Ok(())
     }
 
+    /// What is left, for another reading.
+    pub(crate) fn plan(self) -> Plan {
+        Plan(self.segments.iter().map(|segment| segment.index).collect())
+    }
+
+    /// The conversation.
     pub(crate) fn finish(self) -> Rebuilt {
         let mut rebuilt = Rebuilt {
             items: Vec::new(),
-            window_number: 0,
+            window_number: self.compactions,
             window_id: None,
             context: None,
             totals: self.totals,
         };
-        let mut compactions = 0;
         for segment in self.segments {
             if let Some(base) = segment.base {
                 rebuilt.items = base;
@@ -96,21 +114,39 @@ impl Rebuild {
             rebuilt.items.extend(segment.items);
             rebuilt.context = segment.context.or(rebuilt.context);
             for mark in segment.windows {
-                compactions += 1;
-                rebuilt.window_number = mark.number.unwrap_or(compactions);
+                rebuilt.window_number = mark.number.unwrap_or(rebuilt.window_number);
                 rebuilt.window_id = mark.id;
             }
         }
         rebuilt
     }
 
+    fn begin(&mut self, announced: bool) {
+        self.segments.push(Segment {
+            index: self.begun,
+            announced,
+            ..Segment::default()
+        });
+        self.begun += 1;
+    }
+
     fn current(&mut self) -> &mut Segment {
         if self.segments.is_empty() {
-            self.segments.push(Segment::default());
+            self.begin(false);
         }
         self.segments
             .last_mut()
-            .expect("a segment was pushed if there was none")
+            .expect("a segment was begun if there was none")
+    }
+
+    /// Whether anything of the newest segment is kept.
+    fn keeps_current(&mut self) -> bool {
+        let index = self.current().index;
+        match &self.keep {
+            Keep::Surviving => true,
+            Keep::Outline => false,
+            Keep::Planned(Plan(surviving)) => surviving.contains(&index),
+        }
     }
 
     fn item(&mut self, item: ResponseItem) {
@@ -120,20 +156,25 @@ impl Rebuild {
         if is_user_input(&item) {
             let current = self.current();
             if current.user_turn && !current.announced {
-                self.segments.push(Segment::default());
+                self.begin(false);
             }
             self.current().user_turn = true;
         }
-        self.current().items.push(item);
+        if self.keeps_current() {
+            self.current().items.push(item);
+        }
     }
 
     fn compacted(&mut self, compacted: Compacted) {
+        self.compactions += 1;
+        let keeps = self.keeps_current();
         let base = match compacted.replacement_history {
+            _ if !keeps => Vec::new(),
             Some(items) => items,
             None => self.legacy_base(&compacted.message),
         };
-        let last = self.segments.len().saturating_sub(1);
-        if self.keep == Keep::Surviving {
+        if keeps {
+            let last = self.segments.len().saturating_sub(1);
             for segment in &mut self.segments[..last] {
                 segment.items = Vec::new();
                 segment.base = segment.base.is_some().then(Vec::new);
@@ -145,7 +186,7 @@ impl Rebuild {
         current.windows.push(WindowMark {
             number: compacted
                 .window_number
-                .or_else(|| number(&compacted.window_id)),
+                .or_else(|| compacted.window_id.as_u64()),
             id: compacted.window_id.as_str().map(str::to_owned),
         });
     }
@@ -160,8 +201,8 @@ impl Rebuild {
         let surviving = self.segments[latest_base..].iter();
         let items =
             surviving.flat_map(|segment| segment.base.iter().flatten().chain(&segment.items));
-        let mut base: Vec<ResponseItem> =
-            items.filter(|item| is_user_input(item)).cloned().collect();
+        let said: Vec<&ResponseItem> = items.filter(|item| is_user_input(item)).collect();
+        let mut base = newest_within_budget(&said);
         let text = summary.to_owned();
         base.push(ResponseItem::message(
             "user",
@@ -172,14 +213,14 @@ impl Rebuild {
     }
 
     /// Drops the newest turns of the user, and whatever came between and after them.
-    fn roll_back(&mut self, turns: u64) -> Result<(), NeedsEverything> {
+    fn roll_back(&mut self, turns: u64) -> Result<(), NeedsPlan> {
         let mut left = turns;
         while left > 0 {
             let Some(segment) = self.segments.pop() else {
                 break;
             };
             if segment.base.is_some() && self.keep == Keep::Surviving {
-                return Err(NeedsEverything);
+                return Err(NeedsPlan);
             }
             left -= u64::from(segment.user_turn);
         }
@@ -187,9 +228,38 @@ impl Rebuild {
     }
 }
 
-/// A window's number in older files: a number, or the text of one.
-fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+/// What an old compaction kept of the user's words: about 20,000 tokens, the newest first.
+const LEGACY_BUDGET: usize = 20_000 * BYTES_PER_TOKEN;
+const BYTES_PER_TOKEN: usize = 4;
+
+/// The newest messages that fit, in their order; the oldest of them may have lost its end.
+fn newest_within_budget(said: &[&ResponseItem]) -> Vec<ResponseItem> {
+    let mut left = LEGACY_BUDGET;
+    let mut kept = Vec::new();
+    for item in said.iter().rev() {
+        if left == 0 {
+            break;
+        }
+        let mut item = (*item).clone();
+        shorten(&mut item, &mut left);
+        kept.push(item);
+    }
+    kept.reverse();
+    kept
+}
+
+fn shorten(item: &mut ResponseItem, left: &mut usize) {
+    let ResponseItem::Message { content, .. } = item else {
+        return;
+    };
+    for part in content {
+        if let ContentItem::InputText { text } = part {
+            if text.len() > *left {
+                text.truncate(text.floor_char_boundary(*left));
+            }
+            *left -= text.len().min(*left);
+        }
+    }
 }
 
 /// Items that only ever controlled a request or an old feature, and are never sent again.
@@ -206,7 +276,7 @@ fn is_control(item: &ResponseItem) -> bool {
 }
 
 /// Whether the user said it, as opposed to context that is sent in the user's name.
-fn is_user_input(item: &ResponseItem) -> bool {
+pub(crate) fn is_user_input(item: &ResponseItem) -> bool {
     let ResponseItem::Message {
         role,
         content,

@@ -1,6 +1,6 @@
 //! From events to lines.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use dovetail_core::event::{
@@ -12,15 +12,19 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::append::LineFile;
-use crate::error::StoreError;
-use crate::load::{self, LoadedThread};
+use crate::error::{self, StoreError};
+use crate::lineage::Part;
+use crate::load::{HistoryMode, LoadedThread};
+use crate::lock::WriterLock;
 use crate::payload::{
-    self, EventMsg, RateLimitSnapshot, SessionMeta, ThreadSettings, TokenInfo, TokenUsageRecord,
-    TurnAttribution, TurnContext,
+    self, EventMsg, HistoryBase, RateLimitSnapshot, SessionMeta, ThreadSettings, TokenInfo,
+    TokenUsageRecord, TurnAttribution, TurnContext,
 };
 use crate::place;
+use crate::reopen::{self, Reopened};
 use crate::sync::Syncer;
 use crate::turn_item::TurnItem;
+use crate::walk::Walk;
 
 /// Keeps a thread in its rollout file.
 ///
@@ -29,6 +33,13 @@ use crate::turn_item::TurnItem;
 pub struct RolloutRecorder {
     info: ThreadInfo,
     file: LineFile,
+    /// Where the history before the file's first line is.
+    base: Option<HistoryBase>,
+    /// A history whose lines follow the first one, as they are.
+    copied: Vec<Part>,
+    home: PathBuf,
+    /// Taken with the first line, and held to the end.
+    lock: Option<WriterLock>,
     turn: Option<Turn>,
     /// What the file last said of the thread's settings.
     settings: Option<TurnSettings>,
@@ -50,28 +61,95 @@ impl RolloutRecorder {
     /// A recorder for a new thread. Nothing is touched on the disk before the first event that is kept.
     pub fn create(home: &Path, info: ThreadInfo) -> Self {
         let path = place::rollout(home, info.thread_id, info.created);
+        let file = LineFile::new(path, HistoryMode::Paginated, 0);
+        Self::new(home, info, file, None, None)
+    }
+
+    /// Takes up a thread: takes the right to write to it, reads it, and makes its end whole. A compressed file is
+    /// unpacked first.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no thread, or is in use by another process.
+    pub fn resume(path: &Path) -> Result<(LoadedThread, Self), StoreError> {
+        let home = place::home_of(path);
+        let Reopened {
+            thread,
+            file,
+            tail,
+            lock,
+        } = reopen::reopen(home, path)?;
+        let file = LineFile::reopened(thread.path.clone(), file, &tail, thread.next_ordinal);
+        let recorder = Self::new(home, thread.info.clone(), file, None, Some(lock));
+        Ok((thread, recorder))
+    }
+
+    /// A recorder for a thread that begins in another one. Nothing is touched on the disk before the first event that
+    /// is kept, or [`RolloutRecorder::begin`].
+    pub(crate) fn fork(
+        home: &Path,
+        info: ThreadInfo,
+        base: HistoryBase,
+        first_ordinal: u64,
+    ) -> Self {
+        let path = place::rollout(home, info.thread_id, info.created);
+        let file = LineFile::new(path, HistoryMode::Paginated, first_ordinal);
+        Self::new(home, info, file, Some(base), None)
+    }
+
+    /// A recorder for a thread whose file begins with a copy of a history, in the older dialect.
+    pub(crate) fn copy(home: &Path, info: ThreadInfo, history: Vec<Part>) -> Self {
+        let path = place::rollout(home, info.thread_id, info.created);
+        let file = LineFile::new(path, HistoryMode::Legacy, 0);
+        Self {
+            copied: history,
+            ..Self::new(home, info, file, None, None)
+        }
+    }
+
+    fn new(
+        home: &Path,
+        info: ThreadInfo,
+        file: LineFile,
+        base: Option<HistoryBase>,
+        lock: Option<WriterLock>,
+    ) -> Self {
         Self {
             info,
-            file: LineFile::new(path),
+            file,
+            base,
+            copied: Vec::new(),
+            home: home.to_owned(),
+            lock,
             turn: None,
             settings: None,
         }
     }
 
-    /// Takes up a thread: locks its file, reads it, and makes its end whole.
+    /// Writes the first line if it is still missing, so that the thread is there before anything happens in it.
     ///
     /// # Errors
-    /// The file cannot be read, is no thread, or is in use by another process.
-    pub fn resume(path: &Path) -> Result<(LoadedThread, Self), StoreError> {
-        let (thread, file, length) = load::open_for_append(path)?;
-        let file = LineFile::reopened(path.to_owned(), file, length, thread.next_ordinal);
-        let recorder = Self {
-            info: thread.info.clone(),
-            file,
-            turn: None,
-            settings: None,
-        };
-        Ok((thread, recorder))
+    /// The file cannot be made.
+    pub fn begin(&mut self) -> Result<(), RecordError> {
+        if !self.file.is_missing() {
+            return Ok(());
+        }
+        if self.lock.is_none() {
+            let lock = WriterLock::take(&self.home, self.info.thread_id);
+            self.lock = Some(lock.map_err(|error| RecordError {
+                message: error::with_source(&error),
+            })?);
+        }
+        let mode = self.file.mode();
+        let meta = SessionMeta::new(&self.info, mode, self.base);
+        self.file.append("session_meta", &meta)?;
+        let mut walk = Walk::default();
+        for part in std::mem::take(&mut self.copied) {
+            let copied = walk.part(&part, |entry| self.file.copy(entry.text));
+            copied.map_err(|error| RecordError {
+                message: error::with_source(&error),
+            })??;
+        }
+        Ok(())
     }
 
     /// The file, which may not exist yet.
@@ -85,10 +163,7 @@ impl RolloutRecorder {
     }
 
     fn line<P: Serialize>(&mut self, kind: &'static str, payload: &P) -> Result<(), RecordError> {
-        if self.file.is_missing() {
-            self.file
-                .append("session_meta", &SessionMeta::new(&self.info))?;
-        }
+        self.begin()?;
         self.file.append(kind, payload)
     }
 
@@ -184,6 +259,12 @@ impl RolloutRecorder {
         item: TurnItem<'_>,
         took: Duration,
     ) -> Result<(), RecordError> {
+        if self.file.mode() == HistoryMode::Legacy {
+            return match item.legacy() {
+                Some(event) => self.event(&event),
+                None => Ok(()),
+            };
+        }
         let completed_at_ms = payload::milliseconds(SystemTime::now());
         let started_at_ms = completed_at_ms.saturating_sub(payload::whole_ms(took));
         self.event(&EventMsg::ItemCompleted {

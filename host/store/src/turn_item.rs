@@ -10,6 +10,7 @@ use dovetail_core::item::{ContentItem, ResponseItem, SummaryPart};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::payload::EventMsg;
 use crate::uri::file_uri;
 
 #[derive(Serialize)]
@@ -253,6 +254,34 @@ impl<'a> TurnItem<'a> {
                 path: file_uri(path),
             }),
             ToolActivity::Plan { .. } => None,
+        }
+    }
+}
+
+impl TurnItem<'_> {
+    /// What files of the older dialect have in its place; none where they have nothing.
+    pub(crate) fn legacy(&self) -> Option<EventMsg<'_>> {
+        match self {
+            Self::UserMessage { content, .. } => Some(EventMsg::UserMessage {
+                message: content[0].text,
+                images: [],
+                local_images: [],
+                text_elements: [],
+            }),
+            Self::AgentMessage { content, phase, .. } => Some(EventMsg::AgentMessage {
+                message: content.iter().map(|part| part.text).collect(),
+                phase: *phase,
+                memory_citation: None,
+            }),
+            Self::Reasoning { summary_text, .. } => {
+                let text = summary_text.first()?;
+                Some(EventMsg::AgentReasoning { text })
+            }
+            Self::CommandExecution { .. }
+            | Self::FileChange { .. }
+            | Self::McpToolCall { .. }
+            | Self::WebSearch { .. }
+            | Self::ImageView { .. } => None,
         }
     }
 }

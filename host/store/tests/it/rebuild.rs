@@ -180,7 +180,7 @@ fn the_window_number_is_the_newest_compactions() {
         (&[], 0),
         (&[json!({"window_number": 7})], 7),
         (&[json!({"window_id": 7})], 7),
-        (&[json!({"window_id": "7"})], 7),
+        (&[json!({"window_id": "7"})], 1),
         (&[json!({}), json!({})], 2),
         (&[json!({"window_number": 5, "window_id": UUID})], 5),
         (&[json!({"window_id": UUID})], 1),
@@ -188,7 +188,7 @@ fn the_window_number_is_the_newest_compactions() {
             &[json!({"window_number": 3}), json!({"window_number": 9})],
             9,
         ),
-        (&[json!({"window_number": 9}), json!({})], 2),
+        (&[json!({"window_number": 9}), json!({})], 9),
     ];
     for (compactions, expected) in cases {
         let lines: Vec<Value> = compactions

@@ -1,0 +1,131 @@
+//! Going over the lines of a history: what can be read is shown, what cannot is written down.
+
+use dovetail_core::ids::ThreadId;
+use jiff::Timestamp;
+
+use crate::damage::{Damage, Problem};
+use crate::error::StoreError;
+use crate::lineage::Part;
+use crate::lines::{Line, Shape};
+use crate::load::Tail;
+use crate::parse::{self, Record};
+use crate::place::Compression;
+
+/// A line that could be read.
+pub(crate) struct Entry<'a> {
+    pub(crate) line: Line,
+    /// Its number in the history: as it says, or as it is counted.
+    pub(crate) ordinal: u64,
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) text: &'a [u8],
+    pub(crate) record: Record,
+}
+
+/// What is known after some files of a history were gone over.
+#[derive(Default)]
+pub(crate) struct Walk {
+    pub(crate) damage: Vec<Damage>,
+    pub(crate) next_ordinal: u64,
+    /// Of the newest file.
+    pub(crate) tail: Tail,
+}
+
+impl Walk {
+    /// Shows the lines of a file up to its limit; the visitor may stop it.
+    pub(crate) fn part<E>(
+        &mut self,
+        part: &Part,
+        mut visit: impl FnMut(Entry<'_>) -> Result<(), E>,
+    ) -> Result<Result<(), E>, StoreError> {
+        let form = part.meta.form;
+        let mut lines = part.lines()?;
+        let (mut begun, mut last) = (false, 0);
+        self.tail = Tail::default();
+        loop {
+            let (line, text) = match lines.next() {
+                Ok(Some(next)) => next,
+                Ok(None) => break,
+                // What was unpacked so far is good.
+                Err(error) if part.compression == Compression::Zstd => {
+                    tracing::debug!(%error, "a compressed thread ends early");
+                    self.damage.push(Damage::unpackable(&part.path, last + 1));
+                    return Ok(Ok(()));
+                }
+                Err(source) => return Err(StoreError::io("read", &part.path, source)),
+            };
+            last = line.number;
+            let parsed = match line.shape {
+                Shape::TooLong => Err(Problem::TooLong),
+                Shape::Whole | Shape::Unended if parse::is_blank(text) => {
+                    self.tail.whole_bytes += line.bytes;
+                    continue;
+                }
+                Shape::Whole if begun => parse::parse(text, form),
+                Shape::Whole => parse::parse_first(text),
+                Shape::Unended => parse::parse(text, form).map_err(|_| Problem::Torn),
+            };
+            self.tail.lacks_line_end = parsed.is_ok() && line.shape == Shape::Unended;
+            if !matches!(parsed, Err(Problem::Torn)) {
+                self.tail.whole_bytes += line.bytes;
+            }
+            let parsed = match parsed {
+                Ok(parsed) => parsed,
+                Err(problem) => {
+                    // A torn line goes away when the thread is taken up, and its ordinal with it.
+                    self.next_ordinal += u64::from(problem != Problem::Torn);
+                    self.damage.push(Damage::of(&part.path, line, problem));
+                    continue;
+                }
+            };
+            begun = true;
+            let ordinal = parsed.ordinal.unwrap_or(self.next_ordinal);
+            if ordinal >= part.limit {
+                self.next_ordinal = self.next_ordinal.min(part.limit);
+                return Ok(Ok(()));
+            }
+            let time = parsed.timestamp.and_then(|time| time.parse().ok());
+            self.tail.last_time = time.or(self.tail.last_time);
+            self.next_ordinal = self.next_ordinal.max(ordinal.saturating_add(1));
+            let entry = Entry {
+                line,
+                ordinal,
+                time,
+                text,
+                record: parsed.record,
+            };
+            if let Err(stop) = visit(entry) {
+                return Ok(Err(stop));
+            }
+        }
+        self.note_missing_end(part, last);
+        Ok(Ok(()))
+    }
+
+    /// A file that others begin in must reach to where they begin.
+    fn note_missing_end(&mut self, part: &Part, last: u64) {
+        if part.limit != u64::MAX && self.next_ordinal < part.limit {
+            self.damage.push(Damage {
+                path: part.path.clone(),
+                line: last + 1,
+                bytes: 0,
+                problem: Problem::EndsEarly {
+                    missing: part.limit - self.next_ordinal,
+                },
+            });
+            self.next_ordinal = part.limit;
+        }
+    }
+}
+
+/// A place between two lines of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Which file, counted from the oldest.
+    pub(crate) part: usize,
+    /// The id of that file.
+    pub(crate) rollout: ThreadId,
+    /// The line after it.
+    pub(crate) ordinal: u64,
+    /// Where that line is, in bytes of the unpacked file.
+    pub(crate) offset: u64,
+}
