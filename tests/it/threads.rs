@@ -1,5 +1,9 @@
 //! Threads on disk: recorded, resumed, and safe from what happens to files and processes.
 
+mod commands;
+mod fork;
+mod repair;
+
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -9,7 +13,7 @@ use serde_json::Value;
 use crate::lab;
 
 /// The texts of user messages and answers in the newest request, without the context.
-fn said(lab: &Lab) -> Vec<String> {
+pub(crate) fn said(lab: &Lab) -> Vec<String> {
     let request = lab.last_request();
     let items = request["input"].as_array().unwrap();
     let texts = items
@@ -22,7 +26,7 @@ fn said(lab: &Lab) -> Vec<String> {
 }
 
 /// How many context messages the newest request has.
-fn contexts(lab: &Lab) -> usize {
+pub(crate) fn contexts(lab: &Lab) -> usize {
     let text = lab.last_request()["input"].to_string();
     text.matches("<environment_context>").count()
 }
@@ -170,7 +174,7 @@ async fn a_thread_has_one_writer_at_a_time() {
         .await
         .expect_code(1);
     let owner = format!("is in use by process {}", busy.id());
-    refused.expect_errors(&["error: thread file `", &owner]);
+    refused.expect_errors(&["error: thread `", &owner, "hint: wait for it to end"]);
     lab.server().open_gate();
     busy.finish().await.expect_code(0);
     lab.exec(&["resume", "--last", "third"])

@@ -21,6 +21,11 @@ pub(crate) enum Command {
     /// Run one prompt to its end, without questions.
     #[command(visible_alias = "e")]
     Exec(Box<ExecArgs>),
+    /// Go on with a conversation: one that is named, the newest, or one picked from a list.
+    Resume(Box<ResumeArgs>),
+    /// List, search, name, archive, delete, fork and check conversations.
+    #[command(visible_alias = "threads")]
+    Thread(crate::thread_cmd::ThreadArgs),
     /// Show everything at work on a small project, offline: no key, no network.
     Demo(DemoArgs),
     /// Serve a scripted model on loopback, to test hooks, tools, sinks and providers without a model.
@@ -64,7 +69,7 @@ pub(crate) struct ConfigOverrides {
 /// `dovetail exec`.
 #[derive(Debug, Args)]
 pub(crate) struct ExecArgs {
-    /// `resume`, if it is not a new conversation.
+    /// `resume` or `fork`, if it is not a new conversation.
     #[command(subcommand)]
     pub(crate) command: Option<ExecCommand>,
     /// The prompt; `-` or nothing reads it from standard input.
@@ -82,7 +87,7 @@ pub(crate) struct ExecArgs {
 pub(crate) enum ExecCommand {
     /// Go on with a conversation.
     Resume {
-        /// Its id; with `--last` this is the prompt.
+        /// Its id or name; with `--last` this is the prompt.
         id: Option<String>,
         /// The prompt; `-` reads it from standard input.
         prompt: Option<String>,
@@ -93,6 +98,37 @@ pub(crate) enum ExecCommand {
         #[arg(long)]
         all: bool,
     },
+    /// Begin a conversation with the history of another one.
+    Fork {
+        /// The other one's id or name.
+        id: String,
+        /// The prompt; `-` reads it from standard input. Without one the fork is only made.
+        prompt: Option<String>,
+        /// The turn to leave it after: its id, or its number as `dovetail thread show` has it.
+        #[arg(long, value_name = "TURN")]
+        at: Option<String>,
+    },
+}
+
+/// `dovetail resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// Its id or name; with `--last` this is the prompt. Without one, a list is shown.
+    pub(crate) id: Option<String>,
+    /// The prompt; `-` reads it from standard input.
+    pub(crate) prompt: Option<String>,
+    /// The newest conversation of this directory.
+    #[arg(long)]
+    pub(crate) last: bool,
+    /// Conversations of any directory.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Configuration.
+    #[command(flatten)]
+    pub(crate) config: ConfigOverrides,
+    /// How it runs and what it prints.
+    #[command(flatten)]
+    pub(crate) options: ExecOptions,
 }
 
 /// Options of `exec`, before or after its subcommand.

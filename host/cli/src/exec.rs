@@ -8,13 +8,12 @@ use std::time::SystemTime;
 use dovetail_config::{Config, LoadRequest, Override, SYSTEM_CONFIG};
 use dovetail_core::context::BASE_INSTRUCTIONS;
 use dovetail_core::event::{Observer, Recorder, ThreadInfo};
-use dovetail_core::history::ProviderTrail;
 use dovetail_core::ids::{ThreadId, WindowId};
 use dovetail_core::records::EventRecords;
 use dovetail_core::toolbox::Toolbox;
 use dovetail_core::turn::{Ports, Prompt, Resumed, Thread, TurnOutcome};
 use dovetail_core::verdict::HookChain;
-use dovetail_store::{LoadedThread, NullRecorder, RolloutRecorder, Syncer};
+use dovetail_store::{ForkAt, ForkSettings, LoadedThread, NullRecorder, RolloutRecorder, Syncer};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{ConfigOverrides, ExecArgs, ExecCommand, ExecOptions, LocalProvider};
@@ -32,7 +31,8 @@ struct Plan {
     config: Config,
     setup: TurnSetup,
     options: ExecOptions,
-    prompt: Prompt,
+    /// None for a fork that is only made.
+    prompt: Option<Prompt>,
     target: Target,
     local_provider: Option<LocalProvider>,
     warnings: Vec<String>,
@@ -42,6 +42,7 @@ struct Plan {
 enum Target {
     New,
     Resume(PathBuf),
+    Fork { path: PathBuf, at: ForkAt },
 }
 
 /// Runs the command.
@@ -106,9 +107,14 @@ fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
     let setup = TurnSetup::of(&options, &config)?;
     let (target, prompt_text) = target(command, prompt_text, &home, &cwd)?;
     let prompt_text = prompt::separate(prompt_text, &mut options.images);
-    let prompt = Prompt {
-        images: prompt_images::read(&options.images, setup.image_detail())?,
-        text: prompt::text(prompt_text.as_deref())?,
+    let images = prompt_images::read(&options.images, setup.image_detail())?;
+    let prompt = match (&target, prompt_text) {
+        // A fork needs no prompt: it can be gone on with later.
+        (Target::Fork { .. }, None) if images.is_empty() => None,
+        (_, text) => Some(Prompt {
+            images,
+            text: prompt::text(text.as_deref())?,
+        }),
     };
     let warnings = config.warnings.clone();
     Ok(Plan {
@@ -199,35 +205,35 @@ fn target(
     home: &Path,
     cwd: &Path,
 ) -> anyhow::Result<(Target, Option<String>)> {
-    let Some(ExecCommand::Resume {
-        id,
-        prompt: resume_prompt,
-        last,
-        all,
-    }) = command
-    else {
-        return Ok((Target::New, prompt));
-    };
-    if last {
-        // With `--last` there is no id, so a lone argument is the prompt.
-        let text = resume_prompt.or(id);
-        let found = dovetail_store::find_last(home, (!all).then_some(cwd))?;
-        return Ok((Target::Resume(found.path), text));
+    match command {
+        None => Ok((Target::New, prompt)),
+        Some(ExecCommand::Resume {
+            id,
+            prompt,
+            last: true,
+            all,
+        }) => {
+            // With `--last` there is no id, so a lone argument is the prompt.
+            let text = prompt.or(id);
+            let found = dovetail_store::find_last(home, (!all).then_some(cwd))?;
+            Ok((Target::Resume(found), text))
+        }
+        Some(ExecCommand::Resume { id, prompt, .. }) => {
+            let id = id.ok_or_else(which)?;
+            let path = dovetail_store::find_called(home, &id)?;
+            Ok((Target::Resume(path), prompt))
+        }
+        Some(ExecCommand::Fork { id, prompt, at }) => {
+            let path = dovetail_store::find_called(home, &id)?;
+            let at = at.map_or(ForkAt::End, ForkAt::Turn);
+            Ok((Target::Fork { path, at }, prompt))
+        }
     }
-    let Some(id) = id else {
-        return Err(Fatal::new("which conversation?")
-            .hint("name its id, or use `--last` for the newest of this directory")
-            .into());
-    };
-    let id = ThreadId::parse(&id).map_err(|error| {
-        Fatal::new(error.to_string()).hint(
-            "ids are printed at the end of a run, and are part of the file names in sessions/",
-        )
-    })?;
-    Ok((
-        Target::Resume(dovetail_store::find_by_id(home, id)?),
-        resume_prompt,
-    ))
+}
+
+fn which() -> Fatal {
+    Fatal::new("which conversation?")
+        .hint("give its id or name, or use `--last` for the newest of this directory")
 }
 
 /// A thread that can be run: its file is open, its plugins are not loaded yet.
@@ -241,6 +247,9 @@ struct Opened {
 }
 
 async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
+    let Some(prompt) = plan.prompt.take() else {
+        return only_fork(&plan);
+    };
     let cancel = CancellationToken::new();
     let interrupts = interrupt::watch(cancel.clone());
     let opened = open_thread(&plan)?;
@@ -282,7 +291,7 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
         opened.resumed.is_some(),
         show_reasoning,
     );
-    printer.begin(&plan.prompt, &plan.warnings);
+    printer.begin(&prompt, &plan.warnings);
     let mut observers: Vec<Box<dyn Observer>> = vec![printer.observer()];
     if let Some(pump) = &house.pump {
         let records = EventRecords::new(opened.info.clone());
@@ -309,13 +318,16 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
         observers,
     };
     let mut thread = match opened.resumed {
+        Some(resumed) if matches!(plan.target, Target::Fork { .. }) => {
+            Thread::fork(opened.info, resumed, ports)
+        }
         Some(resumed) => Thread::resume(opened.info, resumed, ports),
         None => Thread::start(opened.info, ports),
     };
     let workspaces = turn.workspaces.clone();
     let trusted = plan.config.project.trusted;
     let looking = trusted.then(|| git::look_for_changes(workspaces));
-    let outcome = thread.run_turn(plan.prompt, turn, cancel).await;
+    let outcome = thread.run_turn(prompt, turn, cancel).await;
     drop(looking);
     interrupts.finished();
     let notified = notifier.and_then(|notifier| {
@@ -353,6 +365,7 @@ fn open_thread(plan: &Plan) -> anyhow::Result<Opened> {
     match &plan.target {
         Target::New => Ok(new_thread(plan)),
         Target::Resume(path) => resume_thread(path, plan),
+        Target::Fork { path, at } => fork_thread(path, at, plan),
     }
 }
 
@@ -365,12 +378,7 @@ fn new_thread(plan: &Plan) -> Opened {
         cwd: plan.setup.cwd.clone(),
         originator: identity::originator(None),
         source: "exec".to_owned(),
-        thread_source: Some(
-            plan.options
-                .thread_source
-                .clone()
-                .unwrap_or_else(|| "user".to_owned()),
-        ),
+        thread_source: Some(thread_source(plan)),
         parent_thread_id: None,
         forked_from: None,
         subagent: None,
@@ -397,30 +405,33 @@ fn new_thread(plan: &Plan) -> Opened {
 }
 
 fn resume_thread(path: &Path, plan: &Plan) -> anyhow::Result<Opened> {
-    let (loaded, recorder) = RolloutRecorder::resume(path)?;
-    let LoadedThread {
-        mut info,
-        items,
-        window_number,
-        totals,
-        damage,
-        ..
-    } = loaded;
-    let warnings = damage
-        .iter()
-        .map(|damage| format!("{}: {damage}", path.display()))
-        .collect();
-    info.cwd.clone_from(&plan.setup.cwd);
-    info.provider_id.clone_from(&plan.config.model_provider);
+    let (mut loaded, recorder) = RolloutRecorder::resume(path)?;
+    loaded.info.cwd.clone_from(&plan.setup.cwd);
+    loaded
+        .info
+        .provider_id
+        .clone_from(&plan.config.model_provider);
+    Ok(taken_up(loaded, recorder, plan))
+}
+
+fn fork_thread(path: &Path, at: &ForkAt, plan: &Plan) -> anyhow::Result<Opened> {
+    let (loaded, recorder) = dovetail_store::fork_thread(path, at, fork_settings(plan))?;
+    Ok(taken_up(loaded, recorder, plan))
+}
+
+/// A thread that goes on from what is on disk.
+fn taken_up(loaded: LoadedThread, recorder: RolloutRecorder, plan: &Plan) -> Opened {
+    let warnings = warnings_of(&loaded);
+    let mut info = loaded.info;
     info.originator = identity::originator(Some(&info.originator));
     if info.base_instructions.is_empty() {
         BASE_INSTRUCTIONS.clone_into(&mut info.base_instructions);
     }
     let resumed = Resumed {
-        items,
-        totals,
-        window_number,
-        providers: ProviderTrail::default(),
+        items: loaded.items,
+        totals: loaded.totals,
+        window_number: loaded.window_number,
+        providers: loaded.providers,
     };
     let path = recorder.path().to_owned();
     let syncer = recorder.syncer();
@@ -429,14 +440,47 @@ fn resume_thread(path: &Path, plan: &Plan) -> anyhow::Result<Opened> {
     } else {
         (Box::new(recorder), Some(syncer))
     };
-    Ok(Opened {
+    Opened {
         info,
         resumed: Some(resumed),
         recorder,
         path: Some(path),
         syncer,
         warnings,
-    })
+    }
+}
+
+/// Makes a fork that nobody says anything in yet.
+fn only_fork(plan: &Plan) -> anyhow::Result<ExitCode> {
+    let Target::Fork { path, at } = &plan.target else {
+        return Err(Fatal::new("there is no prompt").into());
+    };
+    let (loaded, mut recorder) = dovetail_store::fork_thread(path, at, fork_settings(plan))?;
+    recorder.begin()?;
+    output::forked(&plan.options, loaded.info.thread_id, &warnings_of(&loaded));
+    Ok(ExitCode::from(fatal::OK))
+}
+
+fn warnings_of(loaded: &LoadedThread) -> Vec<String> {
+    let damage = loaded.damage.iter();
+    damage
+        .map(|damage| format!("{}: {damage}", damage.path.display()))
+        .collect()
+}
+
+fn fork_settings(plan: &Plan) -> ForkSettings {
+    ForkSettings {
+        cwd: Some(plan.setup.cwd.clone()),
+        source: "exec".to_owned(),
+        thread_source: Some(thread_source(plan)),
+        provider_id: Some(plan.config.model_provider.clone()),
+        originator: Some(|persisted| identity::originator(Some(persisted))),
+    }
+}
+
+fn thread_source(plan: &Plan) -> String {
+    let given = plan.options.thread_source.clone();
+    given.unwrap_or_else(|| "user".to_owned())
 }
 
 /// The exit code of a turn.

@@ -25,10 +25,12 @@ mod prompt_images;
 mod provider_choice;
 mod rehearse;
 mod render;
+mod resume;
 mod sink_feed;
 mod status_line;
 mod surroundings;
 mod terminal_text;
+mod thread_cmd;
 mod tools;
 mod turn_setup;
 
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Exec(args) => exec::run(*args, exec::Stage::default()).await,
+        Command::Resume(args) => resume::run(*args).await,
+        Command::Thread(args) => thread_cmd::run(args),
         Command::Demo(args) => demo::run(args).await,
         Command::Rehearse(args) => rehearse::run(args).await,
         Command::Plugin(args) => plugin_cmd::run(args, &plugins::command_context()?).await,

@@ -155,6 +155,24 @@ impl Printer {
     }
 }
 
+/// Says that a fork was made in which nothing was said yet.
+pub(crate) fn forked(options: &ExecOptions, thread_id: ThreadId, warnings: &[String]) {
+    if options.json {
+        let mut json = ExecJson::new(std::io::stdout());
+        json.thread_started(thread_id);
+        for warning in warnings {
+            json.warning(warning);
+        }
+        return;
+    }
+    let style = style(options.color);
+    for warning in warnings {
+        out::stderr(&render::warning(style, warning));
+    }
+    out::stdout(&format!("{thread_id}\n"));
+    out::stderr(&render::farewell(style, thread_id, true));
+}
+
 fn style(when: ColorArg) -> Style {
     let wanted =
         || std::io::stderr().is_terminal() && env::NO_COLOR.get_os().is_none() && !dumb_terminal();

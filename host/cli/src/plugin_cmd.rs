@@ -5,7 +5,7 @@ mod grant;
 mod inspect;
 mod install;
 mod json;
-mod layout;
+pub(crate) mod layout;
 mod list;
 mod package;
 mod record;

@@ -58,6 +58,20 @@ pub enum Problem {
     },
 }
 
+impl Damage {
+    /// What is wrong, in a few words without the line.
+    pub fn what(&self) -> String {
+        let bytes = self.bytes;
+        match &self.problem {
+            Problem::Torn => format!("not written to its end ({bytes} bytes)"),
+            Problem::Unreadable(why) => format!("cannot be read ({why}, {bytes} bytes)"),
+            Problem::TooLong => format!("too long ({bytes} bytes)"),
+            Problem::Unpackable => "cannot be unpacked from here on".to_owned(),
+            Problem::EndsEarly { missing } => format!("{missing} lines are missing"),
+        }
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

@@ -38,6 +38,8 @@ pub struct ForkSettings {
     pub thread_source: Option<String>,
     /// The provider's id; the thread's, if not given.
     pub provider_id: Option<String>,
+    /// Who it is started by, given what the thread says of itself; the same, if not given.
+    pub originator: Option<fn(&str) -> String>,
 }
 
 /// Makes a fork of a thread. Nothing is written before the recorder gets its first event, or is told to begin; the
@@ -117,6 +119,11 @@ fn info_of(
             ordinal_exclusive: (mode == HistoryMode::Paginated).then_some(cut.ordinal),
         }),
         cwd: settings.cwd.unwrap_or(asked.cwd),
+        originator: match settings.originator {
+            Some(resolve) => resolve(&asked.originator),
+            None => asked.originator,
+        },
+        subagent: None,
         source: settings.source,
         thread_source: settings.thread_source,
         provider_id: settings.provider_id.unwrap_or(asked.provider_id),

@@ -132,21 +132,23 @@ fn first_meta(
 ) -> Result<Meta, StoreError> {
     let failed = |source| StoreError::io("read", path, source);
     let mut lines = lines_of(file, compression).map_err(failed)?;
-    let mut empty = true;
+    let mut lost = false;
     while let Some((_, text)) = lines.next().map_err(failed)? {
         if parse::is_blank(text) {
             continue;
         }
-        empty = false;
         match parse::parse_first(text).map(|parsed| parsed.record) {
             Ok(Record::Meta(meta)) => return Ok(*meta),
-            // Something of the thread comes first: its beginning is lost.
-            Ok(_) => break,
+            // Something of the thread comes first: its beginning is lost, and the rest is not.
+            Ok(_) => {
+                lost = true;
+                break;
+            }
             Err(_) => {}
         }
     }
     match name {
-        Some(name) if !empty => Ok(Meta {
+        Some(name) if lost => Ok(Meta {
             id: name.thread.to_string(),
             history_mode: Some("paginated".to_owned()),
             ..Meta::default()

@@ -1,9 +1,11 @@
 //! Reading a thread back.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use dovetail_core::event::{ForkPoint, ThreadInfo};
+use dovetail_core::history::ProviderTrail;
 use dovetail_core::ids::{ThreadId, WindowId};
 use dovetail_core::item::ResponseItem;
 use dovetail_core::lineage::SubagentKind;
@@ -13,7 +15,7 @@ use serde_json::Value;
 use crate::damage::Damage;
 use crate::error::StoreError;
 use crate::lineage::{self, Part};
-use crate::parse::{Context, Meta};
+use crate::parse::{Context, Meta, Record};
 use crate::rebuild::{Keep, NeedsPlan, Rebuild};
 use crate::walk::Walk;
 
@@ -30,6 +32,8 @@ pub struct LoadedThread {
     pub window_number: u64,
     /// What was used so far.
     pub totals: TokenUsage,
+    /// Which provider answered which turn.
+    pub providers: ProviderTrail,
     /// The ordinal of the line to write next.
     pub next_ordinal: u64,
     /// How its last turn ran.
@@ -107,28 +111,96 @@ pub(crate) fn load(parts: Vec<Part>) -> Result<(LoadedThread, Tail), StoreError>
                 let source = std::io::Error::other("a rollback cannot be followed");
                 StoreError::io("read", &parts[parts.len() - 1].path, source)
             };
-            let (outline, _) = read(&parts, Keep::Outline)?.map_err(unplannable)?;
-            let plan = Keep::Planned(outline.plan());
+            let outline = read(&parts, Keep::Outline)?.map_err(unplannable)?;
+            let plan = Keep::Planned(outline.rebuild.plan());
             let read = read(&parts, plan)?.map_err(unplannable)?;
             finish(parts, read)
         }
     }
 }
 
-fn read(parts: &[Part], keep: Keep) -> Result<Result<(Rebuild, Walk), NeedsPlan>, StoreError> {
+/// What a reading brought.
+struct Read {
+    rebuild: Rebuild,
+    walk: Walk,
+    trail: Trail,
+}
+
+fn read(parts: &[Part], keep: Keep) -> Result<Result<Read, NeedsPlan>, StoreError> {
     let (mut rebuild, mut walk) = (Rebuild::new(keep), Walk::default());
+    let mut trail = Trail::of(&parts[0].meta);
     for part in parts {
-        if let Err(needs) = walk.part(part, |entry| rebuild.take(entry.record))? {
+        let read = walk.part(part, |entry| {
+            trail.see(&entry.record);
+            rebuild.take(entry.record)
+        })?;
+        if let Err(needs) = read {
             return Ok(Err(needs));
         }
     }
-    Ok(Ok((rebuild, walk)))
+    Ok(Ok(Read {
+        rebuild,
+        walk,
+        trail,
+    }))
 }
 
-fn finish(
-    mut parts: Vec<Part>,
-    (rebuild, walk): (Rebuild, Walk),
-) -> Result<(LoadedThread, Tail), StoreError> {
+/// Follows which provider runs which turn.
+struct Trail {
+    turn: Option<String>,
+    provider: Option<Arc<str>>,
+    providers: ProviderTrail,
+}
+
+impl Trail {
+    fn of(meta: &Meta) -> Self {
+        let first = meta.model_provider.as_deref();
+        Self {
+            turn: None,
+            provider: first.map(Arc::from),
+            providers: ProviderTrail::new(first),
+        }
+    }
+
+    fn see(&mut self, record: &Record) {
+        match record {
+            Record::Meta(meta) => {
+                let named = meta.model_provider.as_deref().map(Arc::from);
+                self.provider = named.or(self.provider.take());
+                self.turn = None;
+            }
+            Record::TurnStarted(turn) => {
+                self.turn.clone_from(turn);
+                self.note();
+            }
+            Record::Provider(provider) => {
+                self.provider = Some(provider.as_str().into());
+                self.note();
+            }
+            Record::TurnEnded => self.turn = None,
+            Record::Item(_)
+            | Record::Context(_)
+            | Record::Compacted(_)
+            | Record::RolledBack(_)
+            | Record::Totals(_)
+            | Record::Named(_)
+            | Record::Ignored => {}
+        }
+    }
+
+    fn note(&mut self) {
+        if let (Some(turn), Some(provider)) = (&self.turn, &self.provider) {
+            self.providers.ran(turn, provider);
+        }
+    }
+}
+
+fn finish(mut parts: Vec<Part>, read: Read) -> Result<(LoadedThread, Tail), StoreError> {
+    let Read {
+        rebuild,
+        walk,
+        trail,
+    } = read;
     let own = parts.pop().expect("a history has at least its own file");
     let rebuilt = rebuild.finish();
     let tail = Tail {
@@ -160,6 +232,7 @@ fn finish(
         items: rebuilt.items,
         window_number: rebuilt.window_number,
         totals: rebuilt.totals,
+        providers: trail.providers,
         next_ordinal: walk.next_ordinal,
         last_settings,
         damage: walk.damage,

@@ -20,6 +20,8 @@ pub(crate) enum Record {
     TurnEnded,
     RolledBack(u64),
     Totals(TokenUsage),
+    /// Turns run with this provider from now on.
+    Provider(String),
     /// The thread got a name, or lost it.
     Named(Option<String>),
     /// Of a kind that has no say here, or is not known.
@@ -120,6 +122,12 @@ struct Event {
     info: Option<CountInfo>,
     turn_id: Option<String>,
     thread_name: Option<String>,
+    thread_settings: Option<Settings>,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    model_provider_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -213,6 +221,10 @@ fn parse_event(payload: &str) -> Result<Record, Problem> {
         "task_complete" | "turn_complete" | "turn_aborted" => Record::TurnEnded,
         "thread_rolled_back" => Record::RolledBack(event()?.num_turns.unwrap_or(0)),
         "thread_name_updated" => Record::Named(event()?.thread_name),
+        "thread_settings_applied" => event()?
+            .thread_settings
+            .and_then(|settings| settings.model_provider_id)
+            .map_or(Record::Ignored, Record::Provider),
         "token_count" => event()?.info.map_or(Record::Ignored, |info| {
             Record::Totals(info.total_token_usage)
         }),

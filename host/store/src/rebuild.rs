@@ -88,7 +88,11 @@ impl Rebuild {
             Record::Compacted(compacted) => self.compacted(*compacted),
             Record::RolledBack(turns) => return self.roll_back(turns),
             Record::Totals(totals) => self.totals = totals,
-            Record::Meta(_) | Record::TurnEnded | Record::Named(_) | Record::Ignored => {}
+            Record::Meta(_)
+            | Record::TurnEnded
+            | Record::Named(_)
+            | Record::Provider(_)
+            | Record::Ignored => {}
         }
         Ok(())
     }

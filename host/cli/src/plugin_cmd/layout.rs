@@ -1,10 +1,10 @@
 //! Text in columns and paragraphs for 80 columns.
 
 /// The width that everything fits into.
-pub(super) const WIDTH: usize = 80;
+pub(crate) const WIDTH: usize = 80;
 
 /// Rows of cells under a head. The last column is broken over several lines where it is too long.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let last = head.len().saturating_sub(1);
     let width_of = |column: usize| {
         let cells = rows
@@ -61,7 +61,7 @@ pub(super) fn labelled(label: &str, width: usize, text: &str) -> String {
 }
 
 /// A number of bytes for people.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const MB: u64 = 1 << 20;
     match bytes {
         0..1024 => format!("{bytes} B"),

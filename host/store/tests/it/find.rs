@@ -32,21 +32,17 @@ fn id(text: &str) -> ThreadId {
 fn the_newest_is_the_one_written_to_last_whatever_its_day() {
     let home = tempfile::tempdir().expect("a directory");
     let resumed_today = thread(home.path(), "sessions/2025/01/01", OLD, "/a", 1);
-    thread(home.path(), "sessions/2026/11/20", NEW, "/b", 100);
+    let other = thread(home.path(), "sessions/2026/11/20", NEW, "/b", 100);
+    assert_eq!(find_last(home.path(), None).expect("one"), resumed_today);
     assert_eq!(
-        find_last(home.path(), None).expect("one").path,
-        resumed_today
-    );
-    assert_eq!(
-        find_last(home.path(), Some(Path::new("/b")))
-            .expect("one")
-            .id,
-        id(NEW)
+        find_last(home.path(), Some(Path::new("/b"))).expect("one"),
+        other
     );
     let nothing = find_last(home.path(), Some(Path::new("/c"))).expect_err("none there");
     assert_eq!(nothing.to_string(), "no thread to resume for `/c`");
-    let listed: Vec<ThreadId> = list_threads(home.path(), None, 10)
+    let listed: Vec<ThreadId> = list_threads(home.path())
         .expect("a list")
+        .threads
         .iter()
         .map(|found| found.id)
         .collect();
@@ -82,10 +78,7 @@ fn no_home_is_no_thread() {
         find_last(&missing, None),
         Err(StoreError::Nothing { cwd: None })
     ));
-    assert!(
-        list_threads(&missing, None, 5)
-            .expect("an empty list")
-            .is_empty()
-    );
+    let listing = list_threads(&missing).expect("an empty list");
+    assert!(listing.threads.is_empty());
     assert!(!missing.exists(), "looking leaves no trace");
 }

@@ -132,6 +132,49 @@ fn a_second_writer_is_refused_and_told_who_the_first_is() {
     RolloutRecorder::resume(&path).expect("the lock is gone with its owner");
 }
 
+/// Existing clients hold a lock of the same name while they write.
+#[test]
+fn another_client_that_writes_is_seen() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = copy(home.path());
+    let locks = home.path().join("thread-writer-locks");
+    std::fs::create_dir(&locks).expect("a directory");
+    let theirs = locks.join("01a1fb58-2811-7ea0-9e27-e6be064a83e5.lock");
+    let held = std::fs::File::create(&theirs).expect("a file");
+    held.lock().expect("it is free");
+    let error = RolloutRecorder::resume(&path).err().expect("it is in use");
+    let told = error.to_string();
+    let process = std::process::id().to_string();
+    assert!(
+        told.starts_with("thread `01a1fb58-2811-7ea0-9e27-e6be064a83e5` is in use by process "),
+        "{told}"
+    );
+    assert!(told.contains(&process), "{told}");
+    drop(held);
+    let (_thread, recorder) = RolloutRecorder::resume(&path).expect("a file that nobody holds");
+    assert!(theirs.exists());
+    drop(recorder);
+    assert!(!theirs.exists(), "nothing is left behind");
+}
+
+/// The clock of a machine may go back; within a file time does not.
+#[test]
+fn time_does_not_go_back_within_a_file() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = copy(home.path());
+    let future = r#"{"timestamp":"2099-01-01T00:00:00.000Z","ordinal":23,"type":"event_msg","payload":{"type":"x"}}"#;
+    append(&path, format!("{future}\n").as_bytes());
+    let (thread, recorder) = RolloutRecorder::resume(&path).expect("it resumes");
+    Feed::of(recorder, thread.info.thread_id).turn("again", "Yes.");
+    let written = lines(&path);
+    let times: Vec<&str> = written
+        .iter()
+        .filter_map(|line| line["timestamp"].as_str())
+        .collect();
+    assert!(times.is_sorted(), "{times:?}");
+    assert_eq!(times.last(), Some(&"2099-01-01T00:00:00.000Z"));
+}
+
 /// Set in a child process of a test: the home directory it works in.
 const CHILD_HOME: &str = "DOVETAIL_STORE_TEST_HOME";
 
@@ -174,11 +217,11 @@ fn a_killed_writer_loses_at_most_its_last_line() {
     writer.kill().expect("it is killed");
     writer.wait().expect("it is gone");
     let found = dovetail_store::find_last(home.path(), None).expect("its thread is there");
-    let (thread, _) = RolloutRecorder::resume(&found.path).expect("it resumes");
+    let (thread, _) = RolloutRecorder::resume(&found).expect("it resumes");
     assert!(thread.damage.len() <= 1, "{:?}", thread.damage);
     assert!(thread.items.len() >= 2);
     assert!(thread.totals.input_tokens >= 100);
-    for (ordinal, line) in lines(&found.path).iter().enumerate() {
+    for (ordinal, line) in lines(&found).iter().enumerate() {
         assert_eq!(line["ordinal"], ordinal);
     }
 }
