@@ -283,7 +283,7 @@ pub(crate) enum EventMsg<'a> {
     UserMessage {
         message: &'a str,
         images: [(); 0],
-        local_images: [(); 0],
+        local_images: Vec<&'a str>,
         text_elements: [(); 0],
     },
     AgentMessage {

@@ -262,12 +262,21 @@ impl TurnItem<'_> {
     /// What files of the older dialect have in its place; none where they have nothing.
     pub(crate) fn legacy(&self) -> Option<EventMsg<'_>> {
         match self {
-            Self::UserMessage { content, .. } => Some(EventMsg::UserMessage {
-                message: content[0].text,
-                images: [],
-                local_images: [],
-                text_elements: [],
-            }),
+            Self::UserMessage { content, .. } => {
+                let (mut message, mut local_images) = ("", Vec::new());
+                for input in content {
+                    match input {
+                        UserInput::Text { text, .. } => message = *text,
+                        UserInput::LocalImage { path } => local_images.push(path.as_ref()),
+                    }
+                }
+                Some(EventMsg::UserMessage {
+                    message,
+                    images: [],
+                    local_images,
+                    text_elements: [],
+                })
+            }
             Self::AgentMessage { content, phase, .. } => Some(EventMsg::AgentMessage {
                 message: content.iter().map(|part| part.text).collect(),
                 phase: *phase,
