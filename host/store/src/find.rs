@@ -1,5 +1,6 @@
 //! Finding a thread: by its id, by its name, or as the newest.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 use dovetail_core::ids::ThreadId;
@@ -73,7 +74,7 @@ pub fn find_called(home: &Path, text: &str) -> Result<PathBuf, StoreError> {
 pub fn find_last(home: &Path, cwd: Option<&Path>) -> Result<PathBuf, StoreError> {
     let mut files = Files::scan_stamped(home)?;
     files.retain(|file| !file.file.archived);
-    files.sort_by(|a, b| (b.modified, b.file.name.thread).cmp(&(a.modified, a.file.name.thread)));
+    files.sort_by_key(|file| Reverse((file.modified, file.file.name.thread)));
     let wanted = |file: &&Stamped| is_wanted(&file.file.path, cwd);
     if let Some(found) = files.iter().take(TRIES).find(wanted) {
         return Ok(found.file.path.clone());

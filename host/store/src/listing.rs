@@ -1,5 +1,6 @@
 //! Lists of threads.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -90,7 +91,7 @@ pub fn list_threads(home: &Path) -> Result<Listing, StoreError> {
     }
     listing
         .threads
-        .sort_by(|a, b| (b.modified, b.id).cmp(&(a.modified, a.id)));
+        .sort_by_key(|thread| Reverse((thread.modified, thread.id)));
     Ok(listing)
 }
 

@@ -1,5 +1,6 @@
 //! `dovetail thread search`.
 
+use std::cmp::Reverse;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -55,7 +56,7 @@ pub(super) fn run(home: &Path, args: &SearchArgs) -> anyhow::Result<()> {
             });
         }
     }
-    hits.sort_by(|a, b| b.thread.modified.cmp(&a.thread.modified));
+    hits.sort_by_key(|hit| Reverse(hit.thread.modified));
     let limit = match args.limit {
         0 => hits.len(),
         limit => limit.min(hits.len()),
