@@ -159,3 +159,17 @@ async fn context_is_no_message_of_the_user() {
         .collect();
     assert_eq!(shown.len(), 1, "{shown:?}");
 }
+
+#[tokio::test]
+async fn a_work_tree_is_described_where_that_is_switched_on() {
+    let lab = lab(&[&script::answer("one"), &script::answer("two")]).await;
+    lab.init_git();
+    lab.exec(&["first"]).await.expect_code(0);
+    assert!(!told(&lab).concat().contains("<git>"));
+    let said = ["--enable", "git_context", "resume", "--last", "second"];
+    lab.exec(&said).await.expect_code(0);
+    assert_eq!(
+        told(&lab).last().unwrap(),
+        "<environment_context>\n  <git><root>/project</root><branch>main</branch></git>\n</environment_context>"
+    );
+}

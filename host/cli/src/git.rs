@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use dovetail_core::context::GitFacts;
 use dovetail_core::snapshot::{WorkspaceFacts, Workspaces};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::task::AbortOnDropHandle;
@@ -30,6 +31,22 @@ pub(crate) fn workspace_facts(root: &Path) -> Option<WorkspaceFacts> {
         has_changes: None,
     };
     (facts != WorkspaceFacts::default()).then_some(facts)
+}
+
+/// Where a work tree stands, for the model.
+pub(crate) fn standing(root: &Path) -> Option<GitFacts> {
+    let git_dir = git_dir(root)?;
+    Some(GitFacts {
+        root: root.display().to_string(),
+        branch: head_branch(&git_dir),
+        commit: head_commit(&git_dir, &common_dir(&git_dir)),
+    })
+}
+
+fn head_branch(git_dir: &Path) -> Option<String> {
+    let head = std::fs::read_to_string(git_dir.join("HEAD")).ok()?;
+    let name = head.trim().strip_prefix("ref:")?.trim();
+    Some(name.strip_prefix("refs/heads/").unwrap_or(name).to_owned())
 }
 
 /// Finds out whether the work trees have uncommitted changes, while a turn runs. Later requests say so.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use dovetail_config::{ApprovalPolicy, Config, ReasoningSummary, SandboxMode, WebSearchMode};
-use dovetail_core::context::ContextFacts;
+use dovetail_core::context::{ContextFacts, GitFacts};
 use dovetail_core::event::TurnSettings;
 use dovetail_core::model::{Reasoning, TextOptions, WebSearch};
 use dovetail_core::retry::RetryLimits;
@@ -109,6 +109,7 @@ impl TurnSetup {
             approval_policy: self.approval.as_str().to_owned(),
             network_access: network,
             writable_roots: roots,
+            git: self.git_facts(config),
             agents_md,
             developer_instructions: config.developer_instructions.clone(),
             ..surroundings::facts(config, &self.cwd, &self.added_roots)
@@ -198,6 +199,14 @@ impl TurnSetup {
                 .search_content
                 .map(|types| types.iter().map(|kind| (*kind).to_owned()).collect()),
         })
+    }
+
+    /// Where the work tree stands. Commits move on, so it is said only where the user wants it.
+    fn git_facts(&self, config: &Config) -> Option<GitFacts> {
+        if config.features.get("git_context") != Some(&true) {
+            return None;
+        }
+        git::standing(&git::root_of(&self.cwd)?)
     }
 
     fn workspaces(&self) -> Workspaces {

@@ -37,10 +37,23 @@ pub struct ContextFacts {
     pub slash_tmp: bool,
     /// Whether `$TMPDIR` is one of them.
     pub tmpdir: bool,
+    /// Where the git work tree stands, for those who want the model to know.
+    pub git: Option<GitFacts>,
     /// The text of all AGENTS.md files, joined.
     pub agents_md: Option<String>,
     /// The user's own developer instructions.
     pub developer_instructions: Option<String>,
+}
+
+/// Where a git work tree stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GitFacts {
+    /// The top of the work tree.
+    pub root: String,
+    /// The branch that is checked out; none for a commit by itself.
+    pub branch: Option<String>,
+    /// The commit that is checked out; none before the first.
+    pub commit: Option<String>,
 }
 
 const PERMISSIONS: (&str, &str) = ("permissions.instructions", "<permissions instructions>");
@@ -325,8 +338,38 @@ mod tests {
     }
 
     #[test]
+    fn a_work_tree_is_told_where_that_is_wanted_and_again_when_it_moves_on() {
+        let git = |commit: &str| GitFacts {
+            root: "/home/user/proj".to_owned(),
+            branch: Some("main".to_owned()),
+            commit: Some(commit.to_owned()),
+        };
+        let said = said_after(|facts| facts.git = Some(git("1f0c")));
+        assert_eq!(
+            said,
+            [
+                "<environment_context>\n  <git><root>/home/user/proj</root><branch>main</branch><commit>1f0c</commit></git>\n</environment_context>"
+            ]
+        );
+        let mut before = facts();
+        before.git = Some(git("1f0c"));
+        let history: Vec<Arc<ResponseItem>> = context_items(&[], &before)
+            .into_iter()
+            .map(Arc::new)
+            .collect();
+        let mut after = before;
+        after.git = Some(git("9be2"));
+        let said = texts(&context_items(&history, &after));
+        assert_eq!(said.len(), 1);
+        assert!(said[0].contains("<commit>9be2</commit>"), "{said:?}");
+    }
+
+    #[test]
     fn another_directory_brings_its_own_documents_and_files() {
-        let said = said_after(|facts| "/elsewhere".clone_into(&mut facts.cwd));
+        let said = said_after(|facts| {
+            "/elsewhere".clone_into(&mut facts.cwd);
+            facts.workspace_roots = vec![facts.cwd.clone()];
+        });
         assert_eq!(said.len(), 2);
         assert_eq!(
             said[0],

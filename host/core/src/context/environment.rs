@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{ContextFacts, said};
+use super::{ContextFacts, GitFacts, said};
 use crate::item::ResponseItem;
 
 pub(super) const KIND: &str = "environments.environment_context";
@@ -61,6 +61,12 @@ fn lines(facts: &ContextFacts) -> Vec<String> {
         .map(|(tag, value)| format!("  <{tag}>{}</{tag}>", xml(value)))
         .into();
     lines.push(format!("  {}", filesystem(facts)));
+    lines.extend(
+        facts
+            .git
+            .as_ref()
+            .map(|git| format!("  {}", work_tree(git))),
+    );
     lines
 }
 
@@ -68,6 +74,17 @@ fn lines(facts: &ContextFacts) -> Vec<String> {
 const PROTECTED: [&str; 4] = [".git", ".agents", ".codex", ".aws"];
 
 /// Everybody words this in the same way, so that a conversation that goes on elsewhere does not hear it again.
+fn work_tree(git: &GitFacts) -> String {
+    let mut text = format!("<git><root>{}</root>", xml(&git.root));
+    for (tag, value) in [("branch", &git.branch), ("commit", &git.commit)] {
+        if let Some(value) = value {
+            write!(text, "<{tag}>{}</{tag}>", xml(value)).expect("writing to a string cannot fail");
+        }
+    }
+    text.push_str("</git>");
+    text
+}
+
 fn filesystem(facts: &ContextFacts) -> String {
     let roots: Vec<String> = facts.workspace_roots.iter().map(|root| xml(root)).collect();
     let listed: String = roots
