@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-/// The longest event: an image that the model made, in Base64, fits with room to spare.
+/// The longest data of an event, and the longest line: an image that the model made, in Base64, fits with room to spare.
 pub const MAX_EVENT: usize = 32 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -51,7 +51,7 @@ impl Default for SseParser {
 }
 
 impl SseParser {
-    /// A parser that refuses events longer than `limit` bytes.
+    /// A parser that refuses events with more than `limit` bytes of data, and lines longer than that.
     pub fn with_limit(limit: usize) -> Self {
         Self {
             buffer: Vec::new(),
@@ -75,28 +75,44 @@ impl SseParser {
                 *data = data.start - used..data.end - used;
             }
         }
+        if let Some(data) = &self.data {
+            // What was skipped behind the data, such as comments, must not pile up while the event goes on.
+            let skipped = self.line - data.end;
+            self.buffer.drain(data.end..self.line);
+            self.line -= skipped;
+            self.searched -= skipped;
+        }
         self.buffer.extend_from_slice(bytes);
     }
 
     /// The data of the next whole event.
     ///
     /// # Errors
-    /// When the event in the buffer is longer than the limit; the stream cannot be read on then.
+    /// When the event is longer than the limit; the stream cannot be read on then. Where the bytes were cut into
+    /// chunks has no say in it.
     pub fn next_event(&mut self) -> Result<Option<&[u8]>, EventTooLong> {
         if !self.skip_mark() {
             return Ok(None);
         }
         while let Some(line) = self.next_line() {
             if !line.is_empty() {
+                self.check(line.len())?;
                 self.take_line(line);
+                self.check(self.data.as_ref().map_or(0, Range::len))?;
             } else if let Some(data) = self.data.take() {
                 return Ok(Some(&self.buffer[data]));
             }
         }
-        if self.buffer.len() - self.used() > self.limit {
-            return Err(EventTooLong { limit: self.limit });
-        }
+        self.check(self.buffer.len() - self.line)?;
         Ok(None)
+    }
+
+    fn check(&self, length: usize) -> Result<(), EventTooLong> {
+        let limit = self.limit;
+        if length > limit {
+            return Err(EventTooLong { limit });
+        }
+        Ok(())
     }
 
     /// The data of an event that the end of the stream cut short. Call it after [`SseParser::next_event`] gave none.
@@ -179,20 +195,28 @@ mod tests {
     use super::*;
 
     fn events(chunks: &[&[u8]]) -> Vec<String> {
-        let mut parser = SseParser::default();
+        let (events, refused) = events_within(MAX_EVENT, chunks);
+        assert_eq!(refused, None);
+        events
+    }
+
+    /// The events before the end, or before the first that is too long.
+    fn events_within(limit: usize, chunks: &[&[u8]]) -> (Vec<String>, Option<EventTooLong>) {
+        let mut parser = SseParser::with_limit(limit);
         let mut events = Vec::new();
+        let text = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
         for chunk in chunks {
             parser.push(chunk);
-            while let Some(data) = parser.next_event().expect("short events") {
-                events.push(String::from_utf8_lossy(data).into_owned());
+            loop {
+                match parser.next_event() {
+                    Ok(Some(data)) => events.push(text(data)),
+                    Ok(None) => break,
+                    Err(error) => return (events, Some(error)),
+                }
             }
         }
-        events.extend(
-            parser
-                .finish()
-                .map(|data| String::from_utf8_lossy(data).into_owned()),
-        );
-        events
+        events.extend(parser.finish().map(text));
+        (events, None)
     }
 
     #[track_caller]
@@ -248,6 +272,30 @@ mod tests {
             assert_eq!(parser.next_event(), Ok(None));
         }
         assert!(parser.buffer.capacity() < 200);
+        let mut parser = SseParser::with_limit(100);
+        parser.push(b"data: a\n");
+        for _ in 0..1000 {
+            parser.push(b": still here\n");
+            assert_eq!(parser.next_event(), Ok(None));
+        }
+        assert!(parser.buffer.capacity() < 200);
+        parser.push(b"data: b\n\n");
+        assert_eq!(parser.next_event(), Ok(Some(&b"a\nb"[..])));
+    }
+
+    #[test]
+    fn the_limit_does_not_depend_on_the_chunks() {
+        let long = format!("data: a\n\ndata: {}\n\ndata: b\n\n", "x".repeat(95));
+        let lines = "data: a\n\n".to_owned() + &"data: xxxxxxxxx\n".repeat(11) + "\n";
+        for stream in [long, lines] {
+            let whole = events_within(100, &[stream.as_bytes()]);
+            assert_eq!(
+                whole,
+                (vec!["a".to_owned()], Some(EventTooLong { limit: 100 }))
+            );
+            let bytes: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
+            assert_eq!(events_within(100, &bytes), whole);
+        }
     }
 
     fn stream() -> impl Strategy<Value = Vec<u8>> {
@@ -274,6 +322,7 @@ mod tests {
             cuts.sort_unstable();
             let chunks: Vec<&[u8]> = cuts.windows(2).map(|cut| &stream[cut[0]..cut[1]]).collect();
             prop_assert_eq!(events(&chunks), events(&[&stream]));
+            prop_assert_eq!(events_within(12, &chunks), events_within(12, &[&stream]));
         }
     }
 }
