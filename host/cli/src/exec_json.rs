@@ -305,6 +305,10 @@ impl<W: Write + Send> Observer for ExecJson<W> {
                 let message = format!("Reconnecting... {attempt}/{max} ({reason})");
                 self.write(&Line::Error { message: &message });
             }
+            TurnEvent::WaitingForNetwork { reason } => {
+                let message = format!("Reconnecting... waiting for network ({reason})");
+                self.write(&Line::Error { message: &message });
+            }
             TurnEvent::TurnCompleted { thread_total, .. } => {
                 self.close_plan();
                 self.write(&Line::TurnCompleted {
@@ -322,6 +326,7 @@ impl<W: Write + Send> Observer for ExecJson<W> {
             | TurnEvent::ReasoningDelta { .. }
             | TurnEvent::ToolCalled { .. }
             | TurnEvent::HookRan(_)
+            | TurnEvent::ContextFull { .. }
             | TurnEvent::RequestCompleted { .. } => {}
         }
     }

@@ -442,6 +442,14 @@ impl<W: Write + Send, A: Write + Send> Transcript<W, A> {
     }
 }
 
+impl<W: Write + Send, A: Write + Send> Transcript<W, A> {
+    /// A line about the connection.
+    fn note(&mut self, text: &str) {
+        let text = self.style.paint(Ink::Note, text);
+        self.write(&format!("{text}\n"));
+    }
+}
+
 impl<W: Write + Send, A: Write + Send> Observer for Transcript<W, A> {
     fn observe(&mut self, _: ThreadId, event: &TurnEvent) {
         match event {
@@ -472,13 +480,18 @@ impl<W: Write + Send, A: Write + Send> Observer for Transcript<W, A> {
                 delay,
             } => {
                 self.release_message();
-                let text = format!(
-                    "reconnecting {attempt}/{max} in {}: {}",
-                    short_duration(*delay),
+                self.note(&format!(
+                    "Reconnecting... {attempt}/{max} ({}), in {}",
+                    visible(reason),
+                    short_duration(*delay)
+                ));
+            }
+            TurnEvent::WaitingForNetwork { reason } => {
+                self.release_message();
+                self.note(&format!(
+                    "Reconnecting... waiting for network ({}), until Ctrl-C",
                     visible(reason)
-                );
-                let text = self.style.paint(Ink::Note, &text);
-                self.write(&format!("{text}\n"));
+                ));
             }
             TurnEvent::Warning { message } => {
                 self.release_message();
@@ -522,6 +535,7 @@ impl<W: Write + Send, A: Write + Send> Observer for Transcript<W, A> {
             | TurnEvent::MessageAbandoned { .. }
             | TurnEvent::ReasoningDelta { .. }
             | TurnEvent::ToolCalled { success: true, .. }
+            | TurnEvent::ContextFull { .. }
             | TurnEvent::RequestCompleted { .. } => {}
         }
     }

@@ -277,7 +277,7 @@ fn other_things_that_happen() {
         so it has its own\"
   deny  ls                                  hook `no-rm`: failed: it trapped
 warning: hook `no-rm` failed and was passed over: no answer in 1 s
-reconnecting 1/5 in 210 ms: connection reset
+Reconnecting... 1/5 (connection reset), in 210 ms
 warning: the server answered with another model
 • Two
   lines.

@@ -96,6 +96,9 @@ impl<W: Write + Send> Observer for StatusLine<W> {
             TurnEvent::ToolFinished { .. } | TurnEvent::MessageAbandoned { .. } => {
                 terminal.doing = Some("waiting for the model".to_owned())
             }
+            TurnEvent::WaitingForNetwork { .. } => {
+                terminal.doing = Some("waiting for network".to_owned());
+            }
             TurnEvent::RequestCompleted { thread_total, .. } => {
                 terminal.tokens = thread_total.total_tokens
             }
@@ -114,6 +117,7 @@ impl<W: Write + Send> Observer for StatusLine<W> {
             | TurnEvent::ToolCalled { .. }
             | TurnEvent::HookRan(_)
             | TurnEvent::Reconnecting { .. }
+            | TurnEvent::ContextFull { .. }
             | TurnEvent::Warning { .. } => {}
         }
     }

@@ -230,9 +230,12 @@ fn retries(config: &Config) -> RetryLimits {
                 u32::try_from(count.min(MAX_RETRIES)).unwrap_or(default)
             })
     };
+    let unbounded = config.features.get("unbounded_connection_retries");
     RetryLimits {
         request_max: number("request_max_retries", defaults.request_max),
         stream_max: number("stream_max_retries", defaults.stream_max),
+        // Off where nothing is said: a run that nobody watches must end, and say why.
+        unbounded_connections: unbounded.copied().unwrap_or(defaults.unbounded_connections),
     }
 }
 

@@ -177,13 +177,43 @@ pub struct RateLimitWindow {
     pub resets_at: Option<u64>,
 }
 
+/// Paid credit beside the windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credits {
+    /// Whether there is any.
+    pub has_credits: bool,
+    /// Whether it has no end.
+    pub unlimited: bool,
+    /// How much there is, as the service writes it.
+    pub balance: Option<String>,
+}
+
 /// Rate limits as last reported.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RateLimits {
+    /// Which limit this is; none is the usual one, `codex`.
+    pub limit_id: Option<String>,
+    /// Its name for people.
+    pub limit_name: Option<String>,
     /// The short window.
     pub primary: Option<RateLimitWindow>,
     /// The long window.
     pub secondary: Option<RateLimitWindow>,
+    /// Paid credit.
+    pub credits: Option<Credits>,
+    /// The plan, such as `plus`.
+    pub plan_type: Option<String>,
+    /// What kind of limit was reached, in the service's word.
+    pub reached: Option<String>,
+}
+
+impl RateLimits {
+    /// Puts a newer report in place. Not every report tells of credit and plan, which change rarely: they are kept.
+    pub fn update(&mut self, newer: Self) {
+        let old = std::mem::replace(self, newer);
+        self.credits = self.credits.take().or(old.credits);
+        self.plan_type = self.plan_type.take().or(old.plan_type);
+    }
 }
 
 /// How a turn was interrupted.
@@ -338,6 +368,20 @@ pub enum TurnEvent {
         reason: String,
         /// How long until then.
         delay: Duration,
+    },
+    /// The network is gone, and is waited for until somebody interrupts. Once per outage.
+    WaitingForNetwork {
+        /// Why a connection cannot be made.
+        reason: String,
+    },
+    /// The conversation no longer fits into the model's context: the window counts as full.
+    ContextFull {
+        /// The turn.
+        turn_id: TurnId,
+        /// What the thread used so far.
+        thread_total: TokenUsage,
+        /// Rate limits, as last reported.
+        rate_limits: RateLimits,
     },
     /// Something the user should know; work goes on.
     Warning {

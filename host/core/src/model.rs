@@ -82,6 +82,10 @@ pub enum ModelEvent {
     RateLimits(RateLimits),
     /// Another model answered than was asked for.
     ServerModel(String),
+    /// The version of the server's model catalogue.
+    ModelsEtag(String),
+    /// The server's token counts include the reasoning that the conversation carries.
+    ReasoningIncluded,
     /// An item began; its id may be empty.
     ItemAdded {
         /// `message`, `reasoning`, ….
@@ -111,8 +115,10 @@ pub enum ModelEvent {
 pub enum FailureStage {
     /// No credential: the request was not sent.
     Auth,
-    /// No connection, or it broke before the response's head.
+    /// No connection could be made.
     Connect,
+    /// The connection broke, went silent or was not safe before the response's head.
+    Exchange,
     /// A response with an error status.
     Status(u16),
     /// A failure event in the stream.
@@ -122,7 +128,7 @@ pub enum FailureStage {
 }
 
 /// A request that failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct ModelError {
     /// Where.
@@ -135,6 +141,22 @@ pub struct ModelError {
     pub retry_after: Option<Duration>,
     /// Whether trying again makes sense at all for an `Auth` failure.
     pub transient: bool,
+    /// Rate limits that came with the failure.
+    pub rate_limits: Option<Box<RateLimits>>,
+}
+
+impl ModelError {
+    /// A failure of unknown kind, about which nothing more is known.
+    pub fn new(stage: FailureStage, message: String) -> Self {
+        Self {
+            stage,
+            kind: FailureKind::Unknown,
+            message,
+            retry_after: None,
+            transient: false,
+            rate_limits: None,
+        }
+    }
 }
 
 /// A model's answer as it arrives.

@@ -175,6 +175,11 @@ fn describe(event: &TurnEvent) -> Option<(&'static str, Vec<Field>)> {
                 classed("reason", FieldClass::Location, reason.clone()),
             ],
         ),
+        TurnEvent::WaitingForNetwork { reason } => (
+            "network.awaited",
+            vec![classed("reason", FieldClass::Location, reason.clone())],
+        ),
+        TurnEvent::ContextFull { .. } => ("context.full", Vec::new()),
         TurnEvent::Warning { message } => (
             "warning",
             vec![classed("message", FieldClass::Content, message.clone())],

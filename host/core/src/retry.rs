@@ -2,7 +2,8 @@
 //!
 //! The provider says what kind of failure it was; what to do about it is decided here, in one table. There are two
 //! loops, as servers expect them: a quiet one for requests that never began to answer, and a visible one for the
-//! whole exchange. A credential is recovered at most once per turn.
+//! whole exchange. A credential is recovered at most once per turn. Where that is wanted, a network that is gone is
+//! waited for without an end of its own.
 
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub struct RetryLimits {
     pub request_max: u32,
     /// Visible repeats of the whole exchange.
     pub stream_max: u32,
+    /// Whether a connection that cannot be made is tried on after both loops, until somebody interrupts.
+    pub unbounded_connections: bool,
 }
 
 impl Default for RetryLimits {
@@ -23,6 +26,7 @@ impl Default for RetryLimits {
         Self {
             request_max: 4,
             stream_max: 5,
+            unbounded_connections: false,
         }
     }
 }
@@ -33,6 +37,8 @@ pub struct RetryBudget {
     limits: RetryLimits,
     requests: u32,
     streams: u32,
+    /// Tries since the network was found to be gone.
+    waits: u32,
     recovered: bool,
 }
 
@@ -41,6 +47,11 @@ pub struct RetryBudget {
 pub enum NextStep {
     /// Give up.
     Fail,
+    /// Give up, since the server asks to wait longer than [`MAX_DELAY`].
+    TooLong {
+        /// How long it asks to wait.
+        asked: Duration,
+    },
     /// Wait and send again; nobody needs to know.
     Quiet(Duration),
     /// Wait and send again, and say so.
@@ -52,12 +63,21 @@ pub enum NextStep {
         /// The most there will be.
         max: u32,
     },
+    /// Wait for the network and send again.
+    Await {
+        /// How long to wait.
+        delay: Duration,
+        /// Whether this is where the waiting begins, which is worth a word.
+        first: bool,
+    },
     /// Ask the provider for a better credential, then send again.
     Recover,
 }
 
 /// No server may make a turn wait longer than this; one that asks for more is as good as down.
-const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
+pub const MAX_DELAY: Duration = Duration::from_secs(15 * 60);
+/// Doubling ends here: 200 ms has become 6.4 s, often enough to notice a network that is back.
+const MOST_DOUBLED: u32 = 6;
 
 impl RetryBudget {
     /// A fresh budget for a turn.
@@ -66,6 +86,7 @@ impl RetryBudget {
             limits,
             requests: 0,
             streams: 0,
+            waits: 0,
             recovered: false,
         }
     }
@@ -74,11 +95,22 @@ impl RetryBudget {
     pub fn succeeded(&mut self) {
         self.requests = 0;
         self.streams = 0;
+        self.waits = 0;
     }
 
     /// Decides about a failure. `jitter` is any number; it varies the delay by a tenth either way.
     pub fn next(&mut self, error: &ModelError, jitter: u64) -> NextStep {
-        match class(error) {
+        if self.waits > 0 && error.stage != FailureStage::Connect {
+            // The network is back, and what it brings is another matter.
+            self.succeeded();
+        }
+        let class = class(error);
+        if matches!(class, Class::Request { .. } | Class::Stream)
+            && let Some(asked) = error.retry_after.filter(|asked| *asked > MAX_DELAY)
+        {
+            return NextStep::TooLong { asked };
+        }
+        match class {
             Class::Fatal => NextStep::Fail,
             Class::Credential if self.recovered => NextStep::Fail,
             Class::Credential => {
@@ -86,7 +118,7 @@ impl RetryBudget {
                 NextStep::Recover
             }
             Class::Request { then_stream } => {
-                if self.requests < self.limits.request_max {
+                if self.requests < self.limits.request_max && self.waits == 0 {
                     self.requests += 1;
                     return NextStep::Quiet(delay(error, self.requests, jitter));
                 }
@@ -102,7 +134,7 @@ impl RetryBudget {
 
     fn reconnect(&mut self, error: &ModelError, jitter: u64) -> NextStep {
         if self.streams >= self.limits.stream_max {
-            return NextStep::Fail;
+            return self.wait(error, jitter);
         }
         self.streams += 1;
         self.requests = 0;
@@ -110,6 +142,18 @@ impl RetryBudget {
             delay: delay(error, self.streams, jitter),
             attempt: self.streams,
             max: self.limits.stream_max,
+        }
+    }
+
+    fn wait(&mut self, error: &ModelError, jitter: u64) -> NextStep {
+        if !self.limits.unbounded_connections || error.stage != FailureStage::Connect {
+            return NextStep::Fail;
+        }
+        self.waits = self.waits.saturating_add(1);
+        let attempt = self.streams.saturating_add(self.waits).min(MOST_DOUBLED);
+        NextStep::Await {
+            delay: delay(error, attempt, jitter),
+            first: self.waits == 1,
         }
     }
 }
@@ -130,7 +174,7 @@ fn class(error: &ModelError) -> Class {
                 Class::Fatal
             }
         }
-        (FailureStage::Connect, _) => Class::Request { then_stream: true },
+        (FailureStage::Connect | FailureStage::Exchange, _) => Class::Request { then_stream: true },
         (FailureStage::Status(401), _) | (FailureStage::Status(_), FailureKind::Unauthorized) => {
             Class::Credential
         }
@@ -139,6 +183,8 @@ fn class(error: &ModelError) -> Class {
         }
         (FailureStage::Status(500..=599), _) => Class::Request { then_stream: true },
         (FailureStage::Status(_), FailureKind::RateLimited) => Class::Stream,
+        // Timeout, conflict, too early: they say "not now" rather than "not like this".
+        (FailureStage::Status(408 | 409 | 425), FailureKind::Unknown) => Class::Stream,
         (FailureStage::Status(_), _) => Class::Fatal,
         (
             FailureStage::Event,
@@ -152,10 +198,11 @@ fn class(error: &ModelError) -> Class {
 /// What the server asked for, else 200 ms doubled each time, a tenth more or less.
 fn delay(error: &ModelError, attempt: u32, jitter: u64) -> Duration {
     if let Some(asked) = error.retry_after {
-        return asked.min(MAX_DELAY);
+        return asked;
     }
-    let base = 200_u64.saturating_mul(1 << attempt.saturating_sub(1).min(10));
-    Duration::from_millis(base * 9 / 10 + jitter % (base / 5).max(1)).min(MAX_DELAY)
+    let base = 200_u64 << attempt.saturating_sub(1).min(12); // Further out only `MAX_DELAY` counts.
+    let delay = base * 9 / 10 + jitter % (base / 5);
+    Duration::from_millis(delay).min(MAX_DELAY)
 }
 
 #[cfg(test)]
@@ -164,11 +211,16 @@ mod tests {
 
     fn error(stage: FailureStage, kind: FailureKind) -> ModelError {
         ModelError {
-            stage,
             kind,
-            message: String::new(),
-            retry_after: None,
-            transient: false,
+            ..ModelError::new(stage, String::new())
+        }
+    }
+
+    fn limits(request_max: u32, stream_max: u32) -> RetryLimits {
+        RetryLimits {
+            request_max,
+            stream_max,
+            unbounded_connections: false,
         }
     }
 
@@ -179,7 +231,7 @@ mod tests {
         let (mut sent, mut shown) = (1, 0);
         loop {
             match budget.next(&error(stage, kind), 0) {
-                NextStep::Fail => break,
+                NextStep::Fail | NextStep::TooLong { .. } | NextStep::Await { .. } => break,
                 NextStep::Quiet(_) | NextStep::Recover => sent += 1,
                 NextStep::Reconnect { .. } => {
                     sent += 1;
@@ -195,11 +247,16 @@ mod tests {
         check(FailureStage::Status(500), FailureKind::ServerError, 30, 5);
         check(FailureStage::Status(503), FailureKind::Overloaded, 5, 0);
         check(FailureStage::Connect, FailureKind::Unknown, 30, 5);
+        check(FailureStage::Exchange, FailureKind::Unknown, 30, 5);
         check(FailureStage::Status(400), FailureKind::InvalidRequest, 1, 0);
         check(FailureStage::Status(401), FailureKind::Unauthorized, 2, 0);
+        check(FailureStage::Status(402), FailureKind::QuotaExceeded, 1, 0);
         check(FailureStage::Status(403), FailureKind::Forbidden, 1, 0);
         check(FailureStage::Status(404), FailureKind::NotFound, 1, 0);
+        check(FailureStage::Status(408), FailureKind::Unknown, 6, 5);
         check(FailureStage::Status(413), FailureKind::TooLarge, 1, 0);
+        check(FailureStage::Status(307), FailureKind::Unknown, 1, 0);
+        check(FailureStage::Status(418), FailureKind::Unknown, 1, 0);
         check(FailureStage::Status(429), FailureKind::RateLimited, 6, 5);
         check(
             FailureStage::Status(429),
@@ -218,37 +275,113 @@ mod tests {
         check(FailureStage::Auth, FailureKind::Unknown, 1, 0);
     }
 
-    #[test]
-    fn delays_double_and_a_servers_wish_counts_exactly() {
-        let mut budget = RetryBudget::new(RetryLimits {
-            request_max: 0,
-            stream_max: 3,
+    /// The delays of a failure that never goes away, in milliseconds.
+    fn delays(limits: RetryLimits, error: &ModelError, jitter: u64, steps: usize) -> Vec<u128> {
+        let mut budget = RetryBudget::new(limits);
+        let delays = (0..steps).map_while(|_| match budget.next(error, jitter) {
+            NextStep::Fail | NextStep::TooLong { .. } | NextStep::Recover => None,
+            NextStep::Quiet(delay)
+            | NextStep::Reconnect { delay, .. }
+            | NextStep::Await { delay, .. } => Some(delay.as_millis()),
         });
-        let mut failing = error(FailureStage::Stream, FailureKind::Unknown);
-        let delays: Vec<NextStep> = (0..2).map(|_| budget.next(&failing, 0)).collect();
+        delays.collect()
+    }
+
+    #[test]
+    fn delays_double_and_vary_by_a_tenth() {
+        let broken = error(FailureStage::Stream, FailureKind::Unknown);
+        let all = |jitter| delays(limits(4, 5), &broken, jitter, 9);
+        assert_eq!(all(0), [180, 360, 720, 1440, 2880], "the shortest");
+        assert_eq!(all(20), [200, 380, 740, 1460, 2900]);
+        // Every remainder is at its largest here: 40, 80, 160, 320 and 640 all divide 640.
+        assert_eq!(all(639), [219, 439, 879, 1759, 3519], "the longest");
+        assert_eq!(all(u64::MAX).len(), 5);
+        let refused = error(FailureStage::Exchange, FailureKind::Unknown);
+        let both = delays(limits(2, 2), &refused, 0, 99);
+        assert_eq!(both, [180, 360, 180, 180, 360, 360, 180, 360], "two loops");
+    }
+
+    #[test]
+    fn a_hundred_repeats_do_not_overflow() {
+        let broken = error(FailureStage::Stream, FailureKind::Unknown);
+        let all = delays(limits(0, 100), &broken, 0, 999);
+        assert_eq!((all.len(), all.last()), (100, Some(&737_280)));
+    }
+
+    #[test]
+    fn a_servers_wish_counts_exactly_up_to_what_anybody_would_wait() {
+        let asking = |stage, seconds| ModelError {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..error(stage, FailureKind::RateLimited)
+        };
+        let limited = FailureStage::Status(429);
+        assert_eq!(delays(limits(1, 1), &asking(limited, 7), 5, 9), [7_000]);
+        assert_eq!(delays(limits(1, 1), &asking(limited, 0), 5, 9), [0]);
+        assert_eq!(delays(limits(1, 1), &asking(limited, 900), 5, 9), [900_000]);
+        let down = asking(FailureStage::Status(502), 7);
+        assert_eq!(delays(limits(1, 1), &down, 5, 9), [7_000, 7_000, 7_000]);
         assert_eq!(
-            delays,
-            [
-                NextStep::Reconnect {
-                    delay: Duration::from_millis(180),
-                    attempt: 1,
-                    max: 3
-                },
-                NextStep::Reconnect {
-                    delay: Duration::from_millis(360),
-                    attempt: 2,
-                    max: 3
-                },
-            ]
-        );
-        failing.retry_after = Some(Duration::from_secs(7));
-        assert_eq!(
-            budget.next(&failing, 0),
-            NextStep::Reconnect {
-                delay: Duration::from_secs(7),
-                attempt: 3,
-                max: 3
+            RetryBudget::new(limits(1, 1)).next(&asking(limited, 901), 0),
+            NextStep::TooLong {
+                asked: Duration::from_secs(901)
             }
         );
+        assert_eq!(
+            RetryBudget::new(limits(1, 1)).next(&asking(FailureStage::Status(403), 901), 0),
+            NextStep::TooLong {
+                asked: Duration::from_secs(901)
+            },
+            "it is limited, whatever its number"
+        );
+    }
+
+    #[test]
+    fn a_network_that_is_gone_is_waited_for_where_that_is_wanted() {
+        let gone = error(FailureStage::Connect, FailureKind::Unknown);
+        let patient = RetryLimits {
+            unbounded_connections: true,
+            ..limits(1, 1)
+        };
+        let waits = [360, 720, 1440, 2880, 5760, 5760, 5760];
+        let expected: Vec<u128> = [180, 180, 180].into_iter().chain(waits).collect();
+        assert_eq!(delays(patient, &gone, 0, expected.len()), expected);
+        // Anything but a lost connection ends as ever.
+        let broken = error(FailureStage::Exchange, FailureKind::Unknown);
+        assert_eq!(delays(patient, &broken, 0, 99).len(), 3);
+    }
+
+    #[test]
+    fn waiting_is_said_once_and_what_follows_it_has_fresh_loops() {
+        let mut budget = RetryBudget::new(RetryLimits {
+            unbounded_connections: true,
+            ..limits(0, 1)
+        });
+        let gone = error(FailureStage::Connect, FailureKind::Unknown);
+        let firsts: Vec<bool> = (0..4)
+            .filter_map(|_| match budget.next(&gone, 0) {
+                NextStep::Await { first, .. } => Some(first),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(firsts, [true, false, false]);
+        let warming_up = error(FailureStage::Status(502), FailureKind::ServerError);
+        assert_eq!(
+            budget.next(&warming_up, 0),
+            NextStep::Reconnect {
+                delay: Duration::from_millis(180),
+                attempt: 1,
+                max: 1
+            }
+        );
+        assert_eq!(budget.next(&warming_up, 0), NextStep::Fail);
+    }
+
+    #[test]
+    fn one_recovery_is_all_a_turn_gets() {
+        let mut budget = RetryBudget::new(limits(1, 1));
+        let refused = error(FailureStage::Status(401), FailureKind::Unauthorized);
+        assert_eq!(budget.next(&refused, 0), NextStep::Recover);
+        budget.succeeded();
+        assert_eq!(budget.next(&refused, 0), NextStep::Fail);
     }
 }

@@ -13,6 +13,7 @@ mod input;
 mod prompt;
 mod request;
 mod sampling;
+mod server;
 mod state;
 mod thread;
 
@@ -29,6 +30,7 @@ use crate::verdict::HookChain;
 
 pub use handle::{NotRunning, Start, Steer, ThreadHandle, TurnTicket};
 pub use prompt::{Prompt, PromptImage};
+pub use server::ServerFacts;
 pub use thread::{Resumed, Thread};
 
 /// What a turn needs from outside.

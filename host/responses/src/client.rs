@@ -110,7 +110,7 @@ impl ResponsesClient {
             return Ok(client);
         }
         let client = transport::build(&self.url).map_err(|error| {
-            failure::unanswered(format!("cannot prepare HTTP: {}", transport::cause(error)))
+            failure::unsendable(format!("cannot prepare HTTP: {}", transport::cause(error)))
         })?;
         Ok(self.http.get_or_init(|| client))
     }
@@ -201,23 +201,13 @@ impl ResponsesClient {
         match tokio::time::timeout(self.options.idle_timeout, sent).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
-                let what = if error.is_connect() {
-                    "cannot connect to"
-                } else {
-                    "no answer from"
-                };
+                let broken = transport::Broken::of(&error);
                 let cause = redactor.clean(&transport::cause(error));
-                Err(failure::unanswered(format!(
-                    "{what} `{}`: {cause}",
-                    self.shown_url
-                )))
+                Err(failure::unanswered(broken, &self.shown_url, &cause))
             }
             Err(_elapsed) => {
                 let limit = self.options.idle_timeout.as_millis();
-                Err(failure::unanswered(format!(
-                    "no answer from `{}` within {limit} ms",
-                    self.shown_url
-                )))
+                Err(failure::silent(&self.shown_url, limit))
             }
         }
     }
@@ -234,10 +224,17 @@ impl ResponsesClient {
         let model =
             text("openai-model").filter(|model| !model.eq_ignore_ascii_case(&request.model));
         let limits = limits::from_headers(headers).map(ModelEvent::RateLimits);
+        let etag = text("x-models-etag").map(ModelEvent::ModelsEtag);
+        // Its presence says it; there is no agreed value.
+        let reasoning = headers
+            .contains_key("x-reasoning-included")
+            .then_some(ModelEvent::ReasoningIncluded);
         turn_state
             .into_iter()
             .chain(model.map(ModelEvent::ServerModel))
             .chain(limits)
+            .chain(etag)
+            .chain(reasoning)
             .collect()
     }
 }

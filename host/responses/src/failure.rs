@@ -4,14 +4,17 @@
 mod text;
 mod words;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dovetail_core::model::{FailureStage, ModelError};
 use dovetail_core::plugin::{Failure, FailureKind, PluginError, PluginFault, Provider};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
-use self::text::known_text;
+use self::text::{Reached, known_text, usage_limit_text};
 use self::words::{ErrorWords, usual_kind};
-use crate::retry_after;
+use crate::transport::Broken;
+use crate::{limits, retry_after};
 
 /// What a stream that ended too early begins with.
 const DISCONNECTED: &str = "stream disconnected before completion: ";
@@ -52,11 +55,10 @@ pub(crate) async fn of_response(
         .or_else(|| retry_after::from_headers(response.headers));
     let message = response.message(&failure);
     ModelError {
-        stage: FailureStage::Status(status),
         kind: failure.kind,
-        message,
         retry_after,
-        transient: false,
+        rate_limits: limits::from_headers(response.headers).map(Box::new),
+        ..ModelError::new(FailureStage::Status(status), message)
     }
 }
 
@@ -67,17 +69,18 @@ pub(crate) async fn of_event(provider: &dyn Provider, excerpt: &str) -> ModelErr
     let retry_after = failure
         .retry_after
         .or_else(|| retry_after::from_message(&words));
-    let message = match (known_text(failure.kind, excerpt), failure.kind) {
-        (Some(text), _) => text,
+    let message = match (known_text(failure.kind), failure.kind) {
+        (Some(text), _) => text.to_owned(),
+        (None, FailureKind::UsageLimitReached) => {
+            usage_limit_text(&Reached::of(&ErrorWords::read(excerpt), None))
+        }
         (None, FailureKind::InvalidRequest) => words,
         (None, _) => format!("{DISCONNECTED}{words}"),
     };
     ModelError {
-        stage: FailureStage::Event,
         kind: failure.kind,
-        message,
         retry_after,
-        transient: false,
+        ..ModelError::new(FailureStage::Event, message)
     }
 }
 
@@ -85,7 +88,7 @@ pub(crate) async fn of_event(provider: &dyn Provider, excerpt: &str) -> ModelErr
 pub(crate) fn incomplete(reason: &str) -> ModelError {
     ModelError {
         kind: FailureKind::InvalidRequest,
-        ..plain(
+        ..ModelError::new(
             FailureStage::Event,
             format!("Incomplete response returned, reason: {reason}"),
         )
@@ -94,24 +97,35 @@ pub(crate) fn incomplete(reason: &str) -> ModelError {
 
 /// A stream that ended before it was complete.
 pub(crate) fn disconnected(why: &str) -> ModelError {
-    plain(FailureStage::Stream, format!("{DISCONNECTED}{why}"))
+    ModelError::new(FailureStage::Stream, format!("{DISCONNECTED}{why}"))
 }
 
-/// A request that got no answer.
-pub(crate) fn unanswered(message: String) -> ModelError {
-    plain(FailureStage::Connect, message)
+/// A request that got no answer; `url` as it may be shown.
+pub(crate) fn unanswered(broken: Broken, url: &str, cause: &str) -> ModelError {
+    let (stage, what) = match broken {
+        Broken::Unreachable => (FailureStage::Connect, "cannot connect to"),
+        Broken::Unsafe => (FailureStage::Exchange, "no secure connection to"),
+        Broken::Unanswered => (FailureStage::Exchange, "no answer from"),
+    };
+    ModelError::new(stage, format!("{what} `{url}`: {cause}"))
+}
+
+/// A request whose server said nothing for so many milliseconds.
+pub(crate) fn silent(url: &str, limit: u128) -> ModelError {
+    let message = format!("no answer from `{url}` within {limit} ms");
+    ModelError::new(FailureStage::Exchange, message)
 }
 
 /// The caller does not want an answer any more.
 pub(crate) fn cancelled() -> ModelError {
-    plain(FailureStage::Stream, "the request was cancelled".to_owned())
+    ModelError::new(FailureStage::Stream, "the request was cancelled".to_owned())
 }
 
 /// A request that was not sent, since something in it cannot be.
 pub(crate) fn unsendable(message: String) -> ModelError {
     ModelError {
         kind: FailureKind::InvalidRequest,
-        ..plain(FailureStage::Auth, message)
+        ..ModelError::new(FailureStage::Auth, message)
     }
 }
 
@@ -135,26 +149,33 @@ pub(crate) fn of_credential(error: &PluginError) -> ModelError {
     ModelError {
         retry_after,
         transient,
-        ..plain(FailureStage::Auth, error.to_string())
-    }
-}
-
-fn plain(stage: FailureStage, message: String) -> ModelError {
-    ModelError {
-        stage,
-        kind: FailureKind::Unknown,
-        message,
-        retry_after: None,
-        transient: false,
+        ..ModelError::new(FailureStage::Auth, error.to_string())
     }
 }
 
 impl ErrorResponse<'_> {
     fn message(&self, failure: &Failure) -> String {
-        if let Some(text) = known_text(failure.kind, self.excerpt) {
-            return text;
+        let own = ErrorWords::read(self.excerpt);
+        if let Some(text) = known_text(failure.kind)
+            && !self.is_bare_demand_to_pay(&own)
+        {
+            return text.to_owned();
         }
+        if failure.kind == FailureKind::UsageLimitReached {
+            return usage_limit_text(&Reached::of(&own, Some(self.headers)));
+        }
+        let words = words(failure, self.excerpt);
         match self.status.as_u16() {
+            300..=399 => format!(
+                "unexpected status {}: redirects are not followed{}{}",
+                self.status,
+                self.target(),
+                self.details()
+            ),
+            400 if own.is_about_an_image() => format!(
+                "the model's service cannot use an image of this conversation: {words}; go on without it in a new thread"
+            ),
+            400 if own.code == "cyber_policy" => words,
             400 if !self.excerpt.trim().is_empty() => cut(self.excerpt.trim()),
             429 => format!("exceeded retry limit, last status: {}", self.status),
             500 => format!(
@@ -162,29 +183,58 @@ impl ErrorResponse<'_> {
                 self.status,
                 self.details()
             ),
-            _ => {
-                let words = words(failure, self.excerpt);
-                format!(
-                    "unexpected status {}: {words}{}",
-                    self.status,
-                    self.details()
-                )
-            }
+            _ => format!(
+                "unexpected status {}: {words}{}",
+                self.status,
+                self.details()
+            ),
         }
+    }
+
+    /// A 402 that does not say what it is about: the server's own words tell more than ours.
+    fn is_bare_demand_to_pay(&self, words: &ErrorWords) -> bool {
+        self.status == StatusCode::PAYMENT_REQUIRED && words.code != "insufficient_quota"
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok()) // Not ASCII: nothing that can be shown.
+    }
+
+    /// Where a redirect points, without its query, which may hold keys.
+    fn target(&self) -> String {
+        let target = self
+            .header("location")
+            .and_then(|text| text.split(['?', '#']).next());
+        target.map_or_else(String::new, |target| {
+            let target = cut(target);
+            format!("; this one points to `{target}`")
+        })
     }
 
     /// What whoever runs the service needs to find the request.
     fn details(&self) -> String {
-        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok()); // Not ASCII: no id.
         let mut details = format!(", url: {}", self.url);
-        if let Some(ray) = header("cf-ray") {
-            details.push_str(&format!(", cf-ray: {ray}"));
-        }
-        if let Some(id) = header("x-request-id").or_else(|| header("x-oai-request-id")) {
-            details.push_str(&format!(", request id: {id}"));
-        }
+        let mut add = |name: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                details.push_str(&format!(", {name}: {value}"));
+            }
+        };
+        add("cf-ray", self.header("cf-ray"));
+        let id = self.header("x-request-id");
+        add("request id", id.or_else(|| self.header("x-oai-request-id")));
+        add("auth error", self.header("x-openai-authorization-error"));
+        let code = self.header("x-error-json").and_then(coded_error);
+        add("auth error code", code.as_deref());
         details
     }
+}
+
+/// The code of an error that a header carries as Base64 of JSON; none where it is anything else.
+fn coded_error(header: &str) -> Option<String> {
+    let json = STANDARD.decode(header.trim()).ok()?;
+    let words = ErrorWords::read(std::str::from_utf8(&json).ok()?);
+    let shown: String = words.code.chars().filter(|c| !c.is_control()).collect();
+    (!shown.is_empty()).then(|| cut(&shown))
 }
 
 /// Asks the provider, and helps out where it has no answer.

@@ -44,6 +44,42 @@ fn proxy_speaks_tls() -> bool {
         .any(|value| value.to_string_lossy().starts_with("https:"))
 }
 
+/// Where a request that got no answer broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// There is no connection: the name is not known, nobody listens, or the network is gone.
+    Unreachable,
+    /// There is a connection, but it cannot be made safe.
+    Unsafe,
+    /// The connection broke before the response's head.
+    Unanswered,
+}
+
+impl Broken {
+    /// What an error of sending was.
+    pub(crate) fn of(error: &reqwest::Error) -> Self {
+        if !error.is_connect() {
+            return Self::Unanswered;
+        }
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if speaks_of_tls(error) {
+                return Self::Unsafe;
+            }
+            cause = error.source();
+        }
+        Self::Unreachable
+    }
+}
+
+/// Looks into I/O errors too, which may be wrapped in one another and leave out of their sources what they wrap.
+fn speaks_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let wrapped = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || wrapped.is_some_and(|inner| speaks_of_tls(inner))
+}
+
 /// The words of the innermost cause, which is the one that tells (`Connection refused`), without the URL.
 pub(crate) fn cause(error: reqwest::Error) -> String {
     let error = error.without_url();

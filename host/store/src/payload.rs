@@ -316,15 +316,22 @@ pub(crate) struct TokenInfo {
 
 #[derive(Clone, Serialize)]
 pub(crate) struct RateLimitSnapshot {
-    limit_id: &'static str,
-    limit_name: Option<()>,
+    limit_id: String,
+    limit_name: Option<String>,
     primary: Option<Window>,
     secondary: Option<Window>,
-    credits: Option<()>,
+    credits: Option<CreditsSnapshot>,
     individual_limit: Option<()>,
     spend_control_reached: Option<()>,
-    plan_type: Option<()>,
-    rate_limit_reached_type: Option<()>,
+    plan_type: Option<String>,
+    rate_limit_reached_type: Option<String>,
+}
+
+#[derive(Clone, Serialize)]
+struct CreditsSnapshot {
+    has_credits: bool,
+    unlimited: bool,
+    balance: Option<String>,
 }
 
 #[derive(Clone, Serialize)]
@@ -342,15 +349,22 @@ impl From<&RateLimits> for RateLimitSnapshot {
             resets_at: window.resets_at,
         };
         Self {
-            limit_id: "codex",
-            limit_name: None,
+            limit_id: limits
+                .limit_id
+                .clone()
+                .unwrap_or_else(|| "codex".to_owned()),
+            limit_name: limits.limit_name.clone(),
             primary: limits.primary.map(window),
             secondary: limits.secondary.map(window),
-            credits: None,
+            credits: limits.credits.as_ref().map(|credits| CreditsSnapshot {
+                has_credits: credits.has_credits,
+                unlimited: credits.unlimited,
+                balance: credits.balance.clone(),
+            }),
             individual_limit: None,
             spend_control_reached: None,
-            plan_type: None,
-            rate_limit_reached_type: None,
+            plan_type: limits.plan_type.clone(),
+            rate_limit_reached_type: limits.reached.clone(),
         }
     }
 }

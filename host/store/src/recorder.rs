@@ -8,6 +8,7 @@ use dovetail_core::event::{
 };
 use dovetail_core::ids::{ThreadId, TurnId};
 use dovetail_core::item::ResponseItem;
+use dovetail_core::usage::TokenUsage;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -300,6 +301,28 @@ impl RolloutRecorder {
         }
     }
 
+    /// Counts the window as full, so that whoever reads the thread makes room before it asks again.
+    fn context_full(&mut self, total: TokenUsage, limits: &RateLimits) -> Result<(), RecordError> {
+        self.release_count()?;
+        let Some(window) = self.turn.as_ref().and_then(|turn| turn.context_window) else {
+            return Ok(());
+        };
+        let info = TokenInfo {
+            total_token_usage: TokenUsage {
+                total_tokens: total.total_tokens.max(window),
+                ..total
+            },
+            last_token_usage: TokenUsage {
+                total_tokens: window,
+                ..TokenUsage::default()
+            },
+            last_usage_includes_reasoning: false,
+            model_context_window: Some(window),
+        };
+        let rate_limits = limits.into();
+        self.event(&EventMsg::TokenCount { info, rate_limits })
+    }
+
     fn release_count(&mut self) -> Result<(), RecordError> {
         let Some((info, rate_limits)) = self.turn.as_mut().and_then(|turn| turn.held_count.take())
         else {
@@ -373,6 +396,11 @@ impl Recorder for RolloutRecorder {
                 };
                 self.request_completed(&record, rate_limits)
             }
+            TurnEvent::ContextFull {
+                thread_total,
+                rate_limits,
+                ..
+            } => self.context_full(*thread_total, rate_limits),
             TurnEvent::TurnCompleted {
                 turn_id,
                 last_message,
@@ -423,6 +451,7 @@ impl Recorder for RolloutRecorder {
             | TurnEvent::ToolCalled { .. }
             | TurnEvent::HookRan(_)
             | TurnEvent::Reconnecting { .. }
+            | TurnEvent::WaitingForNetwork { .. }
             | TurnEvent::Warning { .. } => Ok(()),
         }
     }

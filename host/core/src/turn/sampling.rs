@@ -7,12 +7,13 @@ use futures_util::StreamExt;
 use uuid::Uuid;
 
 use super::activities::Partial;
+use super::server::too_long;
 use super::state::{Halt, Lost, Turn};
 use super::thread::Thread;
 use crate::event::{RecordError, TurnEvent};
 use crate::item::ResponseItem;
 use crate::model::{FailureStage, ModelError, ModelEvent};
-use crate::plugin::{FailureKind, Recovery};
+use crate::plugin::Recovery;
 use crate::retry::NextStep;
 use crate::toolbox::{RunningCalls, call_in};
 use crate::usage::TokenUsage;
@@ -52,6 +53,7 @@ impl Thread {
                 Err(Lost::Halt(halt)) => return Err(halt),
                 Err(Lost::Model(error)) => error,
             };
+            self.learn_from(turn, &error)?;
             if is_foreign_encryption(&error) && self.history.forget_encrypted() {
                 self.emit(TurnEvent::Warning {
                     message: "the provider cannot read its earlier reasoning, which was probably made for another account; the conversation goes on without it".to_owned(),
@@ -60,6 +62,9 @@ impl Thread {
             }
             match turn.budget.next(&error, jitter()) {
                 NextStep::Fail => return Err(Halt::Failed(error.message)),
+                NextStep::TooLong { asked } => {
+                    return Err(Halt::Failed(too_long(&error.message, asked)));
+                }
                 NextStep::Quiet(delay) => turn.pause(delay).await?,
                 NextStep::Reconnect {
                     delay,
@@ -72,6 +77,13 @@ impl Thread {
                         reason: error.message,
                         delay,
                     })?;
+                    turn.pause(delay).await?;
+                }
+                NextStep::Await { delay, first } => {
+                    if first {
+                        let reason = error.message;
+                        self.emit(TurnEvent::WaitingForNetwork { reason })?;
+                    }
                     turn.pause(delay).await?;
                 }
                 NextStep::Recover => self.recover(turn, error).await?,
@@ -159,7 +171,15 @@ impl Thread {
                 Ok(())
             }
             ModelEvent::RateLimits(limits) => {
-                self.rate_limits = limits;
+                self.rate_limits.update(limits);
+                Ok(())
+            }
+            ModelEvent::ModelsEtag(etag) => {
+                self.server.models_etag = Some(etag);
+                Ok(())
+            }
+            ModelEvent::ReasoningIncluded => {
+                self.server.counts_reasoning = true;
                 Ok(())
             }
             ModelEvent::ServerModel(model) => self.warn_other_model(turn, &model),
@@ -251,14 +271,8 @@ fn is_foreign_encryption(error: &ModelError) -> bool {
 }
 
 fn cut_off() -> ModelError {
-    ModelError {
-        stage: FailureStage::Stream,
-        kind: FailureKind::Unknown,
-        message: "stream disconnected before completion: stream closed before response.completed"
-            .to_owned(),
-        retry_after: None,
-        transient: false,
-    }
+    let why = "stream disconnected before completion: stream closed before response.completed";
+    ModelError::new(FailureStage::Stream, why.to_owned())
 }
 
 /// Enough randomness to keep clients from repeating in step.

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::handle::{Start, ThreadHandle, TurnTicket};
+use super::server::ServerFacts;
 use super::state::Turn;
 use super::{Ports, Prompt, TurnOptions, TurnOutcome};
 use crate::event::{RateLimits, RecordError, ThreadInfo, TurnEvent};
@@ -24,6 +25,7 @@ pub struct Thread {
     pub(super) instructions: Arc<ResponseItem>,
     pub(super) totals: TokenUsage,
     pub(super) rate_limits: RateLimits,
+    pub(super) server: ServerFacts,
     pub(super) session_started: bool,
     pub(super) handle: ThreadHandle,
     pub(super) ports: Ports,
@@ -94,6 +96,7 @@ impl Thread {
             instructions,
             totals: resumed.totals,
             rate_limits: RateLimits::default(),
+            server: ServerFacts::default(),
             session_started: false,
             handle: ThreadHandle::default(),
             info,

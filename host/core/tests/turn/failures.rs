@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use dovetail_core::event::{RecordError, Recorder, TurnEvent};
 use dovetail_core::ids::ThreadId;
-use dovetail_core::model::{FailureStage, ModelClient};
+use dovetail_core::model::{FailureStage, ModelClient, ModelEvent};
 use dovetail_core::plugin::FailureKind;
 use dovetail_core::toolbox::Toolbox;
-use dovetail_core::turn::{Ports, Prompt, Thread, TurnOutcome};
+use dovetail_core::turn::{Ports, Prompt, ServerFacts, Thread, TurnOutcome};
 use dovetail_core::verdict::HookChain;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,26 @@ async fn items_that_were_finished_before_a_break_are_sent_again_not_lost() {
     assert_eq!(house.log.notices(), 1);
     let requests = house.model.requests.lock().expect("lock");
     assert_eq!(requests[1].input.len(), requests[0].input.len() + 1);
+}
+
+#[tokio::test]
+async fn what_a_server_tells_of_itself_is_kept() {
+    let told = vec![
+        Ok(ModelEvent::ModelsEtag("v7".to_owned())),
+        Ok(ModelEvent::ReasoningIncluded),
+        message("ok"),
+        done(),
+    ];
+    let silent = vec![message("ok"), done()];
+    let mut house = house(vec![Reply::Stream(told), Reply::Stream(silent)], Vec::new());
+    let known = ServerFacts {
+        models_etag: Some("v7".to_owned()),
+        counts_reasoning: true,
+    };
+    for _ in 0..2 {
+        check_answer(house.turn().await, "ok");
+        assert_eq!(house.thread.server(), &known);
+    }
 }
 
 #[tokio::test]

@@ -462,11 +462,9 @@ pub(crate) fn done() -> Result<ModelEvent, ModelError> {
 
 pub(crate) fn failure(stage: FailureStage, kind: FailureKind) -> ModelError {
     ModelError {
-        stage,
         kind,
-        message: "it failed".to_owned(),
         retry_after: Some(Duration::ZERO),
-        transient: false,
+        ..ModelError::new(stage, "it failed".to_owned())
     }
 }
 

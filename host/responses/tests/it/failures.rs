@@ -52,7 +52,7 @@ async fn error_statuses_have_the_known_texts() {
     check_status(
         "{ status = 400, body = { error = { code = 'context_length_exceeded' } } }",
         FailureKind::ContextWindowExceeded,
-        "Codex ran out of room in the model's context window. Start a new thread or shorten this one, then try again.",
+        "Dovetail ran out of room in the model's context window. Start a new thread or shorten this one, then try again.",
     )
     .await;
     check_status(
@@ -129,7 +129,7 @@ async fn failure_events_have_the_known_texts() {
     check_failed(
         "context_length_exceeded",
         FailureKind::ContextWindowExceeded,
-        "Codex ran out of room in the model's context window. Start a new thread or shorten this one, then try again.",
+        "Dovetail ran out of room in the model's context window. Start a new thread or shorten this one, then try again.",
     )
     .await;
     let quota = "Quota exceeded. Check your plan and billing details.";
@@ -233,7 +233,7 @@ async fn a_server_that_does_not_answer_is_named() {
     );
     assert_eq!(
         (error.stage, error.message),
-        (FailureStage::Connect, message)
+        (FailureStage::Exchange, message)
     );
 }
 
@@ -255,7 +255,7 @@ async fn a_server_that_is_not_there_is_named() {
 async fn a_connection_that_breaks_before_the_answer_is_named() {
     let server = server("{ disconnect = 'now' }").await;
     let error = refused(&plain_client(&server)).await;
-    assert_eq!(error.stage, FailureStage::Connect);
+    assert_eq!(error.stage, FailureStage::Exchange);
     assert!(
         error.message.starts_with(&format!(
             "no answer from `{}/responses`: ",

@@ -14,7 +14,7 @@ use crate::support::{collect, exchange, plain_client, request, send, server, tex
 #[tokio::test]
 async fn a_whole_answer_arrives_in_order() {
     let server = server(
-        r#"{ headers = { x-codex-turn-state = "ts-1", openai-model = "gpt-y", x-codex-primary-used-percent = "12" } },
+        r#"{ headers = { x-codex-turn-state = "ts-1", openai-model = "gpt-y", x-codex-primary-used-percent = "12", x-models-etag = "v7", x-reasoning-included = "true" } },
         { reasoning = "**Think**", chunk = 5 },
         { text = "Hällo", phase = "commentary", chunk = 3 },
         { tool_call = "exec_command", call_id = "c1", arguments = { cmd = "ls" } },
@@ -51,8 +51,10 @@ async fn a_whole_answer_arrives_in_order() {
             ModelEvent::ServerModel("gpt-y".to_owned()),
             ModelEvent::RateLimits(dovetail_core::event::RateLimits {
                 primary: Some(window),
-                secondary: None
+                ..dovetail_core::event::RateLimits::default()
             }),
+            ModelEvent::ModelsEtag("v7".to_owned()),
+            ModelEvent::ReasoningIncluded,
             ModelEvent::Created,
             added("reasoning", "rs_1_0"),
             ModelEvent::ReasoningDelta("**Thi".to_owned()),

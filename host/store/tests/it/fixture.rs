@@ -166,7 +166,7 @@ impl Feed {
             thread_total: self.total,
             rate_limits: RateLimits {
                 primary,
-                secondary: None,
+                ..RateLimits::default()
             },
             turn_id: self.turn_id,
             time_to_first_event: Duration::from_millis(1),

@@ -1,0 +1,55 @@
+//! What a server tells beside its answers, failures included.
+
+use std::time::Duration;
+
+use super::state::Turn;
+use super::thread::Thread;
+use crate::event::{RecordError, TurnEvent};
+use crate::model::ModelError;
+use crate::plugin::FailureKind;
+use crate::retry::MAX_DELAY;
+
+/// What responses tell of the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// The version of its model catalogue, which tells whether a copy is still good.
+    pub models_etag: Option<String>,
+    /// Whether its token counts include the reasoning that the conversation carries.
+    pub counts_reasoning: bool,
+}
+
+impl Thread {
+    /// What responses told of the server so far.
+    pub fn server(&self) -> &ServerFacts {
+        &self.server
+    }
+
+    /// Takes from a failure what it tells beside that it happened.
+    pub(super) fn learn_from(
+        &mut self,
+        turn: &Turn,
+        error: &ModelError,
+    ) -> Result<(), RecordError> {
+        if let Some(limits) = &error.rate_limits {
+            self.rate_limits.update((**limits).clone());
+        }
+        if error.kind != FailureKind::ContextWindowExceeded {
+            return Ok(());
+        }
+        self.emit(TurnEvent::ContextFull {
+            turn_id: turn.id,
+            thread_total: self.totals,
+            rate_limits: self.rate_limits.clone(),
+        })
+    }
+}
+
+/// The words of a failure that could be repeated, if its server did not ask for so much time.
+pub(super) fn too_long(message: &str, asked: Duration) -> String {
+    let minutes = |time: Duration| time.as_secs().div_ceil(60);
+    format!(
+        "{message} (the server asks to wait {} min; more than {} min is not waited for)",
+        minutes(asked),
+        minutes(MAX_DELAY)
+    )
+}
