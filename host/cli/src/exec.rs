@@ -254,7 +254,15 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
     let interrupts = interrupt::watch(cancel.clone());
     let opened = open_thread(&plan)?;
     plan.warnings.extend(opened.warnings);
-    let house = plugins::load(&plan.config, plan.options.strict, stage.without_keys).await?;
+    let house = tokio::select! {
+        biased;
+        () = cancel.cancelled() => {
+            // A plugin that was being asked for its tools may have started something.
+            dovetail_runtime::process::end_all();
+            return Err(Fatal::new("interrupted before the turn began").into());
+        }
+        house = plugins::load(&plan.config, plan.options.strict, stage.without_keys) => house?,
+    };
     plan.warnings.extend(house.warnings.iter().cloned());
     plan.warnings.extend(plan.setup.model_warning());
 

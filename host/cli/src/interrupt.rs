@@ -39,6 +39,7 @@ impl Signals {
     /// Ends the process at the next one.
     async fn leave(&mut self) {
         let signal = self.next().await;
+        dovetail_runtime::process::end_all();
         std::process::exit(ENDED_BY_SIGNAL + signal.as_raw_value());
     }
 }
@@ -62,8 +63,9 @@ pub(crate) fn watch(cancel: CancellationToken) -> Interrupts {
 impl Interrupts {
     /// The turn is over: from here on an interrupt ends the process, as nothing is left to save.
     pub(crate) fn finished(self) {
-        drop(self.task);
+        // Before the old ones go, so that none falls in between.
         let signals = Signals::new();
+        drop(self.task);
         drop(tokio::spawn(async move {
             if let Some(mut signals) = signals {
                 signals.leave().await;

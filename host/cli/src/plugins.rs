@@ -588,6 +588,7 @@ impl House {
         if let Some(pump) = &self.pump {
             pump.shutdown(SINK_GRACE).await;
         }
+        dovetail_runtime::process::end_all();
     }
 
     /// What each plugin is, did, and may do.

@@ -1,7 +1,9 @@
 //! Programs that plugins have run: matched against the grant, without a shell, bounded in time and output.
 
+use std::collections::BTreeSet;
 use std::path::{Component, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dovetail_core::ids::PluginId;
@@ -214,27 +216,52 @@ impl Capture {
     }
 }
 
+/// The groups of all programs that run now. A process that ends does not wait until every future is dropped.
+static RUNNING: Mutex<BTreeSet<libc::pid_t>> = Mutex::new(BTreeSet::new());
+
+fn running() -> MutexGuard<'static, BTreeSet<libc::pid_t>> {
+    // A set of numbers is whole whatever happened to whoever held it.
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kills every program that a plugin runs now. For the end of the process: calls that were given up may still be on
+/// their way out, and what they started must not stay behind.
+pub fn end_all() {
+    for group in running().iter() {
+        kill(*group);
+    }
+}
+
+fn kill(group: libc::pid_t) {
+    // SAFETY: `killpg` takes two numbers and touches no memory. The leader has not been waited for, so the number is
+    // still the group's.
+    unsafe { libc::killpg(group, libc::SIGKILL) };
+}
+
 /// A program and what it started; killed when dropped.
 struct Group(Option<libc::pid_t>);
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| libc::pid_t::try_from(id).ok()))
+        let group = child.id().and_then(|id| libc::pid_t::try_from(id).ok());
+        running().extend(group);
+        Self(group)
     }
 
     /// The program has ended by itself: what it left in the background is the user's, and the number may be given
     /// to another group.
     fn release(&mut self) {
-        self.0 = None;
+        if let Some(group) = self.0.take() {
+            running().remove(&group);
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // SAFETY: `killpg` takes two numbers and touches no memory. The leader has not been waited for, so the
-            // number is still the group's.
-            unsafe { libc::killpg(group, libc::SIGKILL) };
+            kill(group);
+            self.release();
         }
     }
 }
