@@ -1,6 +1,12 @@
-//! Ctrl-C.
+//! Ctrl-C: wherever a turn waits, it ends in order at once, and its thread goes on.
+//!
+//! None of these would end by itself within the harness's patience, so that an end is the proof.
 
-use std::path::Path;
+mod connecting;
+mod plugins;
+mod waiting;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dovetail_tests::{Lab, Running, script};
@@ -12,9 +18,29 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The process gets a signal in a turn: it ends in order, says so, and its thread goes on.
 async fn check_interrupted(lab: &Lab, running: Running, signal: &str) {
+    check_ends(lab, running, signal).await;
+    lab.exec(&["resume", "--last", "go on"])
+        .await
+        .expect_code(0);
+    let request = lab.last_request();
+    assert!(
+        request["input"].to_string().contains("<turn_aborted>"),
+        "the model is told"
+    );
+}
+
+/// The first half: the end, on standard output and on disk.
+async fn check_ends(lab: &Lab, running: Running, signal: &str) {
     running.signal(signal);
     let ran = running.finish().await.expect_code(1);
     assert_eq!(ran.failure(), "turn interrupted");
+    assert_eq!(
+        ran.events()
+            .iter()
+            .filter(|event| event["type"] == "error" && event["message"] == "turn interrupted")
+            .count(),
+        1
+    );
     let kinds: Vec<String> = lab
         .rollout_lines()
         .iter()
@@ -26,14 +52,18 @@ async fn check_interrupted(lab: &Lab, running: Running, signal: &str) {
         Some("turn_aborted"),
         "{kinds:?}"
     );
-    lab.exec(&["resume", "--last", "go on"])
-        .await
-        .expect_code(0);
-    let request = lab.last_request();
+}
+
+/// The call was answered in the name of the user.
+#[track_caller]
+fn check_aborted(lab: &Lab, call_id: &str) {
+    let output = lab.output_of(call_id);
+    let (time, words) = output.split_once('\n').unwrap();
     assert!(
-        request["input"].to_string().contains("<turn_aborted>"),
-        "the model is told"
+        time.starts_with("Wall time: ") && time.ends_with(" seconds"),
+        "{output}"
     );
+    assert_eq!(words, "aborted by user");
 }
 
 #[tokio::test]
@@ -63,7 +93,7 @@ async fn an_interrupt_ends_a_turn_that_waits_for_the_server() {
 }
 
 /// A command that tells its process id through a pipe with a name, so that nobody has to guess when it runs.
-fn announced(lab: &Lab, then: &str) -> (std::path::PathBuf, String) {
+fn announced(lab: &Lab, then: &str) -> (PathBuf, String) {
     let pipe = lab.project().join("started");
     let made = std::process::Command::new("mkfifo")
         .arg(&pipe)
@@ -75,7 +105,7 @@ fn announced(lab: &Lab, then: &str) -> (std::path::PathBuf, String) {
 }
 
 /// Waits until a command has told its process id.
-async fn pid(pipe: std::path::PathBuf) -> u32 {
+async fn pid(pipe: PathBuf) -> u32 {
     let pipe = tokio::net::unix::pipe::OpenOptions::new()
         .open_receiver(pipe)
         .unwrap();
@@ -121,7 +151,8 @@ async fn check_command_is_gone(then: &str, signal: &str) {
     assert!(is_running(pid));
     check_interrupted(&lab, running, signal).await;
     assert!(!is_running(pid), "the command outlived the turn");
-    assert!(!lab.output_of("c").is_empty(), "the call has a result");
+    let output = lab.output_of("c");
+    assert!(output.contains("aborted by user"), "{output}");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod items;
 mod plugin_commands;
 mod plugins;
 mod providers;
+mod raw_server;
 mod readme;
 mod sandbox;
 mod server_faults;
