@@ -33,6 +33,7 @@ pub use exec::ExecManager;
 use exec::{ExecCommand, WriteStdin};
 use image::ViewImage;
 pub use options::{Offer, PatchForm, ToolOptions};
+pub use patch::dry_run;
 use plan::UpdatePlan;
 
 /// The tools, and what must be told when the session ends.

@@ -16,6 +16,21 @@ pub(crate) use parse::{FileOp, Patch};
 pub(crate) use update::updated;
 pub(crate) use write::{Change, write_all};
 
+/// What a patch would make of a file's text, whatever the file's name: one entry for each operation, none for a
+/// deletion. Touches nothing; the fuzz target's way in.
+///
+/// # Errors
+/// What is wrong with the patch, or which lines the text does not have, as the model is told.
+pub fn dry_run(patch: &str, text: &str) -> Result<Vec<Option<String>>, String> {
+    let patch = Patch::parse(patch).map_err(|error| format!("invalid patch: {error}"))?;
+    let made = patch.ops.into_iter().map(|op| match op {
+        FileOp::Add { content, .. } => Ok(Some(content)),
+        FileOp::Delete { .. } => Ok(None),
+        FileOp::Update { path, sections, .. } => updated(&path, text, &sections).map(Some),
+    });
+    made.collect()
+}
+
 /// The envelope's grammar, for models that write free text in a grammar.
 pub(crate) const GRAMMAR: &str = r#"start: opening file+ closing
 opening: "*** Begin Patch" LF
