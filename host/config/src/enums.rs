@@ -2,17 +2,15 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
-use crate::error::quoted;
-use crate::reader::Setting;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 macro_rules! choices {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         pub enum $name {
-            $($(#[$variant_doc])* $variant,)+
+            $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)+
         }
 
         impl $name {
@@ -38,15 +36,6 @@ macro_rules! choices {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(self.as_str())
-            }
-        }
-
-        impl Setting for $name {
-            fn read(value: &Value) -> Result<Self, String> {
-                let found = value.as_str().and_then(Self::parse);
-                found.ok_or_else(|| {
-                    format!("{value} is not one of {}", quoted(Self::VARIANTS.iter().copied()))
-                })
             }
         }
     };
@@ -77,32 +66,6 @@ choices! {
         WorkspaceWrite = "workspace-write",
         /// Everything.
         DangerFullAccess = "danger-full-access",
-    }
-}
-
-choices! {
-    /// How much of its reasoning the model sums up.
-    ReasoningSummary {
-        /// As the model likes.
-        Auto = "auto",
-        /// Little.
-        Concise = "concise",
-        /// Much.
-        Detailed = "detailed",
-        /// Nothing: the key is left out of requests.
-        None = "none",
-    }
-}
-
-choices! {
-    /// How wordy answers are.
-    Verbosity {
-        /// Short.
-        Low = "low",
-        /// Middling.
-        Medium = "medium",
-        /// Long.
-        High = "high",
     }
 }
 
@@ -161,6 +124,16 @@ choices! {
         SaveAll = "save-all",
         /// Nothing.
         None = "none",
+    }
+}
+
+choices! {
+    /// Whether a project's own configuration and plugins are read.
+    TrustLevel {
+        /// They are.
+        Trusted = "trusted",
+        /// They are not.
+        Untrusted = "untrusted",
     }
 }
 

@@ -151,7 +151,7 @@ impl ConfigError {
             Self::BadProfileName { .. } => None,
             Self::ReservedProvider { id, .. } => Some(format!(
                 "give it another name, such as `[model_providers.{id}-custom]`; reserved are {}",
-                quoted(crate::schema::RESERVED_PROVIDERS.iter().copied())
+                quoted(crate::providers::RESERVED_PROVIDERS.iter().copied())
             )),
             Self::UnknownProvider { id, place, known } => Some(format!(
                 "it was chosen in {place}; known are {}. Add `[model_providers.{id}]`, or install a plugin that serves it",

@@ -31,6 +31,8 @@ pub enum LayerKind {
     Project,
     /// `-c` and other flags.
     CommandLine,
+    /// `managed_config.toml`, which an administrator sets over everything else.
+    Managed,
 }
 
 impl LayerKind {
@@ -43,6 +45,7 @@ impl LayerKind {
             Self::Profile => "profile",
             Self::Project => "project",
             Self::CommandLine => "command line",
+            Self::Managed => "managed",
         }
     }
 }

@@ -6,39 +6,47 @@
 
 mod agents_md;
 mod auth;
+mod de;
 mod enums;
 pub mod env;
 mod error;
+mod features;
+mod file;
 mod home;
+mod json_schema;
 mod layer;
 mod line_index;
+mod nearest;
 mod overrides;
 mod project;
-mod reader;
+mod providers;
 mod redact;
 mod resolve;
-mod schema;
 mod settings;
 mod show;
+mod stack;
 mod tree;
 mod trust;
 
 pub use agents_md::{ProjectDocs, collect_project_docs};
 pub use auth::{ApiKey, AuthError, AuthFile, KeySource, find_api_key};
+pub use dovetail_models::{ReasoningSummary, Verbosity};
 pub use enums::{
-    ApprovalPolicy, HistoryPersistence, InheritEnv, ReasoningSummary, SandboxMode, ServiceTier,
-    Verbosity, WebSearchMode,
+    ApprovalPolicy, HistoryPersistence, InheritEnv, SandboxMode, ServiceTier, TrustLevel,
+    WebSearchMode,
 };
 pub use error::ConfigError;
+pub use features::{FEATURES, Feature, FeatureStage};
 pub use home::codex_home;
+pub use json_schema::config_schema;
 pub use layer::{LayerKind, Place, Source};
 pub use overrides::Override;
 pub use project::{Project, is_marker};
 pub use redact::looks_secret;
-pub use resolve::{LoadRequest, SYSTEM_CONFIG, load};
 pub use settings::{
     Config, Dovetail, History, PluginSettings, ProjectDocSettings, ShellEnvironmentPolicy,
     UnknownKey, WorkspaceWrite,
 };
-pub use show::ShownValue;
+pub use show::{ExplainError, Explained, ShownValue};
+pub use stack::{LoadRequest, SYSTEM_CONFIG, load, managed_files};
 pub use trust::{TrustError, trust_project};

@@ -1,429 +1,271 @@
-//! From files and overrides to one resolved [`Config`].
+//! From the merged tree to one resolved [`Config`].
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use crate::enums::ApprovalPolicy;
+use serde_json::Value;
+
+use crate::de::{self, Mismatch, Stray};
 use crate::error::ConfigError;
-use crate::layer::{Layer, LayerKind, Origin};
-use crate::overrides::Override;
+use crate::features::{self, Feature};
+use crate::file::{ApprovalSetting, ConfigFile, DovetailTable, PluginTable};
+use crate::layer::{Layer, Place};
+use crate::nearest::nearest;
 use crate::project::Project;
-use crate::reader::Reader;
-use crate::schema;
+use crate::providers::RESERVED_PROVIDERS;
 use crate::settings::{
     Config, Dovetail, History, PluginSettings, ProjectDocSettings, ShellEnvironmentPolicy,
-    WorkspaceWrite,
+    UnknownKey, WorkspaceWrite,
 };
+use crate::stack::LoadRequest;
 use crate::tree::{self, Node, Table};
 
-/// Where administrators put settings for everybody.
-pub const SYSTEM_CONFIG: &str = "/etc/codex/config.toml";
-
-/// What decides which layers there are.
-#[derive(Debug, Clone)]
-pub struct LoadRequest<'a> {
-    /// `$CODEX_HOME`; it need not exist.
-    pub home: &'a Path,
-    /// The working directory, absolute.
-    pub cwd: &'a Path,
-    /// The system's file, usually [`SYSTEM_CONFIG`].
-    pub system: &'a Path,
-    /// `--profile`.
-    pub profile: Option<&'a str>,
-    /// `-c` and other flags, in order.
-    pub overrides: &'a [Override],
-    /// Whether a setting that does not exist is an error.
-    pub strict: bool,
-    /// Whether the user's file is left out (`--ignore-user-config`). Trust in projects is still read from it.
-    pub ignore_user: bool,
-}
-
-/// What a project's file cannot decide: who gets the conversation and the credentials, what programs run unasked,
-/// whom to trust.
-const NOT_FOR_PROJECTS: &[&str] = &[
-    "chatgpt_base_url",
-    "cli_auth_credentials_store",
-    "dovetail",
-    "forced_chatgpt_workspace_id",
-    "forced_login_method",
-    "model_catalog_json",
-    "model_provider",
-    "model_providers",
-    "notify",
-    "openai_base_url",
-    "otel",
-    "projects",
-];
-
-/// Reads all layers and resolves them.
-///
-/// # Errors
-/// Each names the file, the line and what would be right; see [`ConfigError::hint`].
-pub fn load(request: &LoadRequest<'_>) -> Result<Config, ConfigError> {
-    let mut layers = Layers {
-        list: vec![Layer::defaults()?],
-        warnings: Vec::new(),
+/// Reads the merged tree.
+pub(crate) fn resolve(
+    request: &LoadRequest<'_>,
+    project: Project,
+    layers: Vec<Layer>,
+    table: Table,
+    mut warnings: Vec<String>,
+) -> Result<Config, ConfigError> {
+    let tree = Tree {
+        table: &table,
+        layers: &layers,
+        cwd: request.cwd,
     };
-    layers.read(LayerKind::System, request.system)?;
-    let trust = layers.read_user(request)?;
-    if let Some(profile) = request.profile {
-        layers.read_profile(request.home, profile)?;
-    }
-    let flags = command_line(request.overrides);
-    let project = find_project(&layers.list, &flags, request, &trust)?;
-    layers.read_project(request, &project)?;
-    layers.add(flags);
-
-    let mut unknown_keys = Vec::new();
-    for layer in &layers.list {
-        check_removed(layer)?;
-        unknown_keys.extend(schema::unknown_keys(layer));
-    }
-    if let (true, Some(first)) = (request.strict, unknown_keys.first().cloned()) {
+    let json = Node::Table(table.clone()).to_json();
+    let (file, strays) =
+        de::read::<ConfigFile>(&json).map_err(|mismatch| tree.invalid(mismatch))?;
+    let unknown_keys: Vec<UnknownKey> = strays.iter().map(|stray| tree.unknown(stray)).collect();
+    let unknown_features: Vec<UnknownKey> = file
+        .features
+        .keys()
+        .filter(|name| Feature::find(name).is_none())
+        .map(|name| tree.unknown_feature(name))
+        .collect();
+    let first = unknown_keys.iter().chain(&unknown_features).next();
+    if let (true, Some(first)) = (request.strict, first.cloned()) {
         return Err(ConfigError::UnknownKey {
             key: first.key,
             place: first.place,
             nearest: first.nearest,
         });
     }
-    let table = layers.merged();
-    let reader = Reader {
-        table: &table,
-        layers: &layers.list,
-        cwd: request.cwd,
-    };
-    let mut config = read_settings(&reader, request, project)?;
-    config.warnings = layers.warnings;
+    warnings.extend(unknown_features.iter().map(UnknownKey::to_string));
+    let mut config = tree.settings(file, request, project)?;
+    config.warnings = warnings;
     config.unknown_keys = unknown_keys;
     config.table = table;
-    config.layers = layers.list;
+    config.layers = layers;
     Ok(config)
 }
 
-struct Layers {
-    list: Vec<Layer>,
-    warnings: Vec<String>,
+/// The merged tree and what is needed to say where each part came from.
+struct Tree<'t> {
+    table: &'t Table,
+    layers: &'t [Layer],
+    /// The directory that relative paths of overrides and defaults start at.
+    cwd: &'t Path,
 }
 
-impl Layers {
-    fn next_index(&self) -> u16 {
-        // There is one layer per directory of a path, and paths have at most 4096 bytes.
-        u16::try_from(self.list.len()).unwrap_or(u16::MAX)
-    }
-
-    fn read(&mut self, kind: LayerKind, path: &Path) -> Result<bool, ConfigError> {
-        let layer = Layer::read(kind, path, self.next_index())?;
-        let found = layer.is_some();
-        self.list.extend(layer);
-        Ok(found)
-    }
-
-    /// Reads the user's file and gives its table of projects.
-    fn read_user(&mut self, request: &LoadRequest<'_>) -> Result<Table, ConfigError> {
-        let path = request.home.join("config.toml");
-        let Some(layer) = Layer::read(LayerKind::User, &path, self.next_index())? else {
-            return Ok(Table::new());
-        };
-        let projects = tree::table_at(&layer.table, "projects")
-            .cloned()
-            .unwrap_or_default();
-        if !request.ignore_user {
-            self.list.push(layer);
-        }
-        Ok(projects)
-    }
-
-    fn read_profile(&mut self, home: &Path, name: &str) -> Result<(), ConfigError> {
-        let fits = !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        if !fits {
-            return Err(ConfigError::BadProfileName {
-                name: name.to_owned(),
-            });
-        }
-        let path = home.join(format!("{name}.config.toml"));
-        if self.read(LayerKind::Profile, &path)? {
-            return Ok(());
-        }
-        Err(ConfigError::NoProfile {
-            name: name.to_owned(),
-            path,
-        })
-    }
-
-    fn read_project(
-        &mut self,
+impl Tree<'_> {
+    fn settings(
+        &self,
+        file: ConfigFile,
         request: &LoadRequest<'_>,
-        project: &Project,
-    ) -> Result<(), ConfigError> {
-        for directory in project.directories_to(request.cwd) {
-            let folder = directory.join(".codex");
-            let path = folder.join("config.toml");
-            // Seen from the home directory, the user's own file looks like a project's.
-            if same_directory(&folder, request.home) || !path.is_file() {
-                continue;
-            }
-            if !project.trusted {
-                self.warnings.push(format!(
-                    "`{}` is ignored because this project is not trusted; to trust it: dovetail exec --trust",
-                    path.display()
-                ));
-                continue;
-            }
-            let Some(mut layer) = Layer::read(LayerKind::Project, &path, self.next_index())? else {
-                continue;
-            };
-            self.drop_forbidden(&mut layer);
-            self.list.push(layer);
-        }
-        Ok(())
-    }
-
-    fn drop_forbidden(&mut self, layer: &mut Layer) {
-        for key in NOT_FOR_PROJECTS {
-            if let Some(entry) = layer.table.remove(*key) {
-                let place = layer.place(entry.origin.line);
-                self.warnings.push(format!(
-                    "`{key}` in {place} is ignored: a project cannot set it"
-                ));
-            }
-        }
-    }
-
-    /// Adds a layer whose origins do not have their index yet.
-    fn add(&mut self, mut layer: Layer) {
-        let index = self.next_index();
-        set_layer(&mut layer.table, index);
-        self.list.push(layer);
-    }
-
-    fn merged(&self) -> Table {
-        let mut table = Table::new();
-        for layer in &self.list {
-            tree::merge(&mut table, layer.table.clone());
-        }
-        table
-    }
-}
-
-fn set_layer(table: &mut Table, layer: u16) {
-    for entry in table.values_mut() {
-        entry.origin.layer = layer;
-        if let Node::Table(inner) = &mut entry.node {
-            set_layer(inner, layer);
-        }
-    }
-}
-
-fn same_directory(a: &Path, b: &Path) -> bool {
-    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-fn command_line(overrides: &[Override]) -> Layer {
-    let mut table = Table::new();
-    for (number, assignment) in (1u32..).zip(overrides) {
-        tree::merge(
-            &mut table,
-            assignment.clone().into_table(Origin {
-                layer: 0,
-                line: number,
-            }),
-        );
-    }
-    let flags = overrides
-        .iter()
-        .map(|assignment| assignment.label().to_owned())
-        .collect();
-    Layer {
-        kind: LayerKind::CommandLine,
-        path: None,
-        flags,
-        table,
-    }
-}
-
-/// Finds the project with the markers that hold so far, and asks the user's file whether to trust it.
-fn find_project(
-    layers: &[Layer],
-    flags: &Layer,
-    request: &LoadRequest<'_>,
-    trust: &Table,
-) -> Result<Project, ConfigError> {
-    let key = ["project_root_markers"];
-    let chosen = std::iter::once(flags)
-        .chain(layers.iter().rev())
-        .find(|layer| layer.table.contains_key(key[0]));
-    let layer = chosen.unwrap_or(flags);
-    let reader = Reader {
-        table: &layer.table,
-        layers,
-        cwd: request.cwd,
-    };
-    let markers: Vec<String> = match reader.table.get(key[0]) {
-        Some(entry) => crate::reader::Setting::read(&entry.node.to_json()).map_err(|problem| {
-            ConfigError::Invalid {
-                key: key[0].to_owned(),
-                place: layer.place(entry.origin.line),
-                problem,
-            }
-        })?,
-        None => Vec::new(),
-    };
-    let mut project = Project::find(request.cwd, &markers);
-    project.trusted = is_trusted(&project, trust);
-    Ok(project)
-}
-
-fn is_trusted(project: &Project, trust: &Table) -> bool {
-    let canonical = project.root.canonicalize();
-    let names = [Some(project.root.as_path()), canonical.as_deref().ok()];
-    names
-        .into_iter()
-        .flatten()
-        .filter_map(Path::to_str)
-        .any(|name| {
-            let level = tree::get(trust, &[name, "trust_level"]);
-            level.is_some_and(|entry| entry.node == Node::Leaf("trusted".into()))
+        project: Project,
+    ) -> Result<Config, ConfigError> {
+        self.check_reserved(&file)?;
+        self.check_effort(&file)?;
+        Ok(Config {
+            home: request.home.to_owned(),
+            cwd: request.cwd.to_owned(),
+            project,
+            model_catalog: self.path(&["model_catalog_json"], file.model_catalog_json),
+            model_instructions_file: self
+                .path(&["model_instructions_file"], file.model_instructions_file),
+            sandbox_workspace_write: {
+                let table = file.sandbox_workspace_write;
+                let roots = ["sandbox_workspace_write", "writable_roots"];
+                WorkspaceWrite {
+                    writable_roots: self.paths(&roots, table.writable_roots.unwrap_or_default()),
+                    network_access: self.defaulted(&roots, table.network_access)?,
+                    exclude_tmpdir_env_var: self.defaulted(&roots, table.exclude_tmpdir_env_var)?,
+                    exclude_slash_tmp: self.defaulted(&roots, table.exclude_slash_tmp)?,
+                }
+            },
+            project_docs: ProjectDocSettings {
+                max_bytes: self
+                    .defaulted(&["project_doc_max_bytes"], file.project_doc_max_bytes)?,
+                fallback_filenames: file.project_doc_fallback_filenames.unwrap_or_default(),
+            },
+            shell_environment_policy: {
+                let (table, name) = (file.shell_environment_policy, "shell_environment_policy");
+                ShellEnvironmentPolicy {
+                    inherit: self.defaulted(&[name, "inherit"], table.inherit)?,
+                    ignore_default_excludes: self.defaulted(
+                        &[name, "ignore_default_excludes"],
+                        table.ignore_default_excludes,
+                    )?,
+                    exclude: table.exclude.unwrap_or_default(),
+                    set: table.set.unwrap_or_default(),
+                    include_only: table.include_only.unwrap_or_default(),
+                }
+            },
+            history: History {
+                persistence: self
+                    .defaulted(&["history", "persistence"], file.history.persistence)?,
+                max_bytes: file.history.max_bytes,
+            },
+            model_provider: self.defaulted(&["model_provider"], file.model_provider)?,
+            hide_agent_reasoning: self
+                .defaulted(&["hide_agent_reasoning"], file.hide_agent_reasoning)?,
+            show_raw_agent_reasoning: self
+                .defaulted(&["show_raw_agent_reasoning"], file.show_raw_agent_reasoning)?,
+            dovetail: self.dovetail(file.dovetail)?,
+            model: file.model,
+            model_providers: self.tables("model_providers"),
+            mcp_servers: self.tables("mcp_servers"),
+            openai_base_url: file.openai_base_url,
+            approval_policy: file.approval_policy.map(|ApprovalSetting(policy)| policy),
+            sandbox_mode: file.sandbox_mode,
+            model_reasoning_effort: file.model_reasoning_effort,
+            model_reasoning_summary: file.model_reasoning_summary,
+            model_verbosity: file.model_verbosity,
+            service_tier: file.service_tier,
+            web_search: file.web_search,
+            notify: file.notify.unwrap_or_default(),
+            developer_instructions: file.developer_instructions,
+            instructions: file.instructions,
+            features: file
+                .features
+                .into_iter()
+                .map(|(name, setting)| (name, setting.0))
+                .collect(),
+            warnings: Vec::new(),
+            unknown_keys: Vec::new(),
+            layers: Vec::new(),
+            table: Table::new(),
         })
-}
-
-/// Settings that old files have and that would be dangerous or confusing to ignore.
-fn check_removed(layer: &Layer) -> Result<(), ConfigError> {
-    let instead = "move the profile's settings to `$CODEX_HOME/<name>.config.toml` and pass `--profile <name>`";
-    match ["profile", "profiles"]
-        .into_iter()
-        .find_map(|key| layer.table.get_key_value(key))
-    {
-        Some((key, entry)) => Err(ConfigError::Removed {
-            key: key.clone(),
-            place: layer.place(entry.origin.line),
-            instead,
-        }),
-        None => Ok(()),
     }
-}
 
-fn read_settings(
-    reader: &Reader<'_>,
-    request: &LoadRequest<'_>,
-    project: Project,
-) -> Result<Config, ConfigError> {
-    let model_providers = reader.tables("model_providers")?;
-    if let Some(id) = schema::RESERVED_PROVIDERS
-        .iter()
-        .find(|id| model_providers.contains_key(**id))
-    {
-        let place = reader
-            .place(&["model_providers", id])
-            .unwrap_or_else(|| reader.layers[0].place(0));
-        return Err(ConfigError::ReservedProvider {
-            id: (*id).to_owned(),
-            place,
-        });
+    fn dovetail(&self, table: DovetailTable) -> Result<Dovetail, ConfigError> {
+        let auth_policy = self.defaulted(&["dovetail", "auth_policy"], table.auth_policy)?;
+        let plugin = |(id, settings): (String, PluginTable)| {
+            let whole = tree::get(self.table, &["dovetail", "plugins", &id]);
+            let settings = PluginSettings {
+                enabled: settings.enabled,
+                config: settings.config,
+                secrets: settings.secrets.unwrap_or_default(),
+                table: whole.map_or(Value::Null, |entry| entry.node.to_json()),
+            };
+            (id, settings)
+        };
+        Ok(Dovetail {
+            strict: self.defaulted(&["dovetail", "strict"], table.strict)?,
+            allow_native: self.defaulted(&["dovetail", "allow_native"], table.allow_native)?,
+            auth_policy: auth_policy.as_str().to_owned(),
+            plugins: table.plugins.into_iter().map(plugin).collect(),
+        })
     }
-    Ok(Config {
-        home: request.home.to_owned(),
-        cwd: request.cwd.to_owned(),
-        project,
-        model: reader.optional(&["model"])?,
-        model_provider: reader.defaulted(&["model_provider"])?,
-        model_providers,
-        openai_base_url: reader.optional(&["openai_base_url"])?,
-        approval_policy: approval_policy(reader)?,
-        sandbox_mode: reader.optional(&["sandbox_mode"])?,
-        sandbox_workspace_write: workspace_write(reader)?,
-        model_reasoning_effort: reader.optional(&["model_reasoning_effort"])?,
-        model_reasoning_summary: reader.optional(&["model_reasoning_summary"])?,
-        model_verbosity: reader.optional(&["model_verbosity"])?,
-        model_context_window: reader.optional(&["model_context_window"])?,
-        model_auto_compact_token_limit: reader.optional(&["model_auto_compact_token_limit"])?,
-        tool_output_token_limit: reader.optional(&["tool_output_token_limit"])?,
-        service_tier: reader.optional(&["service_tier"])?,
-        web_search: reader.optional(&["web_search"])?,
-        project_docs: ProjectDocSettings {
-            max_bytes: reader.defaulted(&["project_doc_max_bytes"])?,
-            fallback_filenames: reader.defaulted(&["project_doc_fallback_filenames"])?,
-        },
-        shell_environment_policy: shell_environment_policy(reader)?,
-        notify: reader.optional(&["notify"])?.unwrap_or_default(),
-        oss_provider: reader.optional(&["oss_provider"])?,
-        developer_instructions: reader.optional(&["developer_instructions"])?,
-        model_instructions_file: reader.path(&["model_instructions_file"])?,
-        features: reader.optional(&["features"])?.unwrap_or_default(),
-        history: History {
-            persistence: reader.defaulted(&["history", "persistence"])?,
-            max_bytes: reader.optional(&["history", "max_bytes"])?,
-        },
-        mcp_servers: reader.tables("mcp_servers")?,
-        hide_agent_reasoning: reader.defaulted(&["hide_agent_reasoning"])?,
-        dovetail: dovetail(reader)?,
-        warnings: Vec::new(),
-        unknown_keys: Vec::new(),
-        layers: Vec::new(),
-        table: Table::new(),
-    })
-}
 
-/// A word, or the table `{ granular = … }`.
-fn approval_policy(reader: &Reader<'_>) -> Result<Option<ApprovalPolicy>, ConfigError> {
-    if tree::get(reader.table, &["approval_policy", "granular"]).is_some() {
-        return Ok(Some(ApprovalPolicy::Granular));
-    }
-    reader.optional(&["approval_policy"])
-}
-
-fn workspace_write(reader: &Reader<'_>) -> Result<WorkspaceWrite, ConfigError> {
-    let flag = |key| reader.defaulted(&["sandbox_workspace_write", key]);
-    Ok(WorkspaceWrite {
-        writable_roots: reader.paths(&["sandbox_workspace_write", "writable_roots"])?,
-        network_access: flag("network_access")?,
-        exclude_tmpdir_env_var: flag("exclude_tmpdir_env_var")?,
-        exclude_slash_tmp: flag("exclude_slash_tmp")?,
-    })
-}
-
-fn shell_environment_policy(reader: &Reader<'_>) -> Result<ShellEnvironmentPolicy, ConfigError> {
-    let table = "shell_environment_policy";
-    Ok(ShellEnvironmentPolicy {
-        inherit: reader.defaulted(&[table, "inherit"])?,
-        ignore_default_excludes: reader.defaulted(&[table, "ignore_default_excludes"])?,
-        exclude: reader.defaulted(&[table, "exclude"])?,
-        set: reader.optional(&[table, "set"])?.unwrap_or_default(),
-        include_only: reader.defaulted(&[table, "include_only"])?,
-    })
-}
-
-fn dovetail(reader: &Reader<'_>) -> Result<Dovetail, ConfigError> {
-    let auth_policy: String = reader.defaulted(&["dovetail", "auth_policy"])?;
-    if !matches!(auth_policy.as_str(), "strict" | "compat") {
-        let path = ["dovetail", "auth_policy"];
-        if let Some(entry) = tree::get(reader.table, &path) {
-            let problem = format!("\"{auth_policy}\" is not one of `strict`, `compat`");
-            return Err(reader.invalid(&path, entry, problem));
+    fn check_reserved(&self, file: &ConfigFile) -> Result<(), ConfigError> {
+        let reserved = RESERVED_PROVIDERS
+            .iter()
+            .find(|id| file.model_providers.contains_key(**id));
+        match reserved {
+            Some(id) => Err(ConfigError::ReservedProvider {
+                id: (*id).to_owned(),
+                place: self.place(&["model_providers", id]),
+            }),
+            None => Ok(()),
         }
     }
-    let plugins =
-        tree::table_at(reader.table, "dovetail").and_then(|table| tree::table_at(table, "plugins"));
-    let ids = plugins.into_iter().flat_map(|plugins| plugins.keys());
-    Ok(Dovetail {
-        strict: reader.defaulted(&["dovetail", "strict"])?,
-        allow_native: reader.defaulted(&["dovetail", "allow_native"])?,
-        auth_policy,
-        plugins: ids
-            .map(|id| Ok((id.clone(), plugin(reader, id)?)))
-            .collect::<Result<_, ConfigError>>()?,
-    })
-}
 
-fn plugin(reader: &Reader<'_>, id: &str) -> Result<PluginSettings, ConfigError> {
-    let key = |key| ["dovetail", "plugins", id, key];
-    Ok(PluginSettings {
-        enabled: reader.optional(&key("enabled"))?,
-        config: reader.optional(&key("config"))?,
-        secrets: reader.optional(&key("secrets"))?.unwrap_or_default(),
-        table: reader
-            .optional(&["dovetail", "plugins", id])?
-            .unwrap_or_default(),
-    })
+    fn check_effort(&self, file: &ConfigFile) -> Result<(), ConfigError> {
+        match file.model_reasoning_effort.as_deref().map(str::trim) {
+            Some("") => Err(self.invalid(Mismatch {
+                path: vec!["model_reasoning_effort".to_owned()],
+                problem: "it is empty; leave it out to use the model's default".to_owned(),
+            })),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A setting that the defaults always have.
+    fn defaulted<T>(&self, path: &[&str], value: Option<T>) -> Result<T, ConfigError> {
+        value.ok_or_else(|| {
+            self.invalid(Mismatch {
+                path: path.iter().map(|key| (*key).to_owned()).collect(),
+                problem: "it has no default".to_owned(),
+            })
+        })
+    }
+
+    /// A path; a relative one starts at the directory of the file that has it.
+    fn path(&self, key: &[&str], value: Option<String>) -> Option<PathBuf> {
+        value.map(|text| self.base(key).join(text))
+    }
+
+    fn paths(&self, key: &[&str], values: Vec<String>) -> Vec<PathBuf> {
+        let base = self.base(key);
+        values.into_iter().map(|text| base.join(text)).collect()
+    }
+
+    fn base(&self, key: &[&str]) -> &Path {
+        let file = tree::get(self.table, key)
+            .and_then(|entry| self.layers[usize::from(entry.origin.layer)].path.as_deref());
+        file.and_then(Path::parent).unwrap_or(self.cwd)
+    }
+
+    /// The tables under a table, as they are written. Reading has made sure that they are tables.
+    fn tables(&self, key: &str) -> BTreeMap<String, Value> {
+        tree::table_at(self.table, key)
+            .into_iter()
+            .flatten()
+            .map(|(name, entry)| (name.clone(), entry.node.to_json()))
+            .collect()
+    }
+
+    /// Where a setting, or the nearest table around it, was set.
+    fn place(&self, path: &[&str]) -> Place {
+        (1..=path.len())
+            .rev()
+            .find_map(|length| tree::get(self.table, &path[..length]))
+            .map_or_else(
+                || self.layers[0].place(0),
+                |entry| self.layers[usize::from(entry.origin.layer)].place(entry.origin.line),
+            )
+    }
+
+    fn invalid(&self, mismatch: Mismatch) -> ConfigError {
+        let path: Vec<&str> = mismatch.path.iter().map(String::as_str).collect();
+        ConfigError::Invalid {
+            key: tree::dotted(&path),
+            place: self.place(&path),
+            problem: mismatch.problem,
+        }
+    }
+
+    fn unknown(&self, stray: &Stray) -> UnknownKey {
+        let path: Vec<&str> = stray.path.iter().map(String::as_str).collect();
+        let (last, parents) = path
+            .split_last()
+            .map_or(("", &[][..]), |(last, parents)| (*last, parents));
+        UnknownKey {
+            key: tree::dotted(&path),
+            place: self.place(&path),
+            nearest: nearest(last, stray.known.iter().copied())
+                .map(|known| tree::dotted(&[parents, &[known]].concat())),
+        }
+    }
+
+    fn unknown_feature(&self, name: &str) -> UnknownKey {
+        let path = ["features", name];
+        UnknownKey {
+            key: tree::dotted(&path),
+            place: self.place(&path),
+            nearest: features::nearest(name).map(|known| tree::dotted(&["features", known])),
+        }
+    }
 }

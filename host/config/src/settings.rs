@@ -1,19 +1,21 @@
 //! The resolved configuration.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use dovetail_models::{ModelPatch, ReasoningSummary, Verbosity};
+use serde_json::{Value, json};
 
 use crate::enums::{
-    ApprovalPolicy, HistoryPersistence, InheritEnv, ReasoningSummary, SandboxMode, ServiceTier,
-    Verbosity, WebSearchMode,
+    ApprovalPolicy, HistoryPersistence, InheritEnv, SandboxMode, ServiceTier, WebSearchMode,
 };
 use crate::error::ConfigError;
+use crate::features::Feature;
 use crate::layer::{Layer, Place};
 use crate::project::Project;
-use crate::schema;
-use crate::tree::{self, Table};
+use crate::providers;
+use crate::tree::{self, Entry, Node, Table};
 
 /// The configuration that holds, after all layers. Pass on its fields, not the whole.
 #[derive(Debug, Clone)]
@@ -46,12 +48,8 @@ pub struct Config {
     pub model_reasoning_summary: Option<ReasoningSummary>,
     /// How wordy answers are.
     pub model_verbosity: Option<Verbosity>,
-    /// The context window in tokens, where the model's own is not known or not wanted.
-    pub model_context_window: Option<u64>,
-    /// Tokens of context after which the conversation is compacted.
-    pub model_auto_compact_token_limit: Option<u64>,
-    /// Tokens of a tool's output that the model gets to see.
-    pub tool_output_token_limit: Option<u64>,
+    /// A file with a catalogue to use instead of the built-in one.
+    pub model_catalog: Option<PathBuf>,
     /// How requests are queued.
     pub service_tier: Option<ServiceTier>,
     /// The hosted web search.
@@ -66,7 +64,9 @@ pub struct Config {
     pub developer_instructions: Option<String>,
     /// A file with other base instructions.
     pub model_instructions_file: Option<PathBuf>,
-    /// Features that are switched on or off.
+    /// Other base instructions, where no file has them.
+    pub instructions: Option<String>,
+    /// Features that are switched on or off, by the names that were used. See [`Config::feature`].
     pub features: BTreeMap<String, bool>,
     /// What is kept of prompts.
     pub history: History,
@@ -74,6 +74,8 @@ pub struct Config {
     pub mcp_servers: BTreeMap<String, Value>,
     /// Whether reasoning summaries stay out of sight.
     pub hide_agent_reasoning: bool,
+    /// Whether reasoning is shown in full.
+    pub show_raw_agent_reasoning: bool,
     /// What is Dovetail's own.
     pub dovetail: Dovetail,
     /// What a person should know: ignored settings of projects and the like.
@@ -167,6 +169,35 @@ pub struct UnknownKey {
     pub nearest: Option<String>,
 }
 
+/// Settings for whichever model is used, and the fact that each stands for.
+const MODEL_SETTINGS: &[(&str, &str)] = &[
+    ("model_auto_compact_token_limit", "auto_compact_token_limit"),
+    ("model_context_window", "context_window"),
+    (
+        "model_supports_reasoning_summaries",
+        "supports_reasoning_summaries",
+    ),
+    ("tool_output_token_limit", "truncation_policy"),
+];
+
+impl fmt::Display for UnknownKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key,
+            place,
+            nearest,
+        } = self;
+        write!(
+            f,
+            "`{key}` in {place} is not a known setting and has no effect"
+        )?;
+        match nearest {
+            Some(nearest) => write!(f, " (did you mean `{nearest}`?)"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Config {
     /// Checks that somebody serves the chosen provider: the host, a table, or one of the plugins' ids.
     ///
@@ -177,7 +208,7 @@ impl Config {
         plugin_ids: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), ConfigError> {
         let id = self.model_provider.as_str();
-        let mut known: Vec<String> = schema::BUILT_IN_PROVIDERS
+        let mut known: Vec<String> = providers::BUILT_IN_PROVIDERS
             .iter()
             .map(|id| (*id).to_owned())
             .collect();
@@ -200,8 +231,66 @@ impl Config {
 
     /// Where a setting was set; none where it was not.
     pub fn place(&self, path: &[&str]) -> Option<Place> {
-        let entry = tree::get(&self.table, path)?;
-        Some(self.layers[usize::from(entry.origin.layer)].place(entry.origin.line))
+        tree::get(&self.table, path).map(|entry| self.place_of(entry))
+    }
+
+    pub(crate) fn place_of(&self, entry: &Entry) -> Place {
+        self.layers[usize::from(entry.origin.layer)].place(entry.origin.line)
+    }
+
+    /// Whether a feature is on.
+    pub fn feature(&self, feature: &Feature) -> bool {
+        // Of several names for one feature, its own counts.
+        let said = self.features.get(feature.name).or_else(|| {
+            let mut others = self.features.iter();
+            others
+                .find(|(name, _)| Feature::find(name).map(|found| found.name) == Some(feature.name))
+                .map(|(_, on)| on)
+        });
+        feature.effective(said.copied())
+    }
+
+    /// Whether the feature of this name is on; one that does not exist never is.
+    pub fn has_feature(&self, name: &str) -> bool {
+        Feature::find(name).is_some_and(|feature| self.feature(feature))
+    }
+
+    /// Whether a table of the user's describes a model.
+    pub fn describes_model(&self, slug: &str) -> bool {
+        tree::get(&self.table, &["dovetail", "models", slug]).is_some()
+    }
+
+    /// What the user says of a model, weakest first: one fact each, and where it was said. A higher layer beats a lower
+    /// one; within a layer, the model's own table beats the settings for all models.
+    pub fn model_overrides(&self, slug: &str) -> Vec<(ModelPatch, Place)> {
+        let general = MODEL_SETTINGS.iter().filter_map(|(key, field)| {
+            let entry = self.table.get(*key)?;
+            let value = match *field {
+                "truncation_policy" => json!({"mode": "tokens", "limit": entry.node.to_json()}),
+                _ => entry.node.to_json(),
+            };
+            Some((entry, *field, false, value))
+        });
+        let own = match tree::get(&self.table, &["dovetail", "models", slug]) {
+            Some(Entry {
+                node: Node::Table(fields),
+                ..
+            }) => Some(fields),
+            Some(_) | None => None,
+        };
+        let own = own
+            .into_iter()
+            .flatten()
+            .map(|(field, entry)| (entry, field.as_str(), true, entry.node.to_json()));
+        let mut said: Vec<_> = general.chain(own).collect();
+        said.sort_by_key(|(entry, _, own, _)| (entry.origin.layer, *own));
+        said.into_iter()
+            .filter_map(|(entry, field, _, value)| {
+                // Loading has read all of it already, so that only unknown fields are left out here.
+                let patch = serde_json::from_value(json!({ field: value })).ok()?;
+                Some((patch, self.place_of(entry)))
+            })
+            .collect()
     }
 
     /// The files that were read, lowest layer first.

@@ -80,7 +80,7 @@ fn wrong_values_name_the_right_ones() {
         ),
         (
             "\n\nfeatures = { a = \"yes\" }",
-            "`features` in `$STAGE/home/config.toml` line 3: expected true or false, found a string",
+            "`features.a` in `$STAGE/home/config.toml` line 3: expected true or false, found a string",
         ),
         (
             "[model_providers]\nx = \"y\"",

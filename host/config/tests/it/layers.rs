@@ -25,6 +25,8 @@ fn models(layers: &[&str]) -> Stage {
                 .profile("p"),
             "root" => stage.file("project/.codex/config.toml", "model = \"root\""),
             "inner" => stage.file("project/inner/.codex/config.toml", "model = \"inner\""),
+            "managed" => stage.file("managed.toml", "model = \"managed\""),
+            "managed2" => stage.file("managed2.toml", "model = \"managed2\""),
             _ => stage.set("model=flag"),
         },
     )
@@ -32,7 +34,9 @@ fn models(layers: &[&str]) -> Stage {
 
 #[test]
 fn higher_layers_win() {
-    let order = ["system", "user", "profile", "root", "inner", "flag"];
+    let order = [
+        "system", "user", "profile", "root", "inner", "flag", "managed", "managed2",
+    ];
     check_model(models(&[]), None);
     for (at, highest) in order.iter().enumerate() {
         check_model(models(&order[..=at]), Some(highest));
@@ -54,16 +58,23 @@ fn tables_merge_and_everything_else_replaces() {
     let config = Stage::new()
         .file(
             "system.toml",
-            "project_root_markers = [\"a\", \"b\"]\n[features]\none = true\ntwo = true",
+            "project_root_markers = [\"a\", \"b\"]\n[features]\nfast_mode = true\nshell_tool = true",
         )
-        .user("project_root_markers = [\".git\"]\n[features]\ntwo = false\nthree = true")
+        .user("project_root_markers = [\".git\"]\n[features]\nshell_tool = false\nweb_search_request = true")
         .load();
     let features: Vec<(&str, bool)> = config
         .features
         .iter()
         .map(|(name, on)| (name.as_str(), *on))
         .collect();
-    assert_eq!(features, [("one", true), ("three", true), ("two", false)]);
+    assert_eq!(
+        features,
+        [
+            ("fast_mode", true),
+            ("shell_tool", false),
+            ("web_search_request", true)
+        ]
+    );
     assert!(config.project.marked);
 }
 
@@ -158,6 +169,7 @@ fn the_users_own_file_is_no_projects_file() {
         system: &stage.path("none"),
         profile: None,
         overrides: &[],
+        managed: &[],
         strict: false,
         ignore_user: false,
     })
@@ -236,10 +248,7 @@ classes = ["content"]
     assert_eq!(config.model_reasoning_effort.as_deref(), Some("weird"));
     assert_eq!(config.service_tier.map(ServiceTier::wire), Some("priority"));
     assert_eq!(config.web_search, Some(WebSearchMode::Live));
-    assert_eq!(
-        (config.project_docs.max_bytes, config.model_context_window),
-        (16, Some(1000))
-    );
+    assert_eq!(config.project_docs.max_bytes, 16);
     assert_eq!(
         config.model_instructions_file,
         Some(config.home.join("base.md"))

@@ -3,7 +3,11 @@
 mod agents_md;
 mod auth;
 mod errors;
+mod explain;
+mod features;
 mod layers;
+mod models;
+mod schema;
 mod show;
 mod speed;
 mod stage;

@@ -98,6 +98,7 @@ impl Stage {
             system: &self.path("system.toml"),
             profile: self.profile.as_deref(),
             overrides: &self.overrides,
+            managed: &[self.path("managed.toml"), self.path("managed2.toml")],
             strict: self.strict,
             ignore_user: self.ignore_user,
         })

@@ -1,0 +1,242 @@
+//! The shape of `config.toml`: every setting with its type and meaning.
+//!
+//! These structures are all there is to it: reading, the naming of unknown keys, the JSON Schema, `config explain` and
+//! the reference in the documentation come from them. A setting marked with `x-not-supported` is accepted, since a
+//! configuration that other clients accept must not fail here, and people are told why it does nothing.
+
+mod dovetail;
+mod mcp;
+mod permissions;
+mod provider;
+
+use std::collections::BTreeMap;
+
+use dovetail_models::{ReasoningSummary, Verbosity};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+pub(crate) use dovetail::{DovetailTable, PluginTable};
+pub(crate) use mcp::McpServer;
+pub(crate) use permissions::{
+    ApprovalSetting, HistoryTable, ProjectTable, ShellEnvironmentTable, WorkspaceWriteTable,
+};
+pub(crate) use provider::ProviderTable;
+
+use crate::enums::{SandboxMode, ServiceTier, WebSearchMode};
+use crate::features::FeatureSetting;
+
+/// The configuration of Dovetail: `config.toml`, a profile's file or a project's.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields, rename = "Configuration")]
+pub(crate) struct ConfigFile {
+    /// The model.
+    pub(crate) model: Option<String>,
+    /// The id of the provider to ask: `openai`, or one that a table or a plugin serves.
+    pub(crate) model_provider: Option<String>,
+    /// Providers, by id.
+    pub(crate) model_providers: BTreeMap<String, ProviderTable>,
+    /// Another base URL for the provider `openai`.
+    pub(crate) openai_base_url: Option<String>,
+    /// Reasoning effort, sent as it is; where unset, the model's default.
+    #[schemars(length(min = 1))]
+    pub(crate) model_reasoning_effort: Option<String>,
+    /// How much of its reasoning the model sums up; where unset, the model's default.
+    pub(crate) model_reasoning_summary: Option<ReasoningSummary>,
+    /// Whether the model can be asked for summaries of its reasoning, where the catalogue is wrong.
+    pub(crate) model_supports_reasoning_summaries: Option<bool>,
+    /// How wordy answers are, for models that support it.
+    pub(crate) model_verbosity: Option<Verbosity>,
+    /// The model's context window in tokens, where the catalogue is wrong.
+    pub(crate) model_context_window: Option<u64>,
+    /// Tokens of context after which the conversation is compacted.
+    pub(crate) model_auto_compact_token_limit: Option<u64>,
+    /// Tokens of a tool's output that the model gets to see.
+    pub(crate) tool_output_token_limit: Option<u64>,
+    /// A catalogue of models to use instead of the built-in one: `{"models": [{"slug": …}]}`.
+    pub(crate) model_catalog_json: Option<String>,
+    /// How requests are queued by the service. `fast` needs the feature `fast_mode`.
+    pub(crate) service_tier: Option<ServiceTier>,
+    /// Whether the hosted web search is offered; where unset, `cached`, or `live` without a sandbox.
+    pub(crate) web_search: Option<WebSearchMode>,
+    /// A file with base instructions to use instead of the built-in ones.
+    pub(crate) model_instructions_file: Option<String>,
+    /// Base instructions to use instead of the built-in ones, where no file has them.
+    pub(crate) instructions: Option<String>,
+    /// Instructions of the user's own, besides the base instructions.
+    pub(crate) developer_instructions: Option<String>,
+    /// What commands may do.
+    pub(crate) sandbox_mode: Option<SandboxMode>,
+    /// More about the sandbox mode `workspace-write`.
+    pub(crate) sandbox_workspace_write: WorkspaceWriteTable,
+    /// Which variables commands get.
+    pub(crate) shell_environment_policy: ShellEnvironmentTable,
+    /// Bytes that the `AGENTS.md` files of a project may have together.
+    pub(crate) project_doc_max_bytes: Option<u64>,
+    /// Names to look for in directories without an `AGENTS.md`.
+    pub(crate) project_doc_fallback_filenames: Option<Vec<String>>,
+    /// Files or directories that mark the root of a project.
+    pub(crate) project_root_markers: Option<Vec<String>>,
+    /// Projects, by the path of their root. Only the user's own file can trust one.
+    pub(crate) projects: BTreeMap<String, ProjectTable>,
+    /// Features to switch on or off; see `dovetail features list`.
+    #[schemars(schema_with = "crate::features::schema")]
+    pub(crate) features: BTreeMap<String, FeatureSetting>,
+    /// Whether reasoning summaries are left out of what people see.
+    pub(crate) hide_agent_reasoning: Option<bool>,
+    /// Whether reasoning is shown in full, where a model sends it.
+    pub(crate) show_raw_agent_reasoning: Option<bool>,
+    /// A program to call after each turn, with one JSON argument.
+    #[schemars(extend("x-not-supported" = "no program is called yet"))]
+    pub(crate) notify: Option<Vec<String>>,
+    /// What is Dovetail's own.
+    pub(crate) dovetail: DovetailTable,
+    /// When to ask a person.
+    #[schemars(extend("x-not-supported" = "nobody can be asked yet: every run is `never`"))]
+    pub(crate) approval_policy: Option<ApprovalSetting>,
+    /// Tool servers, by name.
+    #[schemars(extend("x-not-supported" = "MCP servers are not started yet; tool plugins are"))]
+    pub(crate) mcp_servers: BTreeMap<String, McpServer>,
+    /// What is kept of prompts.
+    #[schemars(extend("x-not-supported" = "prompts are kept nowhere but in their threads"))]
+    pub(crate) history: HistoryTable,
+    /// Limits of sub-agents.
+    #[schemars(extend("x-not-supported" = "there are no sub-agents yet"))]
+    agents: Anything,
+    /// Whether commands may run in a login shell.
+    #[schemars(extend("x-not-supported" = "commands say themselves whether they want one"))]
+    allow_login_shell: Option<bool>,
+    /// Product analytics.
+    #[schemars(extend("x-not-supported" = "nothing leaves this machine by itself"))]
+    analytics: Anything,
+    /// Who answers requests for more rights.
+    #[schemars(extend("x-not-supported" = "nobody can be asked yet"))]
+    approvals_reviewer: Option<String>,
+    /// Apps of the service.
+    #[schemars(extend("x-not-supported" = "there are no apps"))]
+    apps: Anything,
+    /// Devices for speech.
+    #[schemars(extend("x-not-supported" = "there is no speech"))]
+    audio: Anything,
+    /// The longest wait for a background command, in milliseconds.
+    #[schemars(extend("x-not-supported" = "the built-in limits hold"))]
+    background_terminal_max_timeout: Option<u64>,
+    /// Where a ChatGPT login is used.
+    #[schemars(extend("x-not-supported" = "there is no ChatGPT login yet"))]
+    chatgpt_base_url: Option<String>,
+    /// Whether to look for newer versions.
+    #[schemars(extend("x-not-supported" = "nobody looks for newer versions"))]
+    check_for_update_on_startup: Option<bool>,
+    /// Where a login is kept.
+    #[schemars(extend("x-not-supported" = "only `auth.json` is read yet"))]
+    cli_auth_credentials_store: Option<String>,
+    /// The trailer of commits.
+    #[schemars(extend("x-not-supported" = "commits are the model's own"))]
+    commit_attribution: Option<String>,
+    /// The prompt that sums a conversation up.
+    #[schemars(extend("x-not-supported" = "conversations are not compacted yet"))]
+    compact_prompt: Option<String>,
+    /// The permission profile to use.
+    #[schemars(extend("x-not-supported" = "`sandbox_mode` decides"))]
+    default_permissions: Option<String>,
+    /// How the terminal interface takes pasted text.
+    #[schemars(extend("x-not-supported" = "there is no terminal interface yet"))]
+    disable_paste_burst: Option<bool>,
+    /// A file with the prompt that sums a conversation up.
+    #[schemars(extend("x-not-supported" = "conversations are not compacted yet"))]
+    experimental_compact_prompt_file: Option<String>,
+    /// The old name of `model_instructions_file`.
+    #[schemars(extend("x-not-supported" = "use `model_instructions_file`"))]
+    experimental_instructions_file: Option<String>,
+    /// Feedback to the vendor.
+    #[schemars(extend("x-not-supported" = "nothing leaves this machine by itself"))]
+    feedback: Anything,
+    /// The editor that links open.
+    #[schemars(extend("x-not-supported" = "there are no links"))]
+    file_opener: Option<String>,
+    /// The only workspaces that may log in.
+    #[schemars(extend("x-not-supported" = "there is no ChatGPT login yet"))]
+    forced_chatgpt_workspace_id: Anything,
+    /// The only kind of login that is allowed.
+    #[schemars(extend("x-not-supported" = "there is no ChatGPT login yet"))]
+    forced_login_method: Option<String>,
+    /// Command hooks.
+    #[schemars(extend("x-not-supported" = "hooks are plugins; command hooks are not run yet"))]
+    hooks: Anything,
+    /// Where logs go.
+    #[schemars(extend("x-not-supported" = "logs go to standard error"))]
+    log_dir: Option<String>,
+    /// Where plugins of other clients come from.
+    #[schemars(extend("x-not-supported" = "plugins are installed from directories"))]
+    marketplaces: Anything,
+    /// The port for logins of tool servers.
+    #[schemars(extend("x-not-supported" = "MCP servers are not started yet"))]
+    mcp_oauth_callback_port: Option<u64>,
+    /// Where logins of tool servers are kept.
+    #[schemars(extend("x-not-supported" = "MCP servers are not started yet"))]
+    mcp_oauth_credentials_store: Option<String>,
+    /// What is remembered across threads.
+    #[schemars(extend("x-not-supported" = "nothing is remembered across threads"))]
+    memories: Anything,
+    /// What `model_auto_compact_token_limit` counts.
+    #[schemars(extend("x-not-supported" = "conversations are not compacted yet"))]
+    model_auto_compact_token_limit_scope: Option<String>,
+    /// Notices that were seen.
+    #[schemars(extend("x-not-supported" = "there are no notices"))]
+    notice: Anything,
+    /// The local provider to use.
+    #[schemars(extend("x-not-supported" = "choose it with `model_provider`"))]
+    oss_provider: Option<String>,
+    /// Export of telemetry.
+    #[schemars(extend("x-not-supported" = "telemetry goes to sink plugins"))]
+    otel: Anything,
+    /// Permission profiles.
+    #[schemars(extend("x-not-supported" = "`sandbox_mode` decides"))]
+    permissions: Anything,
+    /// The tone of answers.
+    #[schemars(extend("x-not-supported" = "base instructions decide"))]
+    personality: Option<String>,
+    /// Reasoning effort while planning.
+    #[schemars(extend("x-not-supported" = "there is no plan mode yet"))]
+    plan_mode_reasoning_effort: Option<String>,
+    /// Plugins of other clients.
+    #[schemars(extend("x-not-supported" = "Dovetail's own are in `[dovetail.plugins]`"))]
+    plugins: Anything,
+    /// Speech.
+    #[schemars(extend("x-not-supported" = "there is no speech"))]
+    realtime: Anything,
+    /// More metadata of requests.
+    #[schemars(extend("x-not-supported" = "it is not sent yet"))]
+    responses_api_metadata: Option<BTreeMap<String, String>>,
+    /// The model of reviews.
+    #[schemars(extend("x-not-supported" = "there are no reviews yet"))]
+    review_model: Option<String>,
+    /// Skills.
+    #[schemars(extend("x-not-supported" = "there are no skills yet"))]
+    skills: Anything,
+    /// Where databases are.
+    #[schemars(extend("x-not-supported" = "they are in `$CODEX_HOME`"))]
+    sqlite_home: Option<String>,
+    /// Whether unfinished features warn.
+    #[schemars(extend("x-not-supported" = "features that do nothing always say so"))]
+    suppress_unstable_features_warning: Option<bool>,
+    /// Tools to suggest.
+    #[schemars(extend("x-not-supported" = "tools are not suggested"))]
+    tool_suggest: Anything,
+    /// Single tools.
+    #[schemars(extend("x-not-supported" = "use `web_search` and features"))]
+    tools: Anything,
+    /// The terminal interface.
+    #[schemars(extend("x-not-supported" = "there is no terminal interface yet"))]
+    tui: Anything,
+    /// Windows.
+    #[schemars(extend("x-not-supported" = "Windows is not supported"))]
+    windows: Anything,
+    /// The shell of one feature.
+    #[schemars(extend("x-not-supported" = "the user's shell is used"))]
+    zsh_path: Option<String>,
+}
+
+/// A value that nobody here looks into.
+type Anything = Option<Value>;

@@ -1,0 +1,68 @@
+//! A provider's table. Only the plugin that serves it understands it whole; what everybody shares is described here.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A provider. Plugins may take more keys than these.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct ProviderTable {
+    /// What people call it.
+    name: Option<String>,
+    /// Where it is, without `/responses`.
+    base_url: Option<String>,
+    /// The variable that holds its key.
+    env_key: Option<String>,
+    /// What to tell people whose variable is not set.
+    env_key_instructions: Option<String>,
+    /// Its key itself. Prefer a variable or a command.
+    experimental_bearer_token: Option<String>,
+    /// A command that prints a token.
+    auth: Option<ProviderAuth>,
+    /// The protocol; only `responses`.
+    wire_api: Option<String>,
+    /// Parameters of every URL.
+    query_params: Option<BTreeMap<String, String>>,
+    /// Headers of every request.
+    http_headers: Option<BTreeMap<String, String>>,
+    /// Headers whose values are in variables.
+    env_http_headers: Option<BTreeMap<String, String>>,
+    /// How often a request is repeated before anything came back. At most 100.
+    request_max_retries: Option<u64>,
+    /// How often a broken stream is taken up again. At most 100.
+    stream_max_retries: Option<u64>,
+    /// The longest silence of a stream, in milliseconds.
+    stream_idle_timeout_ms: Option<u64>,
+    /// The longest wait for a WebSocket, in milliseconds.
+    #[schemars(extend("x-not-supported" = "requests go over HTTP"))]
+    websocket_connect_timeout_ms: Option<u64>,
+    /// Whether the shared login is used for it.
+    requires_openai_auth: Option<bool>,
+    /// Whether it can be asked over a WebSocket.
+    #[schemars(extend("x-not-supported" = "requests go over HTTP"))]
+    supports_websockets: Option<bool>,
+    /// Where its list of models is.
+    #[schemars(extend("x-not-supported" = "no server is asked for its models; use `model_catalog_json`"))]
+    model_catalog_url: Option<String>,
+    /// How requests to Amazon Bedrock are signed.
+    #[schemars(extend("x-not-supported" = "there is no plugin for Amazon Bedrock yet"))]
+    aws: Option<serde_json::Value>,
+}
+
+/// A command that prints a token.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct ProviderAuth {
+    /// The program.
+    command: Option<String>,
+    /// Its arguments.
+    args: Option<Vec<String>>,
+    /// How long it may take, in milliseconds.
+    timeout_ms: Option<u64>,
+    /// How long a token is used, in milliseconds; 0 for as long as it works.
+    refresh_interval_ms: Option<u64>,
+    /// Where the program runs.
+    cwd: Option<String>,
+}

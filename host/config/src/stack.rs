@@ -1,0 +1,293 @@
+//! Which layers there are, and how they become one tree.
+
+use std::path::{Path, PathBuf};
+
+use crate::de;
+use crate::error::ConfigError;
+use crate::layer::{Layer, LayerKind, Origin};
+use crate::overrides::Override;
+use crate::project::Project;
+use crate::resolve;
+use crate::settings::Config;
+use crate::tree::{self, Node, Table};
+
+/// Where administrators put settings for everybody.
+pub const SYSTEM_CONFIG: &str = "/etc/codex/config.toml";
+
+/// Where administrators put settings that nobody can change.
+const MANAGED_CONFIG: &str = "/etc/codex/managed_config.toml";
+
+/// The files whose settings stand above everything else, the weakest first.
+pub fn managed_files(home: &Path) -> [PathBuf; 2] {
+    [
+        home.join("managed_config.toml"),
+        PathBuf::from(MANAGED_CONFIG),
+    ]
+}
+
+/// What decides which layers there are.
+#[derive(Debug, Clone)]
+pub struct LoadRequest<'a> {
+    /// `$CODEX_HOME`; it need not exist.
+    pub home: &'a Path,
+    /// The working directory, absolute.
+    pub cwd: &'a Path,
+    /// The system's file, usually [`SYSTEM_CONFIG`].
+    pub system: &'a Path,
+    /// `--profile`.
+    pub profile: Option<&'a str>,
+    /// `-c` and other flags, in order.
+    pub overrides: &'a [Override],
+    /// Files above everything else, the weakest first; usually [`managed_files`].
+    pub managed: &'a [PathBuf],
+    /// Whether a setting that does not exist is an error.
+    pub strict: bool,
+    /// Whether the user's file is left out (`--ignore-user-config`). Trust in projects is still read from it.
+    pub ignore_user: bool,
+}
+
+/// What a project's file cannot decide: who gets the conversation and the credentials, what programs run unasked,
+/// whom to trust.
+const NOT_FOR_PROJECTS: &[&str] = &[
+    "chatgpt_base_url",
+    "cli_auth_credentials_store",
+    "dovetail",
+    "forced_chatgpt_workspace_id",
+    "forced_login_method",
+    "model_catalog_json",
+    "model_provider",
+    "model_providers",
+    "notify",
+    "openai_base_url",
+    "otel",
+    "projects",
+];
+
+/// Reads all layers and resolves them.
+///
+/// # Errors
+/// Each names the file, the line and what would be right; see [`ConfigError::hint`].
+pub fn load(request: &LoadRequest<'_>) -> Result<Config, ConfigError> {
+    let mut layers = Layers {
+        list: vec![Layer::defaults()?],
+        warnings: Vec::new(),
+    };
+    layers.read(LayerKind::System, request.system)?;
+    let trust = layers.read_user(request)?;
+    if let Some(profile) = request.profile {
+        layers.read_profile(request.home, profile)?;
+    }
+    let flags = command_line(request.overrides);
+    let project = find_project(&layers.list, &flags, request, &trust)?;
+    layers.read_project(request, &project)?;
+    layers.add(flags);
+    for path in request.managed {
+        layers.read(LayerKind::Managed, path)?;
+    }
+    for layer in &layers.list {
+        check_removed(layer)?;
+    }
+    let table = layers.merged();
+    let Layers { list, warnings } = layers;
+    resolve::resolve(request, project, list, table, warnings)
+}
+
+struct Layers {
+    list: Vec<Layer>,
+    warnings: Vec<String>,
+}
+
+impl Layers {
+    fn next_index(&self) -> u16 {
+        // There is one layer per directory of a path, and paths have at most 4096 bytes.
+        u16::try_from(self.list.len()).unwrap_or(u16::MAX)
+    }
+
+    fn read(&mut self, kind: LayerKind, path: &Path) -> Result<bool, ConfigError> {
+        let layer = Layer::read(kind, path, self.next_index())?;
+        let found = layer.is_some();
+        self.list.extend(layer);
+        Ok(found)
+    }
+
+    /// Reads the user's file and gives its table of projects.
+    fn read_user(&mut self, request: &LoadRequest<'_>) -> Result<Table, ConfigError> {
+        let path = request.home.join("config.toml");
+        let Some(layer) = Layer::read(LayerKind::User, &path, self.next_index())? else {
+            return Ok(Table::new());
+        };
+        let projects = tree::table_at(&layer.table, "projects")
+            .cloned()
+            .unwrap_or_default();
+        if !request.ignore_user {
+            self.list.push(layer);
+        }
+        Ok(projects)
+    }
+
+    fn read_profile(&mut self, home: &Path, name: &str) -> Result<(), ConfigError> {
+        let fits = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        if !fits {
+            return Err(ConfigError::BadProfileName {
+                name: name.to_owned(),
+            });
+        }
+        let path = home.join(format!("{name}.config.toml"));
+        if self.read(LayerKind::Profile, &path)? {
+            return Ok(());
+        }
+        Err(ConfigError::NoProfile {
+            name: name.to_owned(),
+            path,
+        })
+    }
+
+    fn read_project(
+        &mut self,
+        request: &LoadRequest<'_>,
+        project: &Project,
+    ) -> Result<(), ConfigError> {
+        for directory in project.directories_to(request.cwd) {
+            let folder = directory.join(".codex");
+            let path = folder.join("config.toml");
+            // Seen from the home directory, the user's own file looks like a project's.
+            if same_directory(&folder, request.home) || !path.is_file() {
+                continue;
+            }
+            if !project.trusted {
+                self.warnings.push(format!(
+                    "`{}` is ignored because this project is not trusted; to trust it: dovetail exec --trust",
+                    path.display()
+                ));
+                continue;
+            }
+            let Some(mut layer) = Layer::read(LayerKind::Project, &path, self.next_index())? else {
+                continue;
+            };
+            self.drop_forbidden(&mut layer);
+            self.list.push(layer);
+        }
+        Ok(())
+    }
+
+    fn drop_forbidden(&mut self, layer: &mut Layer) {
+        for key in NOT_FOR_PROJECTS {
+            if let Some(entry) = layer.table.remove(*key) {
+                let place = layer.place(entry.origin.line);
+                self.warnings.push(format!(
+                    "`{key}` in {place} is ignored: a project cannot set it"
+                ));
+            }
+        }
+    }
+
+    /// Adds a layer whose origins do not have their index yet.
+    fn add(&mut self, mut layer: Layer) {
+        let index = self.next_index();
+        set_layer(&mut layer.table, index);
+        self.list.push(layer);
+    }
+
+    fn merged(&self) -> Table {
+        let mut table = Table::new();
+        for layer in &self.list {
+            tree::merge(&mut table, layer.table.clone());
+        }
+        table
+    }
+}
+
+fn set_layer(table: &mut Table, layer: u16) {
+    for entry in table.values_mut() {
+        entry.origin.layer = layer;
+        if let Node::Table(inner) = &mut entry.node {
+            set_layer(inner, layer);
+        }
+    }
+}
+
+fn same_directory(a: &Path, b: &Path) -> bool {
+    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+fn command_line(overrides: &[Override]) -> Layer {
+    let mut table = Table::new();
+    for (number, assignment) in (1u32..).zip(overrides) {
+        tree::merge(
+            &mut table,
+            assignment.clone().into_table(Origin {
+                layer: 0,
+                line: number,
+            }),
+        );
+    }
+    let flags = overrides
+        .iter()
+        .map(|assignment| assignment.label().to_owned())
+        .collect();
+    Layer {
+        kind: LayerKind::CommandLine,
+        path: None,
+        flags,
+        table,
+    }
+}
+
+/// Finds the project with the markers that hold so far, and asks the user's file whether to trust it.
+fn find_project(
+    layers: &[Layer],
+    flags: &Layer,
+    request: &LoadRequest<'_>,
+    trust: &Table,
+) -> Result<Project, ConfigError> {
+    let key = ["project_root_markers"];
+    let chosen = std::iter::once(flags)
+        .chain(layers.iter().rev())
+        .find(|layer| layer.table.contains_key(key[0]));
+    let layer = chosen.unwrap_or(flags);
+    let markers: Vec<String> = match layer.table.get(key[0]) {
+        Some(entry) => de::read(&entry.node.to_json())
+            .map(|(markers, _)| markers)
+            .map_err(|mismatch| ConfigError::Invalid {
+                key: key[0].to_owned(),
+                place: layer.place(entry.origin.line),
+                problem: mismatch.problem,
+            })?,
+        None => Vec::new(),
+    };
+    let mut project = Project::find(request.cwd, &markers);
+    project.trusted = is_trusted(&project, trust);
+    Ok(project)
+}
+
+fn is_trusted(project: &Project, trust: &Table) -> bool {
+    let canonical = project.root.canonicalize();
+    let names = [Some(project.root.as_path()), canonical.as_deref().ok()];
+    names
+        .into_iter()
+        .flatten()
+        .filter_map(Path::to_str)
+        .any(|name| {
+            let level = tree::get(trust, &[name, "trust_level"]);
+            level.is_some_and(|entry| entry.node == Node::Leaf("trusted".into()))
+        })
+}
+
+/// Settings that old files have and that would be dangerous or confusing to ignore.
+fn check_removed(layer: &Layer) -> Result<(), ConfigError> {
+    let instead = "move the profile's settings to `$CODEX_HOME/<name>.config.toml` and pass `--profile <name>`";
+    match ["profile", "profiles"]
+        .into_iter()
+        .find_map(|key| layer.table.get_key_value(key))
+    {
+        Some((key, entry)) => Err(ConfigError::Removed {
+            key: key.clone(),
+            place: layer.place(entry.origin.line),
+            instead,
+        }),
+        None => Ok(()),
+    }
+}
