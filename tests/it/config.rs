@@ -163,3 +163,179 @@ async fn doctor_looks_at_everything_and_names_the_way_out() {
         ran.stderr
     );
 }
+
+#[tokio::test]
+async fn a_value_is_explained_with_everything_it_overrode() {
+    let lab = lab(&[&script::answer("hi")]).await;
+    lab.init_git();
+    lab.write(".codex/config.toml", "model = \"of-the-project\"\n");
+    let project = lab.project().display().to_string();
+    lab.add_config(&format!(
+        "[projects.\"{project}\"]\ntrust_level = \"trusted\""
+    ));
+    lab.write_home("managed_config.toml", "model_verbosity = \"low\"\n");
+    let explain = [
+        "config",
+        "explain",
+        "--json",
+        "model",
+        "-c",
+        "model=of-the-flag",
+    ];
+    let json = lab.run(&explain).await.expect_code(0).json();
+    let home = lab.home().display().to_string();
+    assert_eq!(
+        json,
+        json!([{
+            "key": "model",
+            "value": "of-the-flag",
+            "origin": {"layer": "command line", "flag": "-c model"},
+            "overrode": [
+                {"value": "of-the-project", "origin": {"layer": "project", "file": format!("{project}/.codex/config.toml"), "line": 1}},
+                {"value": "gpt-5.5", "origin": {"layer": "user", "file": format!("{home}/config.toml"), "line": 1}},
+            ],
+            "supported": true,
+            "reason": null,
+            "meaning": "The model.",
+        }])
+    );
+    let text = lab
+        .run(&[
+            "config",
+            "explain",
+            "model_verbosity",
+            "-c",
+            "model_verbosity=high",
+        ])
+        .await
+        .expect_code(0)
+        .stdout;
+    assert_eq!(
+        text,
+        format!(
+            "model_verbosity = \"low\"\n  from      managed: {home}/managed_config.toml:1\n  overrode  \"high\"  command line: -c model_verbosity\n  meaning   How wordy answers are, for models that support it.\n"
+        )
+    );
+    let all = lab.run(&["config", "explain"]).await.expect_code(0).stdout;
+    assert!(
+        all.contains(
+            "history.persistence = \"save-all\"\n  from      default\n  not supported yet: "
+        ),
+        "{all}"
+    );
+    lab.run(&["config", "explain", "modle"])
+        .await
+        .expect_code(1)
+        .expect_errors(&["`modle` is not a known setting", "did you mean `model`?"]);
+}
+
+#[tokio::test]
+async fn the_schema_is_printed_as_published() {
+    let lab = Lab::bare(DOVETAIL);
+    let printed = lab.run(&["config", "schema"]).await.expect_code(0).stdout;
+    let published = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/config.schema.json");
+    assert!(printed == std::fs::read_to_string(published).unwrap());
+}
+
+#[tokio::test]
+async fn profiles_of_old_are_refused_with_the_way_out() {
+    for config in ["profile = \"x\"", "[profiles.x]\nmodel = \"y\""] {
+        let lab = Lab::bare(DOVETAIL);
+        lab.write_config(config);
+        lab.exec(&["hello"]).await.expect_code(1).expect_errors(&[
+            "is no longer supported",
+            "config.toml` line 1",
+            "move the profile's settings to `$CODEX_HOME/<name>.config.toml` and pass `--profile <name>`",
+        ]);
+    }
+}
+
+#[tokio::test]
+async fn instructions_come_from_where_the_configuration_says() {
+    let lab = lab(&[
+        &script::answer("hi"),
+        &script::answer("hi"),
+        &script::answer("hi"),
+    ])
+    .await;
+    let base = |lab: &Lab| lab.last_request()["input"][0]["content"][0]["text"].clone();
+    lab.write_home("base.md", "From a file.\n");
+    lab.exec(&["-c", "instructions=From a key.", "hello"])
+        .await
+        .expect_code(0);
+    assert_eq!(base(&lab), "From a key.");
+    lab.write_config(&format!(
+        "model_instructions_file = \"base.md\"\ninstructions = \"no\"\ndeveloper_instructions = \"Mind the gap.\"\n{}",
+        lab.provider_config("")
+    ));
+    lab.exec(&["hello"]).await.expect_code(0);
+    assert_eq!(base(&lab), "From a file.\n");
+    let developer = lab.last_request()["input"][1].to_string();
+    assert!(
+        developer.contains("<developer_instructions>\\nMind the gap.\\n</developer_instructions>"),
+        "{developer}"
+    );
+    lab.exec(&[
+        "resume",
+        "--last",
+        "-c",
+        "model_instructions_file=/nowhere",
+        "go on",
+    ])
+    .await
+    .expect_code(1)
+    .expect_errors(&[
+        "cannot use the instructions `/nowhere`",
+        "hint: `model_instructions_file`",
+    ]);
+    assert_eq!(lab.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn commands_get_the_environment_that_the_configuration_allows() {
+    let call = script::command("c", "echo \"[$KEPT][$DROPPED_X][$ADDED][$MY_TOKEN]\"");
+    let mut lab = lab(&[&call, &script::answer("ok"), &call, &script::answer("ok")]).await;
+    for name in ["KEPT", "DROPPED_X", "MY_TOKEN"] {
+        lab.set_env(name, "yes");
+    }
+    lab.exec(&["hello"]).await.expect_code(0);
+    assert!(
+        lab.output_of("c").ends_with("[yes][yes][][yes]\n"),
+        "{}",
+        lab.output_of("c")
+    );
+    lab.add_config("[shell_environment_policy]\nignore_default_excludes = false\nexclude = [\"DROPPED_*\"]\nset = { ADDED = \"new\" }");
+    lab.exec(&["hello"]).await.expect_code(0);
+    assert!(
+        lab.output_of("c").ends_with("[yes][][new][]\n"),
+        "{}",
+        lab.output_of("c")
+    );
+}
+
+#[tokio::test]
+async fn documents_are_collected_as_the_configuration_says() {
+    let lab = lab(&[&script::answer("hi"), &script::answer("hi")]).await;
+    lab.write("CLAUDE.md", "abcdefgh");
+    lab.write("MARKER", "");
+    lab.write("inner/AGENTS.md", "in the middle");
+    let settings =
+        "project_doc_fallback_filenames = [\"CLAUDE.md\"]\nproject_root_markers = [\"MARKER\"]";
+    lab.write_config(&format!("{settings}\n{}", lab.provider_config("")));
+    lab.exec(&["-C", "inner", "hello"]).await.expect_code(0);
+    let input = lab.last_request()["input"].to_string();
+    assert!(input.contains("abcdefgh\\n\\nin the middle"), "{input}");
+    let ran = lab
+        .exec_json(
+            &["-C", "inner", "-c", "project_doc_max_bytes=4", "hello"],
+            0,
+        )
+        .await;
+    let input = lab.last_request()["input"].to_string();
+    assert!(input.contains("abcd\\n</INSTRUCTIONS>"), "{input}");
+    assert!(
+        ran.complaints()[0].contains("only 4 bytes of it fit"),
+        "{:?}",
+        ran.complaints()
+    );
+}

@@ -22,6 +22,8 @@ mod failures;
 mod identity;
 mod interrupt;
 mod items;
+mod model_options;
+mod models;
 mod plugin_commands;
 mod plugins;
 mod providers;

@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Plugin(crate::plugin_cmd::PluginArgs),
     /// Show the configuration and where each value comes from.
     Config(crate::config_cmd::ConfigArgs),
+    /// List models, and explain what is known of one.
+    Models(crate::models_cmd::ModelsArgs),
+    /// List features, which can be switched with `--enable` and `--disable`.
+    Features(crate::features_cmd::FeaturesArgs),
     /// Check this machine, the home directory, the sandbox and the plugins.
     Doctor(crate::doctor::DoctorArgs),
     /// Print a completion script for a shell.

@@ -1,5 +1,7 @@
 //! `dovetail config`: what is in force, and who said so. Secrets are masked.
 
+mod explain;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -33,6 +35,19 @@ pub(crate) enum ConfigCommand {
         #[command(flatten)]
         overrides: ConfigOverrides,
     },
+    /// Say of each value where it was set, what it overrode, and whether it does anything. Secrets are masked.
+    Explain {
+        /// A dotted key or a table; everything that is set where none is named.
+        key: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// Configuration.
+        #[command(flatten)]
+        overrides: ConfigOverrides,
+    },
+    /// Print the JSON Schema of `config.toml`, for editors.
+    Schema,
 }
 
 /// Runs the command.
@@ -40,17 +55,22 @@ pub(crate) enum ConfigCommand {
 /// # Errors
 /// The configuration cannot be used; the error names the file and line.
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
-    let ConfigCommand::Show {
-        json,
-        origin,
-        overrides,
-    } = &args.command;
+    let (ConfigCommand::Show { overrides, .. } | ConfigCommand::Explain { overrides, .. }) =
+        &args.command
+    else {
+        out::stdout(&format!("{:#}\n", dovetail_config::config_schema()));
+        return Ok(ExitCode::SUCCESS);
+    };
     let home = dovetail_config::codex_home()?;
     let cwd = std::env::current_dir()?;
     let config = exec::load_config(&home, &cwd, overrides)?;
-    out::stdout(&match json {
-        true => show_json(&config, *origin),
-        false => show_text(&config.shown(), *origin),
+    out::stdout(&match &args.command {
+        ConfigCommand::Show {
+            json: true, origin, ..
+        } => show_json(&config, *origin),
+        ConfigCommand::Show { origin, .. } => show_text(&config.shown(), *origin),
+        ConfigCommand::Explain { key, json, .. } => explain::text(&config, key.as_deref(), *json)?,
+        ConfigCommand::Schema => String::new(),
     });
     out::stderr(&remarks(&config));
     Ok(ExitCode::SUCCESS)
@@ -74,7 +94,8 @@ fn show_text(values: &[ShownValue], origin: bool) -> String {
         .collect()
 }
 
-fn place_text(place: &Place) -> String {
+/// Where a value was set, in a few words.
+pub(crate) fn place_text(place: &Place) -> String {
     match &place.source {
         Source::BuiltIn => "default".to_owned(),
         Source::File { path, line } => format!(
@@ -96,7 +117,8 @@ fn show_json(config: &Config, origin: bool) -> String {
     format!("{value:#}\n")
 }
 
-fn place_json(place: &Place) -> Value {
+/// The same for programs.
+pub(crate) fn place_json(place: &Place) -> Value {
     let mut json = json!({"layer": place.kind.as_str()});
     match &place.source {
         Source::BuiltIn => {}
@@ -110,22 +132,14 @@ fn place_json(place: &Place) -> Value {
 }
 
 /// What has no effect, for standard error.
-fn remarks(config: &Config) -> String {
+pub(crate) fn remarks(config: &Config) -> String {
     let mut text: String = config
         .warnings
         .iter()
         .map(|warning| format!("warning: {}\n", visible(warning)))
         .collect();
     for unknown in &config.unknown_keys {
-        let nearest = unknown
-            .nearest
-            .as_ref()
-            .map(|key| format!(" (did you mean `{key}`?)"))
-            .unwrap_or_default();
-        text.push_str(&visible(&format!(
-            "warning: `{}` in {} is not a known setting and has no effect{nearest}\n",
-            unknown.key, unknown.place
-        )));
+        text.push_str(&format!("warning: {}\n", visible(&unknown.to_string())));
     }
     text
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use dovetail_config::{Config, LoadRequest, Override, SYSTEM_CONFIG};
-use dovetail_core::context::BASE_INSTRUCTIONS;
 use dovetail_core::event::{Observer, Recorder, ThreadInfo};
 use dovetail_core::ids::{ThreadId, WindowId};
 use dovetail_core::records::EventRecords;
@@ -193,6 +192,7 @@ pub(crate) fn load_config(
         system: Path::new(SYSTEM_CONFIG),
         profile: flags.profile.as_deref(),
         overrides: &overrides,
+        managed: &dovetail_config::managed_files(home),
         strict: flags.strict_config,
         ignore_user: flags.ignore_user_config,
     };
@@ -244,6 +244,8 @@ struct Opened {
     path: Option<PathBuf>,
     syncer: Option<Syncer>,
     warnings: Vec<String>,
+    /// The queue of the service that its last turn asked for.
+    service_tier: Option<String>,
 }
 
 async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
@@ -264,7 +266,16 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
         house = plugins::load(&plan.config, plan.options.strict, stage.without_keys) => house?,
     };
     plan.warnings.extend(house.warnings.iter().cloned());
-    plan.warnings.extend(plan.setup.model_warning());
+    if let Some(tier) = opened.service_tier {
+        plan.setup.keep_service_tier(&plan.config, &tier);
+    }
+    plan.warnings.extend(plan.setup.warnings(&plan.config));
+    if !plan.prompt.images.is_empty() && !plan.setup.model.info.takes_images() {
+        plan.warnings.push(format!(
+            "the model `{}` takes no images: it is told that there was one",
+            plan.setup.model.slug
+        ));
+    }
 
     let docs = dovetail_config::collect_project_docs(
         &plan.config.home,
@@ -391,8 +402,8 @@ fn new_thread(plan: &Plan) -> Opened {
         forked_from: None,
         subagent: None,
         provider_id: plan.config.model_provider.clone(),
-        base_instructions: BASE_INSTRUCTIONS.to_owned(),
-        model: plan.setup.model.clone(),
+        base_instructions: plan.setup.base_instructions.clone(),
+        model: plan.setup.model.slug.clone(),
         created: SystemTime::now(),
     };
     let mut opened = Opened {
@@ -402,6 +413,7 @@ fn new_thread(plan: &Plan) -> Opened {
         path: None,
         syncer: None,
         warnings: Vec::new(),
+        service_tier: None,
     };
     if !plan.options.ephemeral {
         let recorder = RolloutRecorder::create(&plan.config.home, opened.info.clone());
@@ -430,10 +442,12 @@ fn fork_thread(path: &Path, at: &ForkAt, plan: &Plan) -> anyhow::Result<Opened> 
 /// A thread that goes on from what is on disk.
 fn taken_up(loaded: LoadedThread, recorder: RolloutRecorder, plan: &Plan) -> Opened {
     let warnings = warnings_of(&loaded);
+    let service_tier = loaded.last_settings.and_then(|last| last.service_tier);
     let mut info = loaded.info;
     info.originator = identity::originator(Some(&info.originator));
     if info.base_instructions.is_empty() {
-        BASE_INSTRUCTIONS.clone_into(&mut info.base_instructions);
+        info.base_instructions
+            .clone_from(&plan.setup.base_instructions);
     }
     let resumed = Resumed {
         items: loaded.items,
@@ -455,6 +469,7 @@ fn taken_up(loaded: LoadedThread, recorder: RolloutRecorder, plan: &Plan) -> Ope
         path: Some(path),
         syncer,
         warnings,
+        service_tier,
     }
 }
 

@@ -9,12 +9,15 @@ mod doctor;
 mod exec;
 mod exec_json;
 mod fatal;
+mod features_cmd;
 mod git;
 mod identity;
 mod interrupt;
 mod local_provider;
+mod model_options;
 mod model_port;
 mod models;
+mod models_cmd;
 mod notify;
 mod out;
 mod output;
@@ -74,6 +77,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rehearse(args) => rehearse::run(args).await,
         Command::Plugin(args) => plugin_cmd::run(args, &plugins::command_context()?).await,
         Command::Config(args) => config_cmd::run(&args),
+        Command::Models(args) => models_cmd::run(&args),
+        Command::Features(args) => features_cmd::run(&args),
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Completions { shell } => {
             clap_complete::generate(

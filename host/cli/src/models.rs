@@ -1,92 +1,86 @@
-//! What is known of models without asking anybody.
-//!
-//! Only what changes a request: the window, the default effort, whether the answer's length can be set, and how a
-//! patch is taken. A model that is not here works, with cautious defaults and a warning.
+//! What is known of the chosen model: the catalogue, and what the user's configuration says over it.
 
-/// What a request to a model may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ModelFacts {
-    /// Tokens of context.
-    pub(crate) context_window: u64,
-    /// The effort sent where the user sets none.
-    pub(crate) default_effort: Option<&'static str>,
-    /// The summary sent where the user sets none.
-    pub(crate) default_summary: Option<&'static str>,
-    /// The verbosity sent where the user sets none; none where it cannot be set.
-    pub(crate) default_verbosity: Option<&'static str>,
-    /// Whether a patch is a freeform call; otherwise it is a function call.
-    pub(crate) freeform_patch: bool,
-    /// What a web search may return; none leaves it to the service.
-    pub(crate) search_content: Option<&'static [&'static str]>,
-    /// Whether anything is known at all.
-    pub(crate) known: bool,
-}
+use dovetail_config::{Config, Place};
+use dovetail_models::{Catalogue, MatchRule, Origin, Resolved};
+
+use crate::config_cmd::place_text;
+use crate::fatal::Fatal;
 
 /// The model used where the user names none.
 pub(crate) const DEFAULT_MODEL: &str = "gpt-5.5";
 
-/// The share of a window that a conversation may fill, in percent: the rest is for the answer.
-const USABLE_PERCENT: u64 = 95;
+/// A model's facts, with the user's settings named by their places.
+pub(crate) type Model = Resolved<Place>;
 
-const TEXT_AND_IMAGE: &[&str] = &["text", "image"];
-
-const fn known(context_window: u64, effort: &'static str, verbosity: &'static str) -> ModelFacts {
-    ModelFacts {
-        context_window,
-        default_effort: Some(effort),
-        default_summary: None,
-        default_verbosity: Some(verbosity),
-        freeform_patch: true,
-        search_content: Some(TEXT_AND_IMAGE),
-        known: true,
-    }
+/// The catalogue that holds: the built-in one, or the file that `model_catalog_json` names.
+///
+/// # Errors
+/// That file cannot be read or is no catalogue.
+pub(crate) fn catalogue(config: &Config) -> anyhow::Result<Catalogue> {
+    let Some(path) = &config.model_catalog else {
+        return Ok(Catalogue::bundled());
+    };
+    let shown = path.display();
+    let unusable = |problem: String| {
+        Fatal::new(format!(
+            "cannot use the model catalogue `{shown}`: {problem}"
+        ))
+        .hint("`model_catalog_json` names it; leave that out to use the built-in catalogue")
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    Ok(Catalogue::parse(&text).map_err(|error| unusable(error.to_string()))?)
 }
 
-const CATALOGUE: &[(&str, ModelFacts)] = &[
-    ("gpt-6-astra", known(272_000, "low", "low")),
-    ("gpt-6.1-sol", known(272_000, "low", "low")),
-    ("gpt-6.1-terra", known(500_000, "low", "low")),
-    ("gpt-6-sol", known(272_000, "medium", "low")),
-    ("gpt-6-luna", known(272_000, "medium", "low")),
-    ("gpt-5.6-sol", known(272_000, "low", "low")),
-    ("gpt-5.6-terra", known(272_000, "medium", "low")),
-    ("gpt-5.6-luna", known(272_000, "medium", "low")),
-    ("gpt-5.5", known(272_000, "medium", "low")),
-];
-
-const UNKNOWN: ModelFacts = ModelFacts {
-    context_window: 272_000,
-    default_effort: None,
-    default_summary: Some("auto"),
-    default_verbosity: None,
-    freeform_patch: false,
-    search_content: None,
-    known: false,
-};
-
-impl ModelFacts {
-    /// What is known of a model.
-    pub(crate) fn of(slug: &str) -> Self {
-        CATALOGUE
-            .iter()
-            .find(|(name, _)| *name == slug)
-            .map_or(UNKNOWN, |(_, facts)| *facts)
-    }
-
-    /// The part of a window that a conversation may fill.
-    pub(crate) fn usable_window(window: u64) -> u64 {
-        window.saturating_mul(USABLE_PERCENT) / 100
-    }
+/// Everything that is known of a model.
+///
+/// # Errors
+/// The catalogue cannot be used.
+pub(crate) fn resolve(config: &Config, slug: &str) -> anyhow::Result<Model> {
+    let overrides = config.model_overrides(slug);
+    Ok(dovetail_models::resolve(
+        &catalogue(config)?,
+        slug,
+        overrides,
+    ))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The model that is used where a command names none.
+pub(crate) fn chosen(config: &Config) -> &str {
+    config.model.as_deref().unwrap_or(DEFAULT_MODEL)
+}
 
-    #[test]
-    fn an_unknown_model_gets_the_window_that_captured_threads_show() {
-        let facts = ModelFacts::of("gpt-5.2-codex");
-        assert!(!facts.known);
-        assert_eq!(ModelFacts::usable_window(facts.context_window), 258_400);
+/// What a person should know of a model before it is used.
+pub(crate) fn warnings(config: &Config, model: &Model) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if model.matched.is_none() && !config.describes_model(&model.slug) {
+        warnings.push(format!(
+            "Model metadata for `{}` not found. Defaulting to fallback metadata; this can degrade performance and cause issues.",
+            model.slug
+        ));
+    }
+    let window = model.info.context_window;
+    if let (Some(max), Origin::User(place)) = (
+        model.info.max_context_window,
+        model.origin("context_window"),
+    ) && window > max
+    {
+        warnings.push(format!(
+            "a context window of {window} tokens, set in {place}, is more than the {max} that `{}` has",
+            model.slug
+        ));
+    }
+    warnings
+}
+
+/// Where a fact comes from, for people.
+pub(crate) fn origin_text(model: &Model, origin: &Origin<Place>) -> String {
+    match (origin, &model.matched) {
+        (Origin::Fallback, _) => "default".to_owned(),
+        (Origin::Derived, _) => "follows from other fields".to_owned(),
+        (Origin::Catalogue, Some((slug, MatchRule::Prefix | MatchRule::Namespaced))) => {
+            format!("catalogue: {slug}")
+        }
+        (Origin::Catalogue, _) => "catalogue".to_owned(),
+        (Origin::User(place), _) => place_text(place),
     }
 }

@@ -1,6 +1,7 @@
 //! The built-in tools of a session, from flags, configuration and what is known of the model.
 
 use dovetail_config::{Config, InheritEnv, SandboxMode as Mode, env};
+use dovetail_models::{Origin, PatchToolType};
 use dovetail_sandbox::{SandboxMode, SandboxPolicy};
 use dovetail_tools::{BuiltinTools, EnvironmentPolicy, Inherit, Offer, PatchForm, ToolOptions};
 use serde_json::Value;
@@ -12,6 +13,14 @@ use crate::turn_setup::TurnSetup;
 /// Makes the tools.
 pub(crate) fn builtin(setup: &TurnSetup, config: &Config) -> BuiltinTools {
     let environment = &config.shell_environment_policy;
+    let model = &setup.model.info;
+    let freeform = model.apply_patch_tool_type == Some(PatchToolType::Freeform)
+        || (model.apply_patch_tool_type.is_none() && config.has_feature("apply_patch_freeform"));
+    // What the catalogue says is what commands keep to anyway, unless the model asks for more of one.
+    let limit = match setup.model.origin("truncation_policy") {
+        Origin::User(_) => Some(model.truncation_policy.in_tokens()),
+        Origin::Fallback | Origin::Derived | Origin::Catalogue => None,
+    };
     dovetail_tools::builtin_tools(ToolOptions {
         sandbox: policy(setup, config),
         approval_policy: setup.approval.as_str().to_owned(),
@@ -31,9 +40,11 @@ pub(crate) fn builtin(setup: &TurnSetup, config: &Config) -> BuiltinTools {
         secret_variables: secret_variables(config),
         codex_home: config.home.clone(),
         version: COMPATIBLE_VERSION.to_owned(),
-        output_token_limit: config.tool_output_token_limit,
+        output_token_limit: limit,
         offer: Offer {
-            patch: Some(if setup.facts.freeform_patch {
+            commands: config.has_feature("shell_tool"),
+            image: model.takes_images(),
+            patch: Some(if freeform {
                 PatchForm::Custom
             } else {
                 PatchForm::Function

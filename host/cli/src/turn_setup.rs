@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use dovetail_config::{ApprovalPolicy, Config, ReasoningSummary, SandboxMode, WebSearchMode};
-use dovetail_core::context::{ContextFacts, GitFacts};
+use dovetail_config::{ApprovalPolicy, Config, SandboxMode};
+use dovetail_core::context::{BASE_INSTRUCTIONS, ContextFacts, GitFacts};
 use dovetail_core::event::TurnSettings;
-use dovetail_core::model::{Reasoning, TextOptions, WebSearch};
+use dovetail_core::model::TextOptions;
 use dovetail_core::retry::RetryLimits;
 use dovetail_core::snapshot::{Extras, Workspaces};
 use dovetail_core::turn::TurnOptions;
@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::args::ExecOptions;
 use crate::fatal::Fatal;
 use crate::identity::COMPATIBLE_VERSION;
-use crate::models::{DEFAULT_MODEL, ModelFacts};
+use crate::model_options::{self, ModelOptions};
+use crate::models::{self, Model};
 use crate::{git, surroundings};
 
 /// No provider may be asked more often than this, whatever its table says.
@@ -25,10 +26,12 @@ const MAX_RETRIES: u64 = 100;
 pub(crate) struct TurnSetup {
     /// The working directory.
     pub(crate) cwd: PathBuf,
-    /// The model.
-    pub(crate) model: String,
-    /// What is known of it.
-    pub(crate) facts: ModelFacts,
+    /// The model and what is known of it.
+    pub(crate) model: Model,
+    /// What is asked of it.
+    pub(crate) asked: ModelOptions,
+    /// The base instructions of a new conversation.
+    pub(crate) base_instructions: String,
     /// What commands may do.
     pub(crate) sandbox: SandboxMode,
     /// Whether anybody can be asked; in headless runs nobody can.
@@ -45,11 +48,8 @@ impl TurnSetup {
     /// # Errors
     /// A file that a flag names cannot be used.
     pub(crate) fn of(options: &ExecOptions, config: &Config) -> anyhow::Result<Self> {
-        let model = options
-            .model
-            .clone()
-            .or_else(|| config.model.clone())
-            .unwrap_or_else(|| DEFAULT_MODEL.to_owned());
+        let slug = options.model.as_deref();
+        let model = models::resolve(config, slug.unwrap_or_else(|| models::chosen(config)))?;
         let sandbox = match options.sandbox {
             _ if options.dangerously_bypass_approvals_and_sandbox => SandboxMode::DangerFullAccess,
             Some(arg) => arg.mode(),
@@ -62,8 +62,9 @@ impl TurnSetup {
             .collect();
         Ok(Self {
             cwd: config.cwd.clone(),
-            facts: ModelFacts::of(&model),
+            asked: model_options::decide(config, &model, sandbox, None),
             model,
+            base_instructions: base_instructions(config)?,
             sandbox,
             approval: ApprovalPolicy::Never,
             added_roots,
@@ -77,17 +78,22 @@ impl TurnSetup {
 
     /// How much of an image the model is to see: all of it, where it is known to cope.
     pub(crate) fn image_detail(&self) -> &'static str {
-        if self.facts.known { "original" } else { "high" }
+        match self.model.info.supports_image_detail_original {
+            true => "original",
+            false => "high",
+        }
     }
 
-    /// The warning for a model that nothing is known of.
-    pub(crate) fn model_warning(&self) -> Option<String> {
-        (!self.facts.known).then(|| {
-            format!(
-                "Model metadata for `{}` not found. Defaulting to fallback metadata; this can degrade performance and cause issues.",
-                self.model
-            )
-        })
+    /// Goes on in the queue of the service that a conversation used before, unless the configuration names one.
+    pub(crate) fn keep_service_tier(&mut self, config: &Config, tier: &str) {
+        self.asked = model_options::decide(config, &self.model, self.sandbox, Some(tier));
+    }
+
+    /// What a person should know of the model and of what is asked of it.
+    pub(crate) fn warnings(&self, config: &Config) -> Vec<String> {
+        let mut warnings = models::warnings(config, &self.model);
+        warnings.extend(self.asked.warnings.iter().cloned());
+        warnings
     }
 
     /// Everything the turn loop wants to know.
@@ -114,32 +120,30 @@ impl TurnSetup {
             developer_instructions: config.developer_instructions.clone(),
             ..surroundings::facts(config, &self.cwd, &self.added_roots)
         };
-        let reasoning = self.reasoning(config);
         TurnOptions {
             settings: TurnSettings {
-                model: self.model.clone(),
+                model: self.model.slug.clone(),
                 provider_id: config.model_provider.clone(),
                 cwd: self.cwd.clone(),
                 approval_policy: self.approval.as_str().to_owned(),
                 sandbox_mode: mode.to_owned(),
                 network_access: network,
                 writable_roots: surroundings::more_roots(config, &self.added_roots),
-                effort: reasoning.effort.clone(),
-                summary: reasoning.summary.clone(),
+                effort: self.asked.effort.value.clone(),
+                summary: self.asked.summary.value.clone(),
+                service_tier: self.asked.service_tier.value.clone(),
                 output_schema: self.output_schema.clone(),
             },
             facts,
-            reasoning: Some(reasoning),
-            text: self.text(config),
-            service_tier: config.service_tier.map(|tier| tier.wire().to_owned()),
-            web_search: hosted_tools.then(|| self.web_search(config)).flatten(),
-            parallel_tool_calls: true,
-            image_input: true,
-            context_window: Some(ModelFacts::usable_window(
-                config
-                    .model_context_window
-                    .unwrap_or(self.facts.context_window),
-            )),
+            reasoning: self.asked.reasoning(&self.model),
+            text: self.text(),
+            model: model_options::traits(&self.model),
+            web_search: hosted_tools
+                .then(|| self.asked.web_search(&self.model))
+                .flatten(),
+            parallel_tool_calls: self.model.info.supports_parallel_tool_calls,
+            image_input: self.model.info.takes_images(),
+            context_window: Some(self.model.info.usable_window()),
             installation_id,
             turn_trigger: Some("exec".to_owned()),
             parent_turn: None,
@@ -156,54 +160,17 @@ impl TurnSetup {
         self.sandbox == SandboxMode::WorkspaceWrite && config.sandbox_workspace_write.network_access
     }
 
-    fn reasoning(&self, config: &Config) -> Reasoning {
-        let effort = config
-            .model_reasoning_effort
-            .clone()
-            .or_else(|| self.facts.default_effort.map(str::to_owned))
-            .filter(|effort| !effort.is_empty());
-        let summary = match config.model_reasoning_summary {
-            Some(ReasoningSummary::None) => None,
-            Some(summary) => Some(summary.as_str().to_owned()),
-            None => self.facts.default_summary.map(str::to_owned),
-        };
-        Reasoning { effort, summary }
-    }
-
-    fn text(&self, config: &Config) -> Option<TextOptions> {
-        let verbosity = self.facts.default_verbosity.map(|default| {
-            config
-                .model_verbosity
-                .map_or(default, |verbosity| verbosity.as_str())
-                .to_owned()
-        });
+    fn text(&self) -> Option<TextOptions> {
         let options = TextOptions {
-            verbosity,
+            verbosity: self.asked.verbosity.value.clone(),
             output_schema: self.output_schema.clone(),
         };
         (options != TextOptions::default()).then_some(options)
     }
 
-    fn web_search(&self, config: &Config) -> Option<WebSearch> {
-        let mode = config
-            .web_search
-            .unwrap_or(if self.sandbox == SandboxMode::DangerFullAccess {
-                WebSearchMode::Live
-            } else {
-                WebSearchMode::Cached
-            });
-        (mode != WebSearchMode::Disabled).then(|| WebSearch {
-            external_web_access: mode == WebSearchMode::Live,
-            content_types: self
-                .facts
-                .search_content
-                .map(|types| types.iter().map(|kind| (*kind).to_owned()).collect()),
-        })
-    }
-
     /// Where the work tree stands. Commits move on, so it is said only where the user wants it.
     fn git_facts(&self, config: &Config) -> Option<GitFacts> {
-        if config.features.get("git_context") != Some(&true) {
+        if !config.has_feature("git_context") {
             return None;
         }
         git::standing(&git::root_of(&self.cwd)?)
@@ -237,6 +204,26 @@ fn retries(config: &Config) -> RetryLimits {
         // Off where nothing is said: a run that nobody watches must end, and say why.
         unbounded_connections: unbounded.copied().unwrap_or(defaults.unbounded_connections),
     }
+}
+
+/// The file that the configuration names, else its text, else those that come with the host.
+fn base_instructions(config: &Config) -> anyhow::Result<String> {
+    let Some(path) = &config.model_instructions_file else {
+        let text = config.instructions.as_deref();
+        return Ok(text.unwrap_or(BASE_INSTRUCTIONS).to_owned());
+    };
+    let unusable = |problem: String| {
+        Fatal::new(format!(
+            "cannot use the instructions `{}`: {problem}",
+            path.display()
+        ))
+        .hint("`model_instructions_file` names it; leave that out to use the built-in instructions")
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    if text.trim().is_empty() {
+        return Err(unusable("it is empty".to_owned()).into());
+    }
+    Ok(text)
 }
 
 fn absolute(base: &Path, path: &Path) -> PathBuf {

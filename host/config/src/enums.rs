@@ -78,15 +78,18 @@ choices! {
         Priority = "priority",
         /// Later and cheaper.
         Flex = "flex",
+        /// As the service likes, whatever the thread asked for before.
+        Default = "default",
     }
 }
 
 impl ServiceTier {
-    /// The value in requests.
-    pub fn wire(self) -> &'static str {
+    /// The value in requests; none where the key is left out.
+    pub fn wire(self) -> Option<&'static str> {
         match self {
-            Self::Fast | Self::Priority => "priority",
-            Self::Flex => "flex",
+            Self::Fast | Self::Priority => Some("priority"),
+            Self::Flex => Some("flex"),
+            Self::Default => None,
         }
     }
 }

@@ -255,6 +255,17 @@ impl Config {
         Feature::find(name).is_some_and(|feature| self.feature(feature))
     }
 
+    /// The models that tables of the user's describe.
+    pub fn described_models(&self) -> Vec<String> {
+        match tree::get(&self.table, &["dovetail", "models"]) {
+            Some(Entry {
+                node: Node::Table(models),
+                ..
+            }) => models.keys().cloned().collect(),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
     /// Whether a table of the user's describes a model.
     pub fn describes_model(&self, slug: &str) -> bool {
         tree::get(&self.table, &["dovetail", "models", slug]).is_some()

@@ -246,6 +246,8 @@ pub struct TurnSettings {
     pub effort: Option<String>,
     /// Reasoning summary, where set.
     pub summary: Option<String>,
+    /// `priority` or `flex`, where requests ask for it.
+    pub service_tier: Option<String>,
     /// The output schema, where set.
     pub output_schema: Option<Value>,
 }

@@ -22,6 +22,26 @@ pub struct Reasoning {
     pub effort: Option<String>,
     /// `auto`, `concise` or `detailed`.
     pub summary: Option<String>,
+    /// Which reasoning of the past the model gets to see, for models that are told.
+    pub context: Option<String>,
+}
+
+/// What requests to a model differ in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ModelTraits {
+    /// Whether it takes its tools as the first input item.
+    pub lite: bool,
+    /// Its script interpreter, as the metadata of requests tells it.
+    pub node_repl: NodeRepl,
+}
+
+/// What the metadata of a request says of the model's script interpreter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeRepl {
+    /// Whether its calls are reviewed.
+    pub auto_review_required: bool,
+    /// Whether there is none.
+    pub disabled: bool,
 }
 
 /// `text` of a request.
@@ -53,6 +73,8 @@ pub struct ModelRequest {
     pub input: Arc<[Arc<ResponseItem>]>,
     /// The tools on offer.
     pub tools: Arc<[ToolSpec]>,
+    /// For a model that takes its tools as the first input item: that item's id.
+    pub tools_item_id: Option<String>,
     /// The hosted web search, where offered.
     pub web_search: Option<WebSearch>,
     /// Whether the model may ask for several calls at once.

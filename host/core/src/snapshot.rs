@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::ids::{ThreadId, TurnId, WindowId};
 use crate::lineage::{Lineage, ParentTurn};
+use crate::model::NodeRepl;
 
 pub use extras::{Extras, ExtrasError};
 pub use projection::TraceContext;
@@ -199,6 +200,8 @@ pub struct RequestSnapshot {
     pub sandbox_mode: String,
     /// Git work trees, by root, as far as they are known by now.
     pub workspaces: BTreeMap<String, WorkspaceFacts>,
+    /// The model's script interpreter.
+    pub node_repl: NodeRepl,
     /// Whether product analytics are on. They are not built, so nobody sets it.
     pub analytics_enabled: bool,
     /// The model.

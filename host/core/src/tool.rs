@@ -13,6 +13,9 @@ use crate::ids::{CallId, ThreadId, TurnId};
 use crate::item::OutputPayload;
 use crate::verdict::Cleared;
 
+/// What models that want every tool in a namespace call the one of tools without.
+pub const PLAIN_NAMESPACE: &str = "functions";
+
 /// How a tool takes its input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToolInput {

@@ -10,7 +10,7 @@ use tokio::sync::RwLock;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::item::{OutputPayload, ResponseItem};
-use crate::tool::{CallContext, CallInput, Tool, ToolCall, ToolOutcome, ToolSpec};
+use crate::tool::{CallContext, CallInput, PLAIN_NAMESPACE, Tool, ToolCall, ToolOutcome, ToolSpec};
 use crate::verdict::{Clearance, HookChain, HookScope};
 
 /// A tool's namespace and name.
@@ -281,7 +281,7 @@ pub(crate) fn call_in(item: &ResponseItem) -> Option<ToolCall> {
         } => Some(ToolCall {
             call_id: crate::ids::CallId::new(call_id.clone()),
             name: name.clone(),
-            namespace: namespace.clone(),
+            namespace: own_namespace(namespace.as_ref()),
             input: CallInput::Function(arguments.clone()),
         }),
         ResponseItem::CustomToolCall {
@@ -293,7 +293,7 @@ pub(crate) fn call_in(item: &ResponseItem) -> Option<ToolCall> {
         } => Some(ToolCall {
             call_id: crate::ids::CallId::new(call_id.clone()),
             name: name.clone(),
-            namespace: namespace.clone(),
+            namespace: own_namespace(namespace.as_ref()),
             input: CallInput::Custom(input.clone()),
         }),
         ResponseItem::Message { .. }
@@ -303,6 +303,13 @@ pub(crate) fn call_in(item: &ResponseItem) -> Option<ToolCall> {
         | ResponseItem::WebSearchCall { .. }
         | ResponseItem::Other(_) => None,
     }
+}
+
+/// The namespace that a tool was declared with.
+fn own_namespace(namespace: Option<&String>) -> Option<String> {
+    namespace
+        .filter(|name| *name != PLAIN_NAMESPACE)
+        .map(String::clone)
 }
 
 /// The item that answers a call.

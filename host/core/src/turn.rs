@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::context::ContextFacts;
 use crate::event::{Observer, RecordError, Recorder, TurnSettings};
 use crate::lineage::ParentTurn;
-use crate::model::{ModelClient, Reasoning, TextOptions, WebSearch};
+use crate::model::{ModelClient, ModelTraits, Reasoning, TextOptions, WebSearch};
 use crate::retry::RetryLimits;
 use crate::snapshot::{Extras, Workspaces};
 use crate::toolbox::Toolbox;
@@ -58,8 +58,8 @@ pub struct TurnOptions {
     pub reasoning: Option<Reasoning>,
     /// Text options.
     pub text: Option<TextOptions>,
-    /// `priority` or `flex`.
-    pub service_tier: Option<String>,
+    /// What requests to the model differ in.
+    pub model: ModelTraits,
     /// The hosted web search, where offered.
     pub web_search: Option<WebSearch>,
     /// Whether the model may ask for several calls at once.

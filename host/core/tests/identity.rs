@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dovetail_core::event::ForkPoint;
 use dovetail_core::ids::{ThreadId, TurnId, WindowId};
 use dovetail_core::lineage::{Lineage, ParentTurn, SubagentKind};
+use dovetail_core::model::NodeRepl;
 use dovetail_core::snapshot::{
     Compaction, CompactionImplementation, CompactionPhase, CompactionReason, CompactionTrigger,
     Extras, HistoryInitialization, Identity, RequestKind, RequestSnapshot, TraceContext,
@@ -118,6 +119,10 @@ fn snapshot(blob: &str) -> RequestSnapshot {
         workspaces: blob
             .get("workspaces")
             .map_or_else(BTreeMap::new, workspaces),
+        node_repl: NodeRepl {
+            auto_review_required: blob["node_repl_auto_review_required"] == true,
+            disabled: blob["node_repl_disabled"] == true,
+        },
         analytics_enabled: blob["analytics_enabled"] == true,
         model: text("model").unwrap_or_default(),
         reasoning_effort: text("reasoning_effort"),

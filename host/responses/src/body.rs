@@ -2,7 +2,7 @@
 
 use dovetail_core::item::ResponseItem;
 use dovetail_core::model::{ModelRequest, WebSearch};
-use dovetail_core::tool::{ToolInput, ToolSpec};
+use dovetail_core::tool::{PLAIN_NAMESPACE, ToolInput, ToolSpec};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -17,7 +17,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'a str>,
     input: Input<'a>,
-    tools: Tools<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<Tools<'a>>,
     tool_choice: &'static str,
     parallel_tool_calls: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +38,8 @@ struct Reasoning<'a> {
     effort: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -69,15 +72,16 @@ pub(crate) fn encode(
             request,
             item_metadata,
         },
-        tools: Tools {
+        tools: request.tools_item_id.is_none().then_some(Tools {
             specs: &request.tools,
             web_search: request.web_search.as_ref(),
-        },
+        }),
         tool_choice: "auto",
         parallel_tool_calls: request.parallel_tool_calls,
         reasoning: request.reasoning.as_ref().map(|reasoning| Reasoning {
             effort: reasoning.effort.as_deref(),
             summary: reasoning.summary.as_deref(),
+            context: reasoning.context.as_deref(),
         }),
         store: false,
         include: request
@@ -113,7 +117,15 @@ struct Input<'a> {
 impl Serialize for Input<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let items = &self.request.input;
-        let mut list = serializer.serialize_seq(Some(items.len() + 1))?;
+        let mut list = serializer.serialize_seq(None)?;
+        if let Some(id) = &self.request.tools_item_id {
+            list.serialize_element(&AdditionalTools {
+                kind: "additional_tools",
+                id,
+                role: "developer",
+                tools: LiteTools(&self.request.tools),
+            })?;
+        }
         for item in std::iter::once(&self.request.instructions).chain(items.iter()) {
             if self.item_metadata && !item.has_private_metadata() {
                 list.serialize_element(item.as_ref())?;
@@ -132,6 +144,57 @@ impl Serialize for Input<'_> {
     }
 }
 
+/// The item that stands in for `tools` where the model takes them as input.
+#[derive(Serialize)]
+struct AdditionalTools<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'a str,
+    role: &'static str,
+    tools: LiteTools<'a>,
+}
+
+/// Tools that are all in namespaces: those without one of their own are in `functions`.
+struct LiteTools<'a>(&'a [ToolSpec]);
+
+impl Serialize for LiteTools<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        if self.0.iter().any(|spec| spec.namespace.is_none()) {
+            list.serialize_element(&Functions(self.0))?;
+        }
+        for (at, spec) in self.0.iter().enumerate() {
+            if let Some(namespace) = namespace_at(self.0, at, spec) {
+                list.serialize_element(&namespace)?;
+            }
+        }
+        list.end()
+    }
+}
+
+/// The namespace of the tools that have none.
+struct Functions<'a>(&'a [ToolSpec]);
+
+impl Serialize for Functions<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut namespace = serializer.serialize_map(Some(4))?;
+        namespace.serialize_entry("type", "namespace")?;
+        namespace.serialize_entry("name", PLAIN_NAMESPACE)?;
+        namespace.serialize_entry("description", "")?;
+        namespace.serialize_entry("tools", &Plain(self.0))?;
+        namespace.end()
+    }
+}
+
+struct Plain<'a>(&'a [ToolSpec]);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let plain = self.0.iter().filter(|spec| spec.namespace.is_none());
+        serializer.collect_seq(plain.map(Tool))
+    }
+}
+
 struct Tools<'a> {
     specs: &'a [ToolSpec],
     web_search: Option<&'a WebSearch>,
@@ -141,20 +204,10 @@ impl Serialize for Tools<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         for (at, spec) in self.specs.iter().enumerate() {
-            match &spec.namespace {
-                None => list.serialize_element(&Tool(spec))?,
-                // A namespace stands where its first tool does, and holds them all.
-                Some(name)
-                    if self.specs[..at]
-                        .iter()
-                        .all(|before| before.namespace.as_ref() != Some(name)) =>
-                {
-                    list.serialize_element(&Namespace {
-                        name,
-                        specs: &self.specs[at..],
-                    })?;
-                }
-                Some(_) => {}
+            if spec.namespace.is_none() {
+                list.serialize_element(&Tool(spec))?;
+            } else if let Some(namespace) = namespace_at(self.specs, at, spec) {
+                list.serialize_element(&namespace)?;
             }
         }
         if let Some(web_search) = self.web_search {
@@ -234,6 +287,18 @@ impl Serialize for Namespace<'_> {
         namespace.serialize_entry("tools", &Members(self))?;
         namespace.end()
     }
+}
+
+/// The namespace that begins with this tool: it stands where its first tool does, and holds them all.
+fn namespace_at<'a>(specs: &'a [ToolSpec], at: usize, spec: &'a ToolSpec) -> Option<Namespace<'a>> {
+    let name = spec.namespace.as_ref()?;
+    let first = specs[..at]
+        .iter()
+        .all(|before| before.namespace.as_ref() != Some(name));
+    first.then_some(Namespace {
+        name,
+        specs: &specs[at..],
+    })
 }
 
 struct Members<'a>(&'a Namespace<'a>);

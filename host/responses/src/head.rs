@@ -49,6 +49,9 @@ impl Head {
             if let ("x-codex-beta-features", Some(state)) = (name, &request.turn_state) {
                 head.set("x-codex-turn-state", state.clone());
             }
+            if name == "x-codex-turn-metadata" && request.tools_item_id.is_some() {
+                head.set("x-openai-internal-codex-responses-lite", "true".to_owned());
+            }
         }
         head.set("accept", "text/event-stream".to_owned());
         head.set("content-type", "application/json".to_owned());

@@ -57,6 +57,8 @@ pub struct LastSettings {
     pub approval_policy: Option<String>,
     /// The sandbox mode.
     pub sandbox_mode: Option<String>,
+    /// The queue of the service that requests asked for.
+    pub service_tier: Option<String>,
 }
 
 /// Reads a thread without locking it, through those it is a fork of.
@@ -173,7 +175,10 @@ impl Trail {
                 self.turn.clone_from(turn);
                 self.note();
             }
-            Record::Provider(provider) => {
+            Record::Settings {
+                provider: Some(provider),
+                ..
+            } => {
                 self.provider = Some(provider.as_str().into());
                 self.note();
             }
@@ -184,6 +189,7 @@ impl Trail {
             | Record::RolledBack(_)
             | Record::Totals(_)
             | Record::Named(_)
+            | Record::Settings { provider: None, .. }
             | Record::Ignored => {}
         }
     }
@@ -219,7 +225,10 @@ fn finish(mut parts: Vec<Part>, read: Read) -> Result<(LoadedThread, Tail), Stor
         // Old compactions did not name the window that they began; it is not the first one.
         info.window_id = WindowId::generate();
     }
-    let last_settings = rebuilt.context.map(LastSettings::from);
+    let last_settings = rebuilt.context.map(|context| LastSettings {
+        service_tier: rebuilt.service_tier,
+        ..LastSettings::from(context)
+    });
     if let (true, Some(model)) = (
         info.model.is_empty(),
         last_settings.as_ref().and_then(|last| last.model.clone()),
@@ -321,6 +330,7 @@ impl From<Context> for LastSettings {
             model: context.model,
             effort: context.effort,
             summary: context.summary.filter(|summary| summary != "none"),
+            service_tier: None,
             cwd: context.cwd.map(PathBuf::from),
             approval_policy: context.approval_policy.as_str().map(str::to_owned),
             // Old files have the mode's word itself, or it under another key.

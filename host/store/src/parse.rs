@@ -20,8 +20,13 @@ pub(crate) enum Record {
     TurnEnded,
     RolledBack(u64),
     Totals(TokenUsage),
-    /// Turns run with this provider from now on.
-    Provider(String),
+    /// How turns run from now on.
+    Settings {
+        /// The provider.
+        provider: Option<String>,
+        /// The queue of the service that requests ask for.
+        service_tier: Option<String>,
+    },
     /// The thread got a name, or lost it.
     Named(Option<String>),
     /// Of a kind that has no say here, or is not known.
@@ -128,6 +133,7 @@ struct Event {
 #[derive(Deserialize)]
 struct Settings {
     model_provider_id: Option<String>,
+    service_tier: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -223,8 +229,10 @@ fn parse_event(payload: &str) -> Result<Record, Problem> {
         "thread_name_updated" => Record::Named(event()?.thread_name),
         "thread_settings_applied" => event()?
             .thread_settings
-            .and_then(|settings| settings.model_provider_id)
-            .map_or(Record::Ignored, Record::Provider),
+            .map_or(Record::Ignored, |settings| Record::Settings {
+                provider: settings.model_provider_id,
+                service_tier: settings.service_tier,
+            }),
         "token_count" => event()?.info.map_or(Record::Ignored, |info| {
             Record::Totals(info.total_token_usage)
         }),

@@ -189,6 +189,8 @@ impl<'a> TurnContext<'a> {
 pub(crate) struct ThreadSettings<'a> {
     model: &'a str,
     model_provider_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
     approval_policy: &'a str,
     approvals_reviewer: &'static str,
     requested_approvals_reviewer: &'static str,
@@ -205,6 +207,7 @@ impl<'a> ThreadSettings<'a> {
         Self {
             model: &settings.model,
             model_provider_id: &settings.provider_id,
+            service_tier: settings.service_tier.as_deref(),
             approval_policy: &settings.approval_policy,
             approvals_reviewer: "user",
             requested_approvals_reviewer: "user",

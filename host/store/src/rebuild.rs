@@ -18,6 +18,7 @@ pub(crate) struct Rebuild {
     /// How many compactions there were, rolled back ones included: no window gets the number of another.
     compactions: u64,
     totals: TokenUsage,
+    service_tier: Option<String>,
 }
 
 /// What happens to items as they come.
@@ -67,6 +68,7 @@ pub(crate) struct Rebuilt {
     pub(crate) window_id: Option<String>,
     pub(crate) context: Option<Context>,
     pub(crate) totals: TokenUsage,
+    pub(crate) service_tier: Option<String>,
 }
 
 impl Rebuild {
@@ -77,6 +79,7 @@ impl Rebuild {
             begun: 1,
             compactions: 0,
             totals: TokenUsage::default(),
+            service_tier: None,
         }
     }
 
@@ -88,10 +91,10 @@ impl Rebuild {
             Record::Compacted(compacted) => self.compacted(*compacted),
             Record::RolledBack(turns) => return self.roll_back(turns),
             Record::Totals(totals) => self.totals = totals,
+            Record::Settings { service_tier, .. } => self.service_tier = service_tier,
             Record::Meta(_)
             | Record::TurnEnded
             | Record::Named(_)
-            | Record::Provider(_)
             | Record::Ignored => {}
         }
         Ok(())
@@ -110,6 +113,7 @@ impl Rebuild {
             window_id: None,
             context: None,
             totals: self.totals,
+            service_tier: self.service_tier,
         };
         for segment in self.segments {
             if let Some(base) = segment.base {

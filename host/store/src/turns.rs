@@ -119,7 +119,7 @@ impl Builder {
             | Record::Compacted(_)
             | Record::Totals(_)
             | Record::Named(_)
-            | Record::Provider(_)
+            | Record::Settings { .. }
             | Record::Ignored => {}
         }
     }

@@ -95,7 +95,7 @@ fn wrong_values_name_the_right_ones() {
     }
     check(
         Stage::new().set("service_tier=slow"),
-        "`service_tier` in `-c service_tier`: \"slow\" is not one of `fast`, `priority`, `flex`",
+        "`service_tier` in `-c service_tier`: \"slow\" is not one of `fast`, `priority`, `flex`, `default`",
     );
 }
 

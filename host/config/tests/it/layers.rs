@@ -246,7 +246,10 @@ classes = ["content"]
     assert_eq!(config.approval_policy, Some(ApprovalPolicy::OnRequest));
     assert_eq!(config.sandbox_mode, Some(SandboxMode::WorkspaceWrite));
     assert_eq!(config.model_reasoning_effort.as_deref(), Some("weird"));
-    assert_eq!(config.service_tier.map(ServiceTier::wire), Some("priority"));
+    assert_eq!(
+        config.service_tier.and_then(ServiceTier::wire),
+        Some("priority")
+    );
     assert_eq!(config.web_search, Some(WebSearchMode::Live));
     assert_eq!(config.project_docs.max_bytes, 16);
     assert_eq!(

@@ -118,8 +118,12 @@ impl Serialize for RequestSnapshot {
         map.serialize_entry("sandbox", self.sandbox)?;
         map.serialize_entry("sandbox_mode", &self.sandbox_mode)?;
         map.serialize_entry("auto_review_enabled", &false)?;
-        map.serialize_entry("node_repl_auto_review_required", &false)?;
-        map.serialize_entry("node_repl_disabled", &false)?;
+        let node_repl = self.node_repl;
+        map.serialize_entry(
+            "node_repl_auto_review_required",
+            &node_repl.auto_review_required,
+        )?;
+        map.serialize_entry("node_repl_disabled", &node_repl.disabled)?;
         if !self.workspaces.is_empty() {
             map.serialize_entry("workspaces", &self.workspaces)?;
         }

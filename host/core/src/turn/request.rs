@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::TurnOptions;
 use super::state::Turn;
 use super::thread::Thread;
@@ -17,15 +19,22 @@ impl Thread {
             instructions: Arc::clone(&self.instructions),
             input: self.history.for_request(options.image_input),
             tools: self.ports.tools.specs(),
+            tools_item_id: options.model.lite.then(|| self.tools_item_id()),
             web_search: options.web_search.clone(),
             parallel_tool_calls: options.parallel_tool_calls,
             reasoning: options.reasoning.clone(),
             text: options.text.clone(),
-            service_tier: options.service_tier.clone(),
+            service_tier: options.settings.service_tier.clone(),
             prompt_cache_key: self.info.session_id.to_string(),
             metadata: Arc::new(self.snapshot(turn)),
             turn_state: turn.turn_state.clone(),
         }
+    }
+
+    /// The same for all requests of a thread, so that caches recognise the item.
+    fn tools_item_id(&self) -> String {
+        let id = Uuid::new_v5(&self.info.thread_id.uuid(), b"additional_tools");
+        format!("at_{}", id.hyphenated())
     }
 
     fn snapshot(&self, turn: &Turn) -> RequestSnapshot {
@@ -43,6 +52,7 @@ impl Thread {
             sandbox: sandbox_tag(&options.settings.sandbox_mode),
             sandbox_mode: options.settings.sandbox_mode.clone(),
             workspaces: options.workspaces.facts(),
+            node_repl: options.model.node_repl,
             analytics_enabled: false,
             model: options.settings.model.clone(),
             reasoning_effort: options

@@ -14,7 +14,7 @@ use dovetail_core::event::{
 use dovetail_core::ids::{PluginId, ThreadId, WindowId};
 use dovetail_core::item::{ContentItem, ResponseItem};
 use dovetail_core::model::{
-    FailureStage, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream,
+    FailureStage, ModelClient, ModelError, ModelEvent, ModelRequest, ModelStream, ModelTraits,
 };
 use dovetail_core::plugin::{
     FailureKind, Hook, HookDecision, HookEvent, HookMode, HookOutcome, HookSubscription, OnFailure,
@@ -357,12 +357,13 @@ pub(crate) fn options() -> TurnOptions {
             writable_roots: Vec::new(),
             effort: None,
             summary: None,
+            service_tier: None,
             output_schema: None,
         },
         facts: ContextFacts::default(),
         reasoning: None,
         text: None,
-        service_tier: None,
+        model: ModelTraits::default(),
         web_search: None,
         parallel_tool_calls: true,
         image_input: true,

@@ -59,6 +59,7 @@ pub(crate) fn settings() -> TurnSettings {
         writable_roots: Vec::new(),
         effort: None,
         summary: None,
+        service_tier: None,
         output_schema: None,
     }
 }
