@@ -123,7 +123,7 @@ async fn the_list_has_the_catalogue_and_what_the_user_describes() {
     let text = lab.run(&["models", "list"]).await.expect_code(0).stdout;
     assert!(text.contains("* mystery"), "{text}");
     assert!(
-        text.contains("  gpt-5.5            258400  low [medium] high xhigh\n"),
+        text.contains("  gpt-5.5          258400  low [medium] high xhigh\n"),
         "{text}"
     );
 }

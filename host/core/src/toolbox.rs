@@ -307,9 +307,7 @@ pub(crate) fn call_in(item: &ResponseItem) -> Option<ToolCall> {
 
 /// The namespace that a tool was declared with.
 fn own_namespace(namespace: Option<&String>) -> Option<String> {
-    namespace
-        .filter(|name| *name != PLAIN_NAMESPACE)
-        .map(String::clone)
+    namespace.filter(|name| *name != PLAIN_NAMESPACE).cloned()
 }
 
 /// The item that answers a call.

@@ -15,10 +15,9 @@ fn layered() -> Stage {
 }
 
 fn one(stage: &Stage, key: &str) -> Explained {
-    match <[Explained; 1]>::try_from(stage.load().explain(Some(key)).expect("it is a setting")) {
-        Ok([one]) => one,
-        Err(all) => panic!("{all:#?}"),
-    }
+    let all = stage.load().explain(Some(key)).expect("it is a setting");
+    let [one] = <[Explained; 1]>::try_from(all).expect("one value");
+    one
 }
 
 fn lines(stage: &Stage, explained: &Explained) -> Vec<String> {

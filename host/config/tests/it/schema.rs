@@ -45,7 +45,7 @@ fn the_published_schema_is_the_one_that_is_read_by() {
 /// Every block of TOML in a document that is a configuration.
 fn examples(document: &str) -> Vec<String> {
     let path = format!("{}/../../{document}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let text = std::fs::read_to_string(&path).expect(&path);
     text.split("```toml\n")
         .skip(1)
         .filter_map(|rest| rest.split_once("```"))
