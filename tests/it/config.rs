@@ -339,3 +339,50 @@ async fn documents_are_collected_as_the_configuration_says() {
         ran.complaints()
     );
 }
+
+#[tokio::test]
+async fn reasoning_is_shown_as_much_as_the_configuration_says() {
+    let item = r#"{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"**A title**"}],"content":[{"type":"reasoning_text","text":"the whole thought"}]}"#;
+    let turn = format!(
+        "[[response]]\nactions = [{{ item = {} }}, {{ text = 'done' }}]\n",
+        script::quoted(item)
+    );
+    let lab = lab(&[&turn, &turn, &turn]).await;
+    for (args, title, whole) in [
+        (&[][..], true, false),
+        (&["-c", "show_raw_agent_reasoning=true"], true, true),
+        (&["-c", "hide_agent_reasoning=true"], false, false),
+    ] {
+        let ran = lab.exec(&[args, &["hello"]].concat()).await.expect_code(0);
+        assert_eq!(
+            ran.stderr.contains("A title"),
+            title,
+            "{args:?}: {}",
+            ran.stderr
+        );
+        assert_eq!(
+            ran.stderr.contains("the whole thought"),
+            whole,
+            "{args:?}: {}",
+            ran.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn entries_of_the_configuration_are_added_to_the_metadata() {
+    let lab = lab(&[&script::answer("hi")]).await;
+    lab.exec(&["-c", "responses_api_metadata.team=core", "hello"])
+        .await
+        .expect_code(0);
+    let blob = lab.last_request()["client_metadata"]["x-codex-turn-metadata"].clone();
+    let blob: serde_json::Value = serde_json::from_str(blob.as_str().unwrap()).unwrap();
+    assert_eq!(blob["team"], "core");
+    lab.exec(&["-c", "responses_api_metadata.turn_id=mine", "hello"])
+        .await
+        .expect_code(1)
+        .expect_errors(&[
+            "`responses_api_metadata.turn_id` is a name that requests already use",
+            "it was set in `-c responses_api_metadata.turn_id`",
+        ]);
+}

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{ConfigOverrides, ExecArgs, ExecCommand, ExecOptions, LocalProvider};
 use crate::fatal::{self, Fatal};
 use crate::plugins::{self, House};
+use crate::render::Thinking;
 use crate::sink_feed::SinkFeed;
 use crate::turn_setup::TurnSetup;
 use crate::{
@@ -302,13 +303,17 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
     let builtin = tools::builtin(&plan.setup, &plan.config);
     let mut all_tools = builtin.tools;
     all_tools.extend(house.tools.iter().cloned());
-    let show_reasoning = !plan.config.hide_agent_reasoning;
+    let thinking = match &plan.config {
+        config if config.hide_agent_reasoning => Thinking::Hidden,
+        config if config.show_raw_agent_reasoning => Thinking::Whole,
+        _ => Thinking::Summaries,
+    };
     let mut printer = output::Printer::new(
         &plan.options,
         &opened.info,
         &turn.settings,
         opened.resumed.is_some(),
-        show_reasoning,
+        thinking,
     );
     printer.begin(&prompt, &plan.warnings);
     let mut observers: Vec<Box<dyn Observer>> = vec![printer.observer()];

@@ -13,7 +13,7 @@ use crate::args::{ColorArg, ExecOptions};
 use crate::exec_json::ExecJson;
 use crate::fatal::Fatal;
 use crate::identity::VERSION;
-use crate::render::{self, Banner, Look, Reader, Style, Transcript};
+use crate::render::{self, Banner, Look, Reader, Style, Thinking, Transcript};
 use crate::status_line::{StatusLine, WithStatusLine};
 use crate::{exec, out};
 
@@ -41,7 +41,7 @@ impl Printer {
         info: &ThreadInfo,
         settings: &TurnSettings,
         resumed: bool,
-        show_reasoning: bool,
+        thinking: Thinking,
     ) -> Self {
         let form = if options.json {
             Form::Json(Box::new(ExecJson::new(std::io::stdout())))
@@ -63,7 +63,7 @@ impl Printer {
                 style,
                 reader: reader(),
                 cwd: settings.cwd.clone(),
-                show_reasoning,
+                thinking,
             };
             Form::Text {
                 banner: banner.text(style),

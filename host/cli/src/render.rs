@@ -164,6 +164,17 @@ fn answer(text: &str, reader: Reader, style: Style) -> String {
     }
 }
 
+/// How much of the model's reasoning people see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Thinking {
+    /// Nothing.
+    Hidden,
+    /// The titles of its summaries.
+    Summaries,
+    /// Those, and the reasoning itself where the model sends it.
+    Whole,
+}
+
 /// How a transcript looks.
 #[derive(Debug, Clone)]
 pub(crate) struct Look {
@@ -171,7 +182,7 @@ pub(crate) struct Look {
     pub(crate) reader: Reader,
     /// Paths below it are shown without it.
     pub(crate) cwd: PathBuf,
-    pub(crate) show_reasoning: bool,
+    pub(crate) thinking: Thinking,
 }
 
 /// Writes a line for each thing that happens.
@@ -181,7 +192,7 @@ pub(crate) struct Transcript<W, A> {
     reader: Reader,
     style: Style,
     cwd: PathBuf,
-    show_reasoning: bool,
+    thinking: Thinking,
     /// The newest message of the model: shown when it turns out not to be the answer.
     held_message: Option<String>,
     /// Calls that have a line already.
@@ -199,7 +210,7 @@ impl<W: Write + Send, A: Write + Send> Transcript<W, A> {
             reader: look.reader,
             style: look.style,
             cwd: look.cwd.clone(),
-            show_reasoning: look.show_reasoning,
+            thinking: look.thinking,
             held_message: None,
             shown_calls: HashSet::new(),
             refusals: 0,
@@ -248,10 +259,15 @@ impl<W: Write + Send, A: Write + Send> Transcript<W, A> {
 
     fn recorded(&mut self, item: &ResponseItem) {
         match item {
-            ResponseItem::Reasoning { summary, .. } if self.show_reasoning => {
+            ResponseItem::Reasoning {
+                summary, content, ..
+            } if self.thinking != Thinking::Hidden => {
                 for SummaryPart::SummaryText { text } in summary {
                     let title = text.trim().lines().next().unwrap_or("").replace("**", "");
                     self.line(Ink::Dim, "think", &title, "");
+                }
+                if self.thinking == Thinking::Whole {
+                    self.whole_reasoning(content.as_ref());
                 }
             }
             ResponseItem::WebSearchCall {
@@ -266,6 +282,18 @@ impl<W: Write + Send, A: Write + Send> Transcript<W, A> {
                     self.release_message();
                     self.held_message = Some(text);
                 }
+            }
+        }
+    }
+
+    /// The reasoning itself, where the model sends it.
+    fn whole_reasoning(&mut self, content: Option<&Value>) {
+        let parts = content.and_then(Value::as_array).into_iter().flatten();
+        for text in parts.filter_map(|part| part["text"].as_str()) {
+            self.release_message();
+            for line in text.trim().lines() {
+                let line = self.style.paint(Ink::Dim, &visible(line));
+                self.write(&format!("        {line}\n"));
             }
         }
     }

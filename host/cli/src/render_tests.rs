@@ -33,7 +33,7 @@ fn transcript(style: Style, reader: Reader, events: Vec<TurnEvent>) -> [String; 
         style,
         reader,
         cwd: "/p".into(),
-        show_reasoning: true,
+        thinking: Thinking::Summaries,
     };
     let mut transcript = Transcript::new(out.clone(), answer_to, &look);
     for event in &events {

@@ -40,6 +40,8 @@ pub(crate) struct TurnSetup {
     pub(crate) added_roots: Vec<PathBuf>,
     /// A schema for the answer.
     pub(crate) output_schema: Option<Value>,
+    /// Entries that the configuration adds to the metadata of requests.
+    pub(crate) metadata: Extras,
 }
 
 impl TurnSetup {
@@ -73,6 +75,7 @@ impl TurnSetup {
                 .as_deref()
                 .map(read_schema)
                 .transpose()?,
+            metadata: metadata(config)?,
         })
     }
 
@@ -148,7 +151,7 @@ impl TurnSetup {
             turn_trigger: Some("exec".to_owned()),
             parent_turn: None,
             workspaces: self.workspaces(),
-            configured_extras: Extras::default(),
+            configured_extras: self.metadata.clone(),
             extras: Extras::default(),
             retries: retries(config),
             client_version: COMPATIBLE_VERSION.to_owned(),
@@ -204,6 +207,15 @@ fn retries(config: &Config) -> RetryLimits {
         // Off where nothing is said: a run that nobody watches must end, and say why.
         unbounded_connections: unbounded.copied().unwrap_or(defaults.unbounded_connections),
     }
+}
+
+fn metadata(config: &Config) -> anyhow::Result<Extras> {
+    let entries = config.responses_api_metadata.clone();
+    Ok(Extras::of_config(entries).map_err(|error| {
+        let place = config.place(&["responses_api_metadata"]);
+        let hint = place.map_or_else(String::new, |place| format!("it was set in {place}"));
+        Fatal::new(error.to_string()).hint(hint)
+    })?)
 }
 
 /// The file that the configuration names, else its text, else those that come with the host.

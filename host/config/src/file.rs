@@ -37,6 +37,8 @@ pub(crate) struct ConfigFile {
     pub(crate) model_provider: Option<String>,
     /// Providers, by id.
     pub(crate) model_providers: BTreeMap<String, ProviderTable>,
+    /// The local provider that `--oss` means: `ollama` or `lmstudio`.
+    pub(crate) oss_provider: Option<String>,
     /// Another base URL for the provider `openai`.
     pub(crate) openai_base_url: Option<String>,
     /// Reasoning effort, sent as it is; where unset, the model's default.
@@ -51,6 +53,7 @@ pub(crate) struct ConfigFile {
     /// The model's context window in tokens, where the catalogue is wrong.
     pub(crate) model_context_window: Option<u64>,
     /// Tokens of context after which the conversation is compacted.
+    #[schemars(extend("x-not-supported" = "conversations are not compacted yet"))]
     pub(crate) model_auto_compact_token_limit: Option<u64>,
     /// Tokens of a tool's output that the model gets to see.
     pub(crate) tool_output_token_limit: Option<u64>,
@@ -66,6 +69,8 @@ pub(crate) struct ConfigFile {
     pub(crate) instructions: Option<String>,
     /// Instructions of the user's own, besides the base instructions.
     pub(crate) developer_instructions: Option<String>,
+    /// Entries to add to the metadata of requests.
+    pub(crate) responses_api_metadata: BTreeMap<String, String>,
     /// What commands may do.
     pub(crate) sandbox_mode: Option<SandboxMode>,
     /// More about the sandbox mode `workspace-write`.
@@ -88,7 +93,6 @@ pub(crate) struct ConfigFile {
     /// Whether reasoning is shown in full, where a model sends it.
     pub(crate) show_raw_agent_reasoning: Option<bool>,
     /// A program to call after each turn, with one JSON argument.
-    #[schemars(extend("x-not-supported" = "no program is called yet"))]
     pub(crate) notify: Option<Vec<String>>,
     /// What is Dovetail's own.
     pub(crate) dovetail: DovetailTable,
@@ -185,9 +189,6 @@ pub(crate) struct ConfigFile {
     /// Notices that were seen.
     #[schemars(extend("x-not-supported" = "there are no notices"))]
     notice: Anything,
-    /// The local provider to use.
-    #[schemars(extend("x-not-supported" = "choose it with `model_provider`"))]
-    oss_provider: Option<String>,
     /// Export of telemetry.
     #[schemars(extend("x-not-supported" = "telemetry goes to sink plugins"))]
     otel: Anything,
@@ -206,9 +207,6 @@ pub(crate) struct ConfigFile {
     /// Speech.
     #[schemars(extend("x-not-supported" = "there is no speech"))]
     realtime: Anything,
-    /// More metadata of requests.
-    #[schemars(extend("x-not-supported" = "it is not sent yet"))]
-    responses_api_metadata: Option<BTreeMap<String, String>>,
     /// The model of reviews.
     #[schemars(extend("x-not-supported" = "there are no reviews yet"))]
     review_model: Option<String>,

@@ -126,6 +126,8 @@ impl Tree<'_> {
             model: file.model,
             model_providers: self.tables("model_providers"),
             mcp_servers: self.tables("mcp_servers"),
+            oss_provider: file.oss_provider,
+            responses_api_metadata: file.responses_api_metadata,
             openai_base_url: file.openai_base_url,
             approval_policy: file.approval_policy.map(|ApprovalSetting(policy)| policy),
             sandbox_mode: file.sandbox_mode,

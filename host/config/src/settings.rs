@@ -36,6 +36,8 @@ pub struct Config {
     pub oss_provider: Option<String>,
     /// Another base URL for the built-in provider.
     pub openai_base_url: Option<String>,
+    /// Entries to add to the metadata of requests.
+    pub responses_api_metadata: BTreeMap<String, String>,
     /// When to ask a person.
     pub approval_policy: Option<ApprovalPolicy>,
     /// What commands may do.

@@ -177,21 +177,9 @@ const KNOWN: &[Difference] = &[
     ),
     known(
         &["lite-model"],
-        "requests.1.headers.x-codex-turn-metadata.node_repl_auto_review_required",
+        "requests.1.body.input[additional_tools developer].tools[*",
         LITE,
-        "no such tool",
-    ),
-    known(
-        &["lite-model"],
-        "requests.1.headers.x-openai-internal-codex-responses-lite",
-        LITE,
-        "asked like any other",
-    ),
-    known(
-        &["lite-model"],
-        "requests.1.body.input[additional_tools developer]",
-        LITE,
-        "asked like any other",
+        "no script interpreter",
     ),
     known(
         &["lite-model"],
@@ -210,24 +198,6 @@ const KNOWN: &[Difference] = &[
         "requests.1.body.input[message *].internal_chat_message_metadata_passthrough*",
         LITE,
         "less of it is kept",
-    ),
-    known(
-        &["lite-model"],
-        "requests.1.body.parallel_tool_calls",
-        LITE,
-        "asked like any other",
-    ),
-    known(
-        &["lite-model"],
-        "requests.1.body.reasoning.context",
-        LITE,
-        "asked like any other",
-    ),
-    known(
-        &["lite-model"],
-        "requests.1.body.tools",
-        LITE,
-        "asked like any other",
     ),
     known(
         &["a_thread_of_theirs_goes_on_here"],
