@@ -123,6 +123,11 @@ pub const FEATURES: &[Feature] = &[
         true,
         "let `service_tier = \"fast\"` reach the service",
     ),
+    stable(
+        "git_context",
+        false,
+        "tell the model where the work tree stands",
+    ),
     later("goals", "goals of a thread"),
     later(
         "guardian_approval",

@@ -92,10 +92,7 @@ impl Rebuild {
             Record::RolledBack(turns) => return self.roll_back(turns),
             Record::Totals(totals) => self.totals = totals,
             Record::Settings { service_tier, .. } => self.service_tier = service_tier,
-            Record::Meta(_)
-            | Record::TurnEnded
-            | Record::Named(_)
-            | Record::Ignored => {}
+            Record::Meta(_) | Record::TurnEnded | Record::Named(_) | Record::Ignored => {}
         }
         Ok(())
     }
