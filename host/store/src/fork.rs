@@ -54,10 +54,10 @@ pub fn fork_thread(
 ) -> Result<(LoadedThread, RolloutRecorder), StoreError> {
     let parts = lineage::parts(Part::open(path)?)?;
     let asked = load::thread_info(parts[parts.len() - 1].meta.clone(), path)?;
-    let cut = find_cut(&parts, asked.thread_id, at)?;
-    let parts = up_to(cut, parts);
-    let mode = HistoryMode::of(&parts[cut.part].meta);
-    let (mut thread, _) = load::load(parts)?;
+    let (mut thread, cut, mode) = match at {
+        ForkAt::End => whole(parts)?,
+        ForkAt::Turn(turn) => through(parts, asked.thread_id, turn)?,
+    };
 
     let home = place::home_of(path);
     let info = info_of(asked, &thread, settings, mode, cut);
@@ -81,23 +81,39 @@ pub fn fork_thread(
     Ok((thread, recorder))
 }
 
-fn find_cut(parts: &[Part], id: ThreadId, at: &ForkAt) -> Result<Cut, StoreError> {
-    let outline = turns::outline(parts)?;
-    let ForkAt::Turn(wanted) = at else {
-        return Ok(outline.end);
+/// A history to its end, which is taken as the reading finds it: somebody may be writing on.
+fn whole(parts: Vec<Part>) -> Result<(LoadedThread, Cut, HistoryMode), StoreError> {
+    let (part, rollout) = (parts.len() - 1, parts[parts.len() - 1].rollout);
+    let (thread, tail) = load::load(parts)?;
+    let cut = Cut {
+        part,
+        rollout,
+        ordinal: thread.next_ordinal,
+        offset: tail.end(),
     };
+    Ok((thread, cut, tail.mode))
+}
+
+/// A history up to the end of a turn.
+fn through(
+    parts: Vec<Part>,
+    id: ThreadId,
+    wanted: &str,
+) -> Result<(LoadedThread, Cut, HistoryMode), StoreError> {
+    let turns = turns::outline(&parts)?;
     let number: Option<usize> = wanted.parse().ok();
-    let found = outline
-        .turns
+    let found = turns
         .iter()
-        .find(|turn| turn.id.as_ref() == Some(wanted) || number == Some(turn.number));
-    found
+        .find(|turn| turn.id.as_deref() == Some(wanted) || number == Some(turn.number));
+    let cut = found
         .and_then(|turn| turn.end)
         .ok_or_else(|| StoreError::NoTurn {
             id,
-            turn: wanted.clone(),
-            turns: outline.turns.len(),
-        })
+            turn: wanted.to_owned(),
+            turns: turns.len(),
+        })?;
+    let (thread, tail) = load::load(up_to(cut, parts))?;
+    Ok((thread, cut, tail.mode))
 }
 
 /// The fork keeps the window that its history ends in; the rest of its identity is its own.

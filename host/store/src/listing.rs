@@ -1,6 +1,7 @@
 //! Lists of threads.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -46,7 +47,8 @@ pub struct ThreadSummary {
     pub forked_from: Option<ThreadId>,
     /// The thread that started it.
     pub parent_thread_id: Option<ThreadId>,
-    /// The first thing the user said in it, on one line; empty if nothing was said yet.
+    /// The first thing the user said in it, or else in the thread it is a fork of, on one line; empty if nothing was
+    /// said yet.
     pub preview: String,
     /// How many turns its own files have.
     pub turns: u64,
@@ -92,8 +94,38 @@ pub fn list_threads(home: &Path) -> Result<Listing, StoreError> {
     listing
         .threads
         .sort_by_key(|thread| Reverse((thread.modified, thread.id)));
+    inherit_previews(&mut listing.threads);
     Ok(listing)
 }
+
+/// A fork in which nothing was said yet is known by what was said first in its thread.
+fn inherit_previews(threads: &mut [ThreadSummary]) {
+    let silent = |thread: &ThreadSummary| thread.preview.is_empty() && thread.forked_from.is_some();
+    if !threads.iter().any(silent) {
+        return;
+    }
+    let said: HashMap<ThreadId, (String, Option<ThreadId>)> = threads
+        .iter()
+        .map(|thread| (thread.id, (thread.preview.clone(), thread.forked_from)))
+        .collect();
+    for thread in threads.iter_mut().filter(|thread| silent(thread)) {
+        let mut parent = thread.forked_from;
+        // Damaged files may name each other; nobody forks this often.
+        for _ in 0..MAX_FORKS {
+            let Some((preview, next)) = parent.and_then(|parent| said.get(&parent)) else {
+                break;
+            };
+            if !preview.is_empty() {
+                thread.preview.clone_from(preview);
+                break;
+            }
+            parent = *next;
+        }
+    }
+}
+
+/// How far back the words of a fork are looked for.
+const MAX_FORKS: usize = 100;
 
 /// Makes the index anew. Gives what was listed with it.
 ///

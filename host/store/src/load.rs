@@ -84,6 +84,13 @@ pub(crate) struct Tail {
     pub(crate) last_time: Option<jiff::Timestamp>,
 }
 
+impl Tail {
+    /// Where the next line will begin, in bytes of the unpacked file.
+    pub(crate) fn end(&self) -> u64 {
+        self.whole_bytes + u64::from(self.lacks_line_end)
+    }
+}
+
 /// Which of the two dialects a file is written in; a file keeps its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum HistoryMode {

@@ -21,9 +21,9 @@ pub struct TurnSummary {
     pub id: Option<String>,
     /// When it began.
     pub started: Option<Timestamp>,
-    /// What the user said first.
+    /// What the user said first; its beginning, where it is very long.
     pub prompt: String,
-    /// The last that the model said.
+    /// The last that the model said; its beginning, where it is very long.
     pub answer: Option<String>,
     /// Whether its end was written.
     pub ended: bool,
@@ -36,16 +36,10 @@ pub struct TurnSummary {
 /// As for [`crate::load_thread`].
 pub fn list_turns(path: &Path) -> Result<Vec<TurnSummary>, StoreError> {
     let parts = lineage::parts(Part::open(path)?)?;
-    Ok(outline(&parts)?.turns)
+    outline(&parts)
 }
 
-/// A history's turns, and where it ends.
-pub(crate) struct Outline {
-    pub(crate) turns: Vec<TurnSummary>,
-    pub(crate) end: Cut,
-}
-
-pub(crate) fn outline(parts: &[Part]) -> Result<Outline, StoreError> {
+pub(crate) fn outline(parts: &[Part]) -> Result<Vec<TurnSummary>, StoreError> {
     let mut builder = Builder::default();
     let mut walk = Walk::default();
     for (index, part) in parts.iter().enumerate() {
@@ -68,12 +62,9 @@ pub(crate) fn outline(parts: &[Part]) -> Result<Outline, StoreError> {
         part: last,
         rollout: parts[last].rollout,
         ordinal: walk.next_ordinal,
-        offset: walk.tail.whole_bytes + u64::from(walk.tail.lacks_line_end),
+        offset: walk.tail.end(),
     };
-    Ok(Outline {
-        turns: builder.finish(end),
-        end,
-    })
+    Ok(builder.finish(end))
 }
 
 /// A stretch of a history between two beginnings of turns.
@@ -106,12 +97,14 @@ impl Builder {
                     self.begin(false, None, entry.time, before);
                 }
                 if let Some(segment) = self.segments.last_mut() {
-                    segment.prompt.get_or_insert_with(|| text_of(&item));
+                    segment
+                        .prompt
+                        .get_or_insert_with(|| bounded(text_of(&item)));
                 }
             }
             Record::Item(item) => {
                 if let (Some(answer), Some(turn)) = (item.assistant_text(), self.current()) {
-                    turn.answer = Some(answer);
+                    turn.answer = Some(bounded(answer));
                 }
             }
             Record::Meta(_)
@@ -179,6 +172,18 @@ impl Builder {
             })
             .collect()
     }
+}
+
+/// How many bytes of a text are kept: enough to know it by, in threads of any length.
+const MAX_TEXT: usize = 16 << 10;
+
+fn bounded(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
 }
 
 /// The words of a message.

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use dovetail_core::ids::ThreadId;
 use dovetail_store::{
-    Listing, StoreError, archive_thread, find_called, find_last, find_named, index_path,
-    list_threads, rebuild_index, search_threads, set_name, unarchive_thread,
+    ForkAt, ForkSettings, Listing, StoreError, archive_thread, find_called, find_last, find_named,
+    fork_thread, index_path, list_threads, rebuild_index, search_threads, set_name,
+    unarchive_thread,
 };
 use serde_json::json;
 
@@ -264,6 +265,23 @@ fn reviews_are_not_the_last_thread() {
     let listing = list(&home);
     assert_eq!(listing.threads[0].source, "subagent:review");
     assert_eq!(listing.threads[0].parent_thread_id, Some(id(A)));
+}
+
+#[test]
+fn a_fork_in_which_nothing_was_said_is_known_by_its_thread() {
+    let home = Home::new();
+    let first = home.thread(A, &turns(&["what was said"]));
+    let (fork, mut recorder) =
+        fork_thread(&first, &ForkAt::End, ForkSettings::default()).expect("it forks");
+    recorder.begin().expect("its first line");
+    let (_, mut again) =
+        fork_thread(&fork.path, &ForkAt::End, ForkSettings::default()).expect("it forks");
+    again.begin().expect("its first line");
+    let listing = list(&home);
+    assert_eq!(listing.threads.len(), 3);
+    for thread in listing.threads {
+        assert_eq!(thread.preview, "what was said");
+    }
 }
 
 #[test]
