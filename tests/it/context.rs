@@ -63,6 +63,19 @@ async fn a_resumed_thread_is_told_nothing_that_it_knows() {
 }
 
 #[tokio::test]
+async fn a_fork_is_told_nothing_that_its_history_says() {
+    let (lab, known) = told_once().await;
+    let id = dovetail_tests::read_lines(&lab.rollout())[0]["payload"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        told_then(&lab, known, &["fork", &id, "second"]).await,
+        [""; 0]
+    );
+}
+
+#[tokio::test]
 async fn changed_documents_are_told_again_and_so_is_that_they_are_gone() {
     let (mut lab, known) = told_once().await;
     lab.write("AGENTS.md", "be quick\n");

@@ -113,3 +113,31 @@ async fn every_request_of_a_home_has_one_installation_and_every_turn_its_own_id(
     assert_eq!(blobs[0]["history_initialization"], "new");
     assert_eq!(blobs[1]["history_initialization"], "cold_resume");
 }
+
+#[tokio::test]
+async fn a_fork_is_a_root_of_its_own_that_says_where_it_left_the_other() {
+    let mut lab = lab(&[&script::answer("one"), &script::answer("two")]).await;
+    lab.set_env("CODEX_INTERNAL_ORIGINATOR_OVERRIDE", "my_desktop");
+    lab.exec(&["first"]).await.expect_code(0);
+    lab.remove_env("CODEX_INTERNAL_ORIGINATOR_OVERRIDE");
+    let parent = blob(&lab.requests()[0]);
+    let parent_id = parent["thread_id"].as_str().unwrap();
+    let lines = lab.rollout_lines().len();
+    lab.exec(&["fork", parent_id, "second"])
+        .await
+        .expect_code(0);
+    let requests = lab.requests();
+    let fork = blob(&requests[1]);
+    assert_ne!(fork["thread_id"], parent["thread_id"]);
+    assert_eq!(fork["session_id"], fork["thread_id"]);
+    assert_eq!(
+        requests[1].json.as_ref().unwrap()["prompt_cache_key"],
+        fork["thread_id"]
+    );
+    assert_eq!(fork["forked_from_thread_id"], parent["thread_id"]);
+    assert_eq!(fork["forked_from_ordinal_exclusive"], lines);
+    assert_eq!(fork.get("parent_thread_id"), None, "a fork has no parent");
+    assert_eq!(fork["history_initialization"], "cold_fork");
+    assert_eq!(fork["context_window_id"], parent["context_window_id"]);
+    assert_eq!(originators(&lab), pair("my_desktop", "codex_exec"));
+}

@@ -125,6 +125,37 @@ async fn metadata_of_items_stays_in_the_file_unless_the_provider_takes_it() {
 }
 
 #[tokio::test]
+async fn another_provider_gets_no_reasoning_that_it_cannot_read_and_the_first_one_gets_its_own() {
+    let lab = lab(&[&thinking("one"), &thinking("two"), &script::answer("three")]).await;
+    lab.add_config(&format!(
+        "[model_providers.other]\nname = \"Other\"\nbase_url = \"{}\"\nenv_key = \"REHEARSAL_KEY\"",
+        lab.server().base_url()
+    ));
+    lab.exec(&["first"]).await.expect_code(0);
+    let foreign = ["reasoning", "hologram"];
+    let other = [
+        "-c",
+        "model_provider=\"other\"",
+        "resume",
+        "--last",
+        "second",
+    ];
+    lab.exec(&other).await.expect_code(0);
+    assert_eq!(of_types(&lab, &foreign), [] as [Value; 0]);
+    let said = of_types(&lab, &["message"])
+        .iter()
+        .any(|item| item["id"] == "msg_one");
+    assert!(said, "what was said stays");
+
+    lab.exec(&["resume", "--last", "third"])
+        .await
+        .expect_code(0);
+    assert_eq!(ids(&of_types(&lab, &foreign)), ["rs_one", "h_one"]);
+    assert!(ids(&of_types(&lab, &["message"])).contains(&"msg_two"));
+    lab.expect_played();
+}
+
+#[tokio::test]
 async fn reasoning_of_another_account_is_left_out_once_the_service_refuses_it() {
     let refusal = r#"
 [[response]]
