@@ -336,7 +336,7 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
     });
     let ports = Ports {
         model: Arc::new(model_port::client(&house, &plan.config, &opened.info)?),
-        tools: Toolbox::new(all_tools),
+        tools: Toolbox::new(all_tools).with_output_tokens(builtin.output_tokens),
         hooks: Arc::new(HookChain::new(house.hooks.clone())),
         recorder: opened.recorder,
         observers,

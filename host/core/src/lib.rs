@@ -17,6 +17,7 @@ pub mod records;
 pub mod retry;
 pub mod secret;
 pub mod server_tool;
+pub mod shorten;
 pub mod snapshot;
 pub mod tool;
 pub mod toolbox;

@@ -10,6 +10,7 @@ use tokio::sync::RwLock;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::item::{OutputPayload, ResponseItem};
+use crate::shorten::{DEFAULT_OUTPUT_TOKENS, shortened};
 use crate::tool::{CallContext, CallInput, PLAIN_NAMESPACE, Tool, ToolCall, ToolOutcome, ToolSpec};
 use crate::verdict::{Clearance, HookChain, HookScope};
 
@@ -21,6 +22,7 @@ type FullName = (Option<String>, String);
 pub struct Toolbox {
     by_name: Arc<HashMap<FullName, Arc<dyn Tool>>>,
     specs: Arc<[ToolSpec]>,
+    output_tokens: u64,
 }
 
 impl Toolbox {
@@ -39,6 +41,15 @@ impl Toolbox {
         Self {
             by_name: Arc::new(by_name),
             specs: specs.into(),
+            output_tokens: DEFAULT_OUTPUT_TOKENS,
+        }
+    }
+
+    /// Shows the model at most so many tokens of one output, whichever tool it is of.
+    pub fn with_output_tokens(self, output_tokens: u64) -> Self {
+        Self {
+            output_tokens,
+            ..self
         }
     }
 
@@ -182,9 +193,10 @@ impl RunningCalls {
             ),
             Some(Err(_)) | None => (aborted(duration), Vec::new()),
         };
+        let output = shortened(outcome.output, self.toolbox.output_tokens);
         Some(FinishedCall {
             call: first.call,
-            outcome,
+            outcome: ToolOutcome { output, ..outcome },
             context,
             duration,
             given_up,

@@ -8,7 +8,7 @@
 //! of such a name back, and that is one the user wrote down for commands.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 /// Where commands' environments start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,10 +116,6 @@ impl Environment {
                 .map(|(name, value)| (name.into(), value.into())),
         );
         variables
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 }
 

@@ -42,12 +42,15 @@ pub struct BuiltinTools {
     pub tools: Vec<Arc<dyn Tool>>,
     /// Owns the running commands.
     pub manager: Arc<ExecManager>,
+    /// The most tokens of one output that the model is shown.
+    pub output_tokens: u64,
 }
 
 /// Makes the built-in tools that the options ask for.
 pub fn builtin_tools(options: ToolOptions) -> BuiltinTools {
     let offer = options.offer;
     let patch_policy = options.sandbox_policy();
+    let output_tokens = options.output_tokens();
     let manager = Arc::new(ExecManager::new(options));
     let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
     if offer.commands {
@@ -63,5 +66,9 @@ pub fn builtin_tools(options: ToolOptions) -> BuiltinTools {
     if offer.image {
         tools.push(Arc::new(ViewImage::new()));
     }
-    BuiltinTools { tools, manager }
+    BuiltinTools {
+        tools,
+        manager,
+        output_tokens,
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use dovetail_core::shorten::DEFAULT_OUTPUT_TOKENS;
 use dovetail_sandbox::SandboxPolicy;
 
 use crate::environment::EnvironmentPolicy;
@@ -32,6 +33,11 @@ pub struct ToolOptions {
 }
 
 impl ToolOptions {
+    /// The most tokens of one output.
+    pub(crate) fn output_tokens(&self) -> u64 {
+        self.output_token_limit.unwrap_or(DEFAULT_OUTPUT_TOKENS)
+    }
+
     /// The policy with the host's own files protected.
     pub(crate) fn sandbox_policy(&self) -> SandboxPolicy {
         let mut policy = self.sandbox.clone();

@@ -54,6 +54,22 @@ async fn a_command_knows_what_it_belongs_to() {
 }
 
 #[tokio::test]
+async fn a_shell_is_named_even_where_the_host_has_none() {
+    let mut lab = with_calls(&[(
+        "c",
+        "exec_command",
+        json!({ "cmd": "env | grep ^SHELL=", "login": false }),
+    )])
+    .await;
+    lab.remove_env("SHELL");
+    run(&lab).await;
+    assert_eq!(
+        lab.normal(&lab.output_of("c")),
+        report(0, "SHELL=/bin/bash\n")
+    );
+}
+
+#[tokio::test]
 async fn the_policy_decides_what_else_it_sees() {
     let pattern = "^(EDITOR|MY_TOKEN|REHEARSAL_KEY|MINE)=";
     for (config, expected) in [

@@ -93,6 +93,25 @@ async fn by_default_ten_thousand_tokens_are_shown_and_configuration_lowers_that(
 }
 
 #[tokio::test]
+async fn nobody_gets_more_than_configuration_allows() {
+    let call = (
+        "c",
+        "exec_command",
+        json!({ "cmd": "seq 1 20000", "max_output_tokens": 20_000 }),
+    );
+    for (setting, shown) in [("", 40_000), ("tool_output_token_limit = 15000\n", 60_000)] {
+        let lab = with_calls(std::slice::from_ref(&call)).await;
+        lab.write_config(&format!("{setting}{}", lab.provider_config("")));
+        run(&lab).await;
+        let output = lab.output_of("c");
+        let (_, output) = output.split_once("Total output lines: 20000\n\n").unwrap();
+        let (head, rest) = output.split_once('…').unwrap();
+        let (_, tail) = rest.rsplit_once('…').unwrap();
+        assert_eq!(head.len() + tail.len(), shown, "{setting}");
+    }
+}
+
+#[tokio::test]
 async fn people_see_all_of_it_but_for_the_middle_of_the_very_long() {
     let lab = with_calls(&[(
         "c",

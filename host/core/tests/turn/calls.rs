@@ -50,6 +50,34 @@ async fn an_unknown_tool_is_an_answer_for_the_model() {
     assert_eq!(house.log.items()[2], "output a: unsupported call: nope");
 }
 
+#[tokio::test]
+async fn what_any_tool_says_is_cut_to_what_a_model_is_shown() {
+    // A fifth more than the limit is let through, for what tools write around what they cut themselves.
+    for (length, cut) in [(47_990, false), (60_000, true)] {
+        let long = "x".repeat(length);
+        let mut house = house(
+            vec![
+                Reply::Stream(vec![call("a", "alone", &long), done()]),
+                Reply::Stream(vec![message("ok"), done()]),
+            ],
+            Vec::new(),
+        );
+        check_answer(house.turn().await, "ok");
+        let head = "Warning: truncated output (original token count: 15001)\nTotal output lines: 1\n\ndid ";
+        let expected = if cut {
+            let (head_rest, tail) = ("x".repeat(20_000 - 4), "x".repeat(20_000));
+            format!("output a: {head}{head_rest}…5001 tokens truncated…{tail}")
+        } else {
+            format!("output a: did {long}")
+        };
+        assert!(
+            house.log.items()[2] == expected,
+            "{length}: {:.200}",
+            house.log.items()[2]
+        );
+    }
+}
+
 #[test]
 fn text_outputs_are_whole() {
     assert_eq!(OutputPayload::Text("x".to_owned()).text(), "x");

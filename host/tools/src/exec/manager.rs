@@ -13,7 +13,6 @@ use tokio_util::task::TaskTracker;
 
 use super::life::Life;
 use super::login::{self, Login, Variables, Way};
-use super::report::DEFAULT_TOKENS;
 use super::session::Session;
 use super::shell::{self, Invocation};
 use super::spawn::{self, SpawnError, Start};
@@ -37,7 +36,7 @@ pub struct ExecManager {
     shell: PathBuf,
     approval_policy: String,
     version: String,
-    token_limit: Option<u64>,
+    token_limit: u64,
     /// What is known of the user's profile; none where it is to be read every time.
     login: Option<Arc<Login>>,
     sessions: Mutex<Sessions>,
@@ -68,19 +67,26 @@ pub(super) enum RunError {
 impl ExecManager {
     pub(crate) fn new(options: ToolOptions) -> Self {
         let sandbox = Arc::new(Sandbox::new(options.sandbox_policy()));
+        let token_limit = options.output_tokens();
+        let users = std::env::var_os("SHELL");
+        let shell = shell::default_shell(options.shell, users.as_deref());
+        // Where nobody has said what the user's shell is, programs need not search for it either.
+        let missing = users
+            .is_none()
+            .then(|| ("SHELL".into(), shell.clone().into()));
         let environment = Environment::new(
             &options.environment,
             &options.secret_variables,
-            std::env::vars_os(),
+            std::env::vars_os().chain(missing),
         );
         Self {
             sandbox,
             login: options.learn_profile.then(Arc::default),
-            shell: shell::default_shell(options.shell, environment.get("SHELL")),
+            shell,
             environment,
             approval_policy: options.approval_policy,
             version: options.version,
-            token_limit: options.output_token_limit,
+            token_limit,
             sessions: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -121,13 +127,9 @@ impl ExecManager {
         &self.approval_policy
     }
 
-    /// How many tokens a call may show.
+    /// How many tokens a call may show: what it asks for, within what any output may have.
     pub(super) fn token_budget(&self, asked: Option<u64>) -> u64 {
-        let limit = self.token_limit.unwrap_or(u64::MAX);
-        asked
-            .or(self.token_limit)
-            .unwrap_or(DEFAULT_TOKENS)
-            .min(limit)
+        asked.unwrap_or(self.token_limit).min(self.token_limit)
     }
 
     /// Starts a command; it appears in the events at once. Whoever drops its life leaves it running.

@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use super::transcript::{Piece, ceil_boundary, floor_boundary};
 
-/// Tokens of output shown unless a call or the configuration says otherwise.
-pub(super) const DEFAULT_TOKENS: u64 = 10_000;
-
 /// A rough measure, the same that the model's service is planned with.
 const BYTES_PER_TOKEN: u64 = 4;
 
@@ -86,6 +83,8 @@ fn shown(output: &Piece, max_tokens: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use dovetail_core::shorten::DEFAULT_OUTPUT_TOKENS;
+
     use super::super::transcript::Transcript;
     use super::*;
 
@@ -132,7 +131,7 @@ mod tests {
             Duration::ZERO,
             State::Exited(0),
             &piece(&text),
-            DEFAULT_TOKENS,
+            DEFAULT_OUTPUT_TOKENS,
         );
         let start = "Output:\nWarning: truncated output (original token count: 52224)\nTotal output lines: 20000\n\nline 1\n";
         assert!(text.contains(start), "{text:.300}");
