@@ -8,13 +8,15 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// Tokens of one output where neither the user nor the model's description says otherwise.
 pub const DEFAULT_OUTPUT_TOKENS: u64 = 10_000;
 
-/// The room for what tools write around an output that they have shortened themselves, as a part of the limit.
+/// The room for what tools write around an output that they have shortened themselves: a part of the limit, and at
+/// least so many bytes.
 const ROOM: u64 = 5;
+const LEAST_ROOM: u64 = 512;
 
 /// Cuts an output that is longer than so many tokens. Parts share the budget in their order; images cost nothing.
 pub(crate) fn shortened(output: OutputPayload, tokens: u64) -> OutputPayload {
     let budget = tokens.saturating_mul(BYTES_PER_TOKEN);
-    let allowed = budget.saturating_add(budget / ROOM);
+    let allowed = budget.saturating_add((budget / ROOM).max(LEAST_ROOM));
     match output {
         OutputPayload::Text(text) if text.len() as u64 > allowed => {
             OutputPayload::Text(ends(&text, budget))
@@ -68,7 +70,7 @@ mod tests {
 
     #[test]
     fn what_fits_stays_as_it_is() {
-        let fits = OutputPayload::Text("x".repeat(48));
+        let fits = OutputPayload::Text("x".repeat(552));
         assert_eq!(shortened(fits.clone(), 10), fits);
         let items = OutputPayload::Items(vec![text("one"), text("two")]);
         assert_eq!(shortened(items.clone(), 10), items);
@@ -76,9 +78,9 @@ mod tests {
 
     #[test]
     fn both_ends_of_the_long_stay_and_characters_stay_whole() {
-        let long = OutputPayload::Text(format!("€€\n{}\n€€", "x".repeat(100)));
-        let expected = "Warning: truncated output (original token count: 29)\nTotal output lines: 3\n\n\
-                        €…27 tokens truncated…€";
+        let long = OutputPayload::Text(format!("€€\n{}\n€€", "x".repeat(1000)));
+        let expected = "Warning: truncated output (original token count: 254)\nTotal output lines: 3\n\n\
+                        €…252 tokens truncated…€";
         assert_eq!(shortened(long, 2), OutputPayload::Text(expected.to_owned()));
     }
 
@@ -89,7 +91,7 @@ mod tests {
             detail: None,
         };
         let parts = vec![
-            text("12345678"),
+            text(&"y".repeat(516)),
             image.clone(),
             text("123456789"),
             text("z"),
@@ -104,9 +106,9 @@ mod tests {
             )
         };
         let expected = [
-            text("12345678"),
+            text(&"y".repeat(516)),
             image,
-            text(&format!("{}123…1 tokens truncated…789", cut("123456789"))),
+            text(&format!("{}1234…1 tokens truncated…6789", cut("123456789"))),
             text(&format!("{}…1 tokens truncated…", cut("z"))),
         ];
         assert_eq!(items, expected);
