@@ -12,6 +12,7 @@ use dovetail_core::verdict::Cleared;
 use dovetail_sandbox::SandboxPolicy;
 use serde_json::{Value, json};
 
+use crate::exec::aborted;
 use crate::options::PatchForm;
 use crate::patch::{GRAMMAR, Patch, intended, plan, write_all};
 
@@ -92,6 +93,7 @@ impl Tool for ApplyPatch {
     }
 
     async fn run(&self, call: Cleared<ToolCall>, context: &CallContext) -> ToolOutcome {
+        let called = Instant::now();
         let call = call.into_inner();
         let (policy, cwd) = (self.policy.clone(), context.cwd.clone());
         let text = match patch_text(&call) {
@@ -106,7 +108,7 @@ impl Tool for ApplyPatch {
             Err(error) => return ToolOutcome::refused(format!("the patch tool broke: {error}")),
         };
         if context.cancel.is_cancelled() {
-            return ToolOutcome::refused("aborted by user");
+            return ToolOutcome::refused(aborted(called.elapsed()));
         }
         let started = Instant::now();
         let activity = |status| ToolActivity::Patch {
@@ -139,9 +141,7 @@ impl Tool for ApplyPatch {
                     success: true,
                 }
             }
-            Err(why) => {
-                ToolOutcome::refused(format!("the patch was not applied, nothing changed: {why}"))
-            }
+            Err(why) => ToolOutcome::refused(format!("the patch was not applied: {why}")),
         }
     }
 }

@@ -19,4 +19,5 @@ mod trial;
 
 pub(crate) use command_tool::ExecCommand;
 pub use manager::ExecManager;
+pub(crate) use report::aborted;
 pub(crate) use stdin_tool::WriteStdin;

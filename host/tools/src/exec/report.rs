@@ -32,7 +32,7 @@ pub(super) fn report(waited: Duration, state: State, output: &Piece, max_tokens:
 }
 
 /// What the model reads of a call that a person stopped.
-pub(super) fn aborted(waited: Duration) -> String {
+pub(crate) fn aborted(waited: Duration) -> String {
     format!(
         "Wall time: {:.1} seconds\naborted by user",
         waited.as_secs_f64()

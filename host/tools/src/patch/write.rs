@@ -23,13 +23,21 @@ pub(crate) struct Change {
     pub(crate) after: Option<Vec<u8>>,
 }
 
-/// A file that could not be written. Nothing has changed, unless `also` says otherwise.
+/// A file that could not be written, and what has changed all the same.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write `{}`: {source}{}", path.display(), also.as_deref().unwrap_or(""))]
+#[error("cannot write `{}`: {source}; {}", path.display(), left(lost))]
 pub(crate) struct WriteError {
     path: PathBuf,
     source: io::Error,
-    also: Option<String>,
+    /// Files that were written before and could not be put back.
+    lost: Vec<String>,
+}
+
+fn left(lost: &[String]) -> String {
+    match lost {
+        [] => "nothing has changed".to_owned(),
+        _ => format!("these could not be put back: {}", lost.join(", ")),
+    }
 }
 
 /// A change that is ready: its new content lies beside the file under another name.
@@ -57,7 +65,7 @@ pub(crate) fn write_all(changes: &[Change]) -> Result<(), WriteError> {
                 return Err(WriteError {
                     path: change.path.clone(),
                     source,
-                    also: None,
+                    lost: Vec::new(),
                 });
             }
         }
@@ -69,12 +77,10 @@ pub(crate) fn write_all(changes: &[Change]) -> Result<(), WriteError> {
                 .filter_map(|done| restore(done).err().map(|_| shown(done.change)))
                 .collect();
             undo(&staged[at..], &made);
-            let also = (!lost.is_empty())
-                .then(|| format!("; these could not be put back: {}", lost.join(", ")));
             return Err(WriteError {
                 path: staged[at].change.path.clone(),
                 source,
-                also,
+                lost,
             });
         }
     }
@@ -294,7 +300,7 @@ mod tests {
             assert!(
                 error
                     .to_string()
-                    .ends_with("something else changed it just now"),
+                    .contains("something else changed it just now; nothing has changed"),
                 "{error}"
             );
             let names = fs::read_dir(&root).expect("a listing").count();
