@@ -4,6 +4,7 @@
 mod basic_turn;
 pub(crate) mod differences;
 mod fallback;
+mod fork;
 mod lite_model;
 mod many_calls;
 mod normalise;
@@ -56,9 +57,9 @@ impl Traces {
         }
     }
 
-    fn with_rollout(self, lab: &Lab) -> Self {
-        let rollout = lab.rollout_lines();
-        for (ordinal, line) in rollout.iter().enumerate() {
+    fn with_rollout(self, rollout: Vec<Value>) -> Self {
+        let first = rollout[0]["ordinal"].as_u64().unwrap();
+        for (ordinal, line) in (first..).zip(&rollout) {
             assert_eq!(line["ordinal"], ordinal, "lines are counted without a gap");
         }
         Self { rollout, ..self }

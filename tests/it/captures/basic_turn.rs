@@ -30,6 +30,6 @@ async fn a_basic_turn_is_as_captured() {
     );
     let ran = lab.exec_json(&["say hi"], 0).await;
     lab.expect_played();
-    let ours = Traces::ours(&lab.requests(), &ran).with_rollout(&lab);
+    let ours = Traces::ours(&lab.requests(), &ran).with_rollout(lab.rollout_lines());
     check("basic-turn", &lab, Traces::captured("basic-turn"), ours);
 }

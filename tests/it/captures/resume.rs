@@ -21,6 +21,6 @@ async fn resumed_turns_are_as_captured() {
     let second = lab.exec_json(&["resume", "--last", "second"], 0).await;
     lab.exec_json(&["resume", "--last", "third"], 0).await;
     lab.expect_played();
-    let ours = Traces::ours(&lab.requests()[1..2], &second).with_rollout(&lab);
+    let ours = Traces::ours(&lab.requests()[1..2], &second).with_rollout(lab.rollout_lines());
     check("resume", &lab, Traces::captured("resume"), ours);
 }

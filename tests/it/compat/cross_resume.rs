@@ -108,8 +108,14 @@ fn copy_threads(from: &Lab, to: &Lab) {
     }
 }
 
-/// Both go on with the same file, each in a home of its own, and send the same conversation.
+/// Both go on with the same file, each in a home of its own, and send the same conversation; so do both forks of it.
 async fn check_both_go_on(test: &str, written: &Stage, thread: &str) {
+    for how in ["resume", "fork"] {
+        check_both(test, written, how, thread).await;
+    }
+}
+
+async fn check_both(test: &str, written: &Stage, how: &str, thread: &str) {
     let answer = [script::answer("on")];
     let (Some(here), Some(there)) = (stage(test, &answer).await, stage(test, &answer).await) else {
         return;
@@ -120,10 +126,15 @@ async fn check_both_go_on(test: &str, written: &Stage, thread: &str) {
     // The file names the directory it was written in.
     let cwd = written.lab.project();
     let cwd = cwd.to_str().unwrap();
-    here.ours(&["-C", cwd, "resume", thread, "go on"], 0).await;
-    there.theirs(&["-C", cwd, "resume", thread, "go on"]).await;
+    here.ours(&["-C", cwd, how, thread, "go on"], 0).await;
+    there.theirs(&["-C", cwd, how, thread, "go on"]).await;
     let found = changes(&there.conversation().into(), &here.conversation().into());
     differences::check(test, &found);
+    assert_eq!(
+        here.lab.rollouts().len(),
+        there.lab.rollouts().len(),
+        "{how}"
+    );
     let told = here.lab.last_request()["input"]
         .to_string()
         .matches("<environment_context>")
@@ -196,6 +207,23 @@ async fn a_thread_goes_back_and_forth() {
         [100, 200, 300, 400].map(Value::from)
     );
     assert_eq!(first_ids(&stage.lab.rollout()), [thread]);
+}
+
+#[tokio::test]
+async fn forks_of_either_go_on_with_both() {
+    let test = "forks_of_either_go_on_with_both";
+    let answers = ["one", "two", "three"].map(script::answer);
+    let Some(stage) = stage(test, &answers).await else {
+        return;
+    };
+    let root = stage.ours(&["first"], 0).await.thread_id();
+    let theirs = stage.theirs(&["fork", &root, "second"]).await.thread_id();
+    let ours = stage.ours(&["fork", &theirs, "third"], 0).await.thread_id();
+    stage.lab.expect_played();
+    assert_eq!(stage.lab.rollouts().len(), 3);
+    for thread in [&theirs, &ours] {
+        check_both_go_on(test, &stage, thread).await;
+    }
 }
 
 /// The ids of the threads that a file says it holds.
