@@ -112,6 +112,13 @@ pub(crate) enum ExecCommand {
         #[arg(long, value_name = "TURN")]
         at: Option<String>,
     },
+    /// Known to other clients; refused here, since nothing reviews yet.
+    #[command(hide = true)]
+    Review {
+        /// Whatever follows.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
 }
 
 /// `dovetail resume`.
@@ -176,7 +183,7 @@ pub(crate) struct ExecOptions {
     /// Known to other clients; refused here, since no work trees are managed yet.
     #[arg(long, global = true, hide = true)]
     pub(crate) worktree: bool,
-    /// Ask the provider `openai` for one of its access programs.
+    /// Known to other clients; one of the access programs of the provider `openai`, which are not asked for yet.
     #[arg(long, value_name = "PROGRAM", global = true, hide = true)]
     pub(crate) cyber_access_program: Option<AccessProgram>,
     /// The working directory.
@@ -258,6 +265,17 @@ pub(crate) enum AccessProgram {
     DaybreakBlue,
     /// Of the service's own naming.
     DaybreakRed,
+}
+
+impl AccessProgram {
+    /// What it is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::DaybreakBlue => "daybreak_blue",
+            Self::DaybreakRed => "daybreak_red",
+        }
+    }
 }
 
 /// When to use colours.

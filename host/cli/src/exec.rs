@@ -116,7 +116,15 @@ fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
             text: prompt::text(text.as_deref())?,
         }),
     };
-    let warnings = config.warnings.clone();
+    let mut warnings = config.warnings.clone();
+    if let Some(program) = options.cyber_access_program
+        && config.model_provider == "openai"
+    {
+        warnings.push(format!(
+            "the access program `{}` is not asked for: that is not supported yet",
+            program.name()
+        ));
+    }
     Ok(Plan {
         config,
         setup,
@@ -229,6 +237,9 @@ fn target(
             let at = at.map_or(ForkAt::End, ForkAt::Turn);
             Ok((Target::Fork { path, at }, prompt))
         }
+        Some(ExecCommand::Review { .. }) => Err(Fatal::new("`exec review` is not supported yet")
+            .hint("ask for it: dovetail exec \"review the changes that are not committed\"")
+            .into()),
     }
 }
 
@@ -271,7 +282,7 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
         plan.setup.keep_service_tier(&plan.config, &tier);
     }
     plan.warnings.extend(plan.setup.warnings(&plan.config));
-    if !plan.prompt.images.is_empty() && !plan.setup.model.info.takes_images() {
+    if !prompt.images.is_empty() && !plan.setup.model.info.takes_images() {
         plan.warnings.push(format!(
             "the model `{}` takes no images: it is told that there was one",
             plan.setup.model.slug

@@ -22,14 +22,24 @@ const REQUESTS: &[&str] = &[
     "fallback",
     "resume",
     "lite-model",
+    "fork",
 ];
 /// Those of models that take tools as a list.
-const LISTED: &[&str] = &["basic-turn", "many-calls", "fallback", "resume"];
+const LISTED: &[&str] = &["basic-turn", "many-calls", "fallback", "resume", "fork"];
 /// Those of `gpt-5.5`.
-const KNOWN_MODEL: &[&str] = &["many-calls", "fallback", "resume"];
+const KNOWN_MODEL: &[&str] = &["many-calls", "fallback", "resume", "fork"];
 /// Those of a provider that gets the items' metadata.
-const WITH_METADATA: &[&str] = &["fallback", "resume"];
-/// Captures with rollouts.
+const WITH_METADATA: &[&str] = &["fallback", "resume", "fork"];
+/// Threads of theirs, of which both send the same.
+const THEIR_THREADS: &[&str] = &[
+    "a_thread_of_theirs_goes_on_here",
+    "forks_of_either_go_on_with_both",
+];
+/// Captures of threads that go on.
+const CONTINUED: &[&str] = &["resume", "fork"];
+/// Captures with rollouts, forks included.
+const RECORDED: &[&str] = &["basic-turn", "resume", "fork"];
+/// Captures with whole rollouts.
 const ROLLOUTS: &[&str] = &["basic-turn", "resume"];
 
 const WORDS: &str = "base instructions, tool descriptions, context texts";
@@ -170,7 +180,7 @@ const KNOWN: &[Difference] = &[
         "the first item is another",
     ),
     known(
-        &["resume", "lite-model"],
+        &["resume", "fork", "lite-model"],
         "requests.1.body.client_metadata.mcp_attribution",
         "`mcp_attribution`",
         "goes with the metadata of items",
@@ -200,25 +210,44 @@ const KNOWN: &[Difference] = &[
         "less of it is kept",
     ),
     known(
-        &["a_thread_of_theirs_goes_on_here"],
-        "[*].status",
-        FIELDS,
-        "nobody reads them",
+        &["fork"],
+        "rollout[session_meta].payload.multi_agent_version",
+        NOT_OFFERED,
+        "no sub-agents",
     ),
     known(
-        &["a_thread_of_theirs_goes_on_here"],
+        &["fork"],
+        "rollout[session_meta].payload.*ordinal_exclusive",
+        ROLLOUT_LINES,
+        "a line less in each file",
+    ),
+    known(
+        &["fork"],
+        "requests.1.headers.x-codex-turn-metadata.forked_from_ordinal_exclusive",
+        ROLLOUT_LINES,
+        "a line less in each file",
+    ),
+    known(
+        &["fork"],
+        "rollout[session_meta].payload.history_base.end_byte_offset",
+        WORDS,
+        "other texts are not equally long",
+    ),
+    known(THEIR_THREADS, "[*].status", FIELDS, "nobody reads them"),
+    known(
+        THEIR_THREADS,
         "[message assistant].content[output_text].annotations",
         FIELDS,
         "nobody reads them",
     ),
     known(
-        ROLLOUTS,
+        RECORDED,
         "rollout[session_meta].payload.cli_version",
         "`cli_version` in rollouts",
         "our own version",
     ),
     known(
-        ROLLOUTS,
+        RECORDED,
         "rollout[session_meta].payload.base_instructions.text",
         WORDS,
         "our own words",
@@ -254,13 +283,13 @@ const KNOWN: &[Difference] = &[
         "no deferred tools",
     ),
     known(
-        ROLLOUTS,
+        RECORDED,
         "rollout*.internal_chat_message_metadata_passthrough.content_item_metadata",
         ROLLOUT_LINES,
         "provenance",
     ),
     known(
-        ROLLOUTS,
+        RECORDED,
         "rollout[response_item *].metadata",
         ROLLOUT_LINES,
         "bookkeeping of theirs",
@@ -278,13 +307,13 @@ const KNOWN: &[Difference] = &[
         "gone by then",
     ),
     known(
-        &["resume"],
+        CONTINUED,
         "rollout[turn_context].payload.comp_hash",
         ROLLOUT_LINES,
         "bookkeeping of theirs",
     ),
     known(
-        &["resume"],
+        CONTINUED,
         "rollout[event_msg thread_settings_applied]",
         "`thread_settings_applied` on resume",
         "with the turn that it is for",
@@ -296,13 +325,13 @@ const KNOWN: &[Difference] = &[
         "what holds, whoever chose it",
     ),
     known(
-        &["resume"],
+        CONTINUED,
         "rollout[turn_context].payload.effort",
         SETTINGS,
         "what holds, whoever chose it",
     ),
     known(
-        &["resume"],
+        CONTINUED,
         "rollout[turn_context].payload.collaboration_mode.settings.reasoning_effort",
         SETTINGS,
         "what holds, whoever chose it",

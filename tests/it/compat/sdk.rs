@@ -175,14 +175,19 @@ async fn options_of_the_sdk_reach_the_model() {
 
 #[tokio::test]
 async fn failures_reach_whoever_uses_the_sdk() {
-    let responses = [script::status(400, "no such model")];
-    let Some(stage) = stage("failures_reach_whoever_uses_the_sdk", &[&responses[0]]).await else {
+    let responses = [
+        script::status(400, "no such model"),
+        script::answer("anyway"),
+    ];
+    let responses: Vec<&str> = responses.iter().map(String::as_str).collect();
+    let Some(stage) = stage("failures_reach_whoever_uses_the_sdk", &responses).await else {
         return;
     };
     let outcomes = stage
         .play(json!([
             { "start": { "workingDirectory": stage.lab.project() }, "input": "outside of git" },
             { "start": stage.thread(json!({})), "input": "fail" },
+            { "start": stage.thread(json!({})), "input": "hello", "options": { "cyberAccessProgram": "standard" } },
         ]))
         .await;
     let outside = outcomes[0]["error"].as_str().unwrap();
@@ -194,6 +199,13 @@ async fn failures_reach_whoever_uses_the_sdk() {
         "{outside}"
     );
     assert_eq!(outcomes[1]["error"], "no such model");
+    // What cannot be had is said, and the turn goes on.
+    let turn = &outcomes[2]["turn"];
+    assert_eq!(turn["finalResponse"], "anyway");
+    assert_eq!(
+        turn["items"][0]["message"],
+        "the access program `standard` is not asked for: that is not supported yet"
+    );
 }
 
 #[tokio::test]
