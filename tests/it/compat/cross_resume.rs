@@ -115,6 +115,12 @@ async fn check_both_go_on(test: &str, written: &Stage, thread: &str) {
     }
 }
 
+/// How often the model was told where it works, as its last request has it.
+fn surroundings(lab: &Lab) -> usize {
+    let input = lab.last_request()["input"].to_string();
+    input.matches("<environment_context>").count()
+}
+
 async fn check_both(test: &str, written: &Stage, how: &str, thread: &str) {
     let answer = [script::answer("on")];
     let (Some(here), Some(there)) = (stage(test, &answer).await, stage(test, &answer).await) else {
@@ -135,12 +141,9 @@ async fn check_both(test: &str, written: &Stage, how: &str, thread: &str) {
         there.lab.rollouts().len(),
         "{how}"
     );
-    let told = here.lab.last_request()["input"]
-        .to_string()
-        .matches("<environment_context>")
-        .count();
     assert_eq!(
-        told, 1,
+        surroundings(&here.lab),
+        surroundings(&written.lab),
         "the surroundings are the same, whoever told of them"
     );
     assert!(here.conversation().len() > 2, "{:?}", here.conversation());

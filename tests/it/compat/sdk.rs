@@ -123,7 +123,7 @@ async fn options_of_the_sdk_reach_the_model() {
     std::fs::create_dir(lab.project().join("sub")).unwrap();
     let schema = json!({ "type": "object", "properties": { "ok": { "type": "boolean" } }, "required": ["ok"], "additionalProperties": false });
     let options = json!({
-        "workingDirectory": lab.project().join("sub"), "model": "gpt-5.6-sol", "threadSource": "my_app",
+        "workingDirectory": lab.project().join("sub"), "model": "gpt-5.5", "threadSource": "my_app",
         "sandboxMode": "workspace-write", "additionalDirectories": [lab.outside()], "networkAccessEnabled": true,
         "modelReasoningEffort": "high", "webSearchMode": "live", "approvalPolicy": "never",
     });
@@ -143,7 +143,7 @@ async fn options_of_the_sdk_reach_the_model() {
     assert_eq!(metadata["thread_source"], "my_app");
     assert_eq!(metadata["sandbox_mode"], "workspace-write");
     let body = lab.last_request();
-    assert_eq!(body["model"], "gpt-5.6-sol");
+    assert_eq!(body["model"], "gpt-5.5");
     assert_eq!(body["reasoning"]["effort"], "high");
     assert_eq!(
         body["text"]["format"],

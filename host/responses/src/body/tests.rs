@@ -8,7 +8,7 @@ use dovetail_core::history::{History, ProviderTrail};
 use dovetail_core::ids::{ThreadId, TurnId, WindowId};
 use dovetail_core::item::ResponseItem;
 use dovetail_core::lineage::Lineage;
-use dovetail_core::model::ModelRequest;
+use dovetail_core::model::{ModelRequest, NodeRepl};
 use dovetail_core::snapshot::{
     Extras, HistoryInitialization, Identity, RequestKind, RequestSnapshot,
 };
@@ -114,6 +114,7 @@ fn request(history: &History, image_input: bool) -> ModelRequest {
         sandbox: "none",
         sandbox_mode: String::new(),
         workspaces: Default::default(),
+        node_repl: NodeRepl::default(),
         analytics_enabled: false,
         model: String::new(),
         reasoning_effort: None,
@@ -128,6 +129,7 @@ fn request(history: &History, image_input: bool) -> ModelRequest {
         )),
         input: history.for_request(image_input),
         tools: Vec::new().into(),
+        tools_item_id: None,
         web_search: None,
         parallel_tool_calls: true,
         reasoning: None,
