@@ -1,7 +1,11 @@
 //! Finds, judges and loads the plugins of a session, and chooses the one that serves the provider.
 
+mod jsonl_sink;
+mod selection;
+mod serving;
+mod table;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,26 +16,22 @@ use dovetail_core::plugin::{Endpoint, Hook, Provider, ProviderCapabilities};
 use dovetail_core::server_tool::ServerTool;
 use dovetail_core::tool::Tool;
 use dovetail_runtime::capability::Capabilities;
-use dovetail_runtime::catalogue::{Catalogue, Entry};
+use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::discovery::{Builtin, Places, Project, SYSTEM_DIR};
-use dovetail_runtime::fs_rule::{Access, FsRule};
 use dovetail_runtime::host_env::HostEnv;
-use dovetail_runtime::load::{LoadRequest, Runtime, cache_dir};
-use dovetail_runtime::lock::Scope;
+use dovetail_runtime::load::{Runtime, cache_dir};
 use dovetail_runtime::manifest::Kind;
 use dovetail_runtime::plugin::Plugin;
 use dovetail_runtime::pump::SinkPump;
-use dovetail_runtime::secret_source::SecretSource;
 use dovetail_runtime::services::Services;
-use serde_json::{Value, json};
 
-use crate::closed_gate::ClosedGate;
+use self::jsonl_sink::{JSONL_SINK, JsonlSink};
+use self::selection::{Selection, configured_sources};
+use self::serving::choose_provider;
 use crate::fatal::Fatal;
 use crate::provider_choice::ProviderTable;
 use crate::{builtins, plugin_cmd};
 
-/// The built-in sink.
-const JSONL_SINK: &str = "jsonl-sink";
 /// How long the end of a run may wait for sinks that are taking events well. What they did not take by then is kept
 /// for the next run.
 const SINK_GRACE: Duration = Duration::from_millis(500);
@@ -99,70 +99,6 @@ fn plugin_id(text: &str) -> anyhow::Result<PluginId> {
     PluginId::parse(text).map_err(|error| Fatal::new(error.to_string()).into())
 }
 
-/// `[dovetail.plugins.jsonl-sink]`, where the user turned it on.
-struct JsonlSink {
-    grant: Capabilities,
-    config: Value,
-}
-
-impl JsonlSink {
-    fn of(config: &Config) -> anyhow::Result<Option<Self>> {
-        let Some(settings) = config.dovetail.plugins.get(JSONL_SINK) else {
-            return Ok(None);
-        };
-        if settings.enabled != Some(true) {
-            return Ok(None);
-        }
-        let mut own = settings.config.clone().unwrap_or_else(|| json!({}));
-        let default = config.home.join("dovetail/events/events.jsonl");
-        let path = own
-            .get("path")
-            .and_then(Value::as_str)
-            .map_or(default, PathBuf::from);
-        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Fatal::new(format!(
-                "`dovetail.plugins.jsonl-sink.config.path` names no file: `{}`",
-                path.display()
-            ))
-            .into());
-        };
-        std::fs::create_dir_all(dir).map_err(|error| {
-            Fatal::new(format!(
-                "cannot make `{}` for the sink: {error}",
-                dir.display()
-            ))
-        })?;
-        let rule =
-            FsRule::new(&dir.display().to_string(), "/data", Access::Append).map_err(|error| {
-                Fatal::new(format!(
-                    "`dovetail.plugins.jsonl-sink.config.path`: {error}"
-                ))
-            })?;
-        own["path"] = json!(name.to_string_lossy());
-        let mut grant = Capabilities::default();
-        grant.fs.insert(rule);
-        grant.classes = classes(&settings.table);
-        Ok(Some(Self { grant, config: own }))
-    }
-}
-
-/// The field classes that the user gives a built-in sink; content only where asked for.
-fn classes(table: &Value) -> std::collections::BTreeSet<dovetail_core::plugin::FieldClass> {
-    use dovetail_core::plugin::FieldClass;
-    let names = table.get("classes").and_then(Value::as_array);
-    names
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .filter_map(|name| match name {
-            "content" => Some(FieldClass::Content),
-            "identity" => Some(FieldClass::Identity),
-            "location" => Some(FieldClass::Location),
-            _ => None,
-        })
-        .collect()
-}
-
 /// Loads everything a session needs.
 ///
 /// # Errors
@@ -192,38 +128,9 @@ pub(crate) async fn load(
         .as_ref()
         .map(|table| (table.builtin.plugin(), table.sources.clone()));
     selection.give_sources(sources);
-    let results = runtime.load_all(selection.requests).await;
-    let mut loaded = Vec::new();
-    let mut hooks: Vec<Arc<dyn Hook>> = Vec::new();
-    for (result, kinds) in results.into_iter().zip(selection.kinds) {
-        match result {
-            Ok(plugin) => {
-                hooks.extend(plugin.hook().map(Arc::clone));
-                loaded.push(plugin);
-            }
-            Err(error) => {
-                let why = sentence(&error);
-                if kinds.contains(&Kind::Provider) {
-                    selection.unusable_providers.push(UnusableProvider {
-                        id: error.plugin().clone(),
-                        why: why.clone(),
-                        hint: error.hint(),
-                    });
-                }
-                if kinds.contains(&Kind::Hooks) {
-                    hooks.push(Arc::new(ClosedGate::new(
-                        error.plugin().clone(),
-                        why.clone(),
-                    )));
-                    warnings.push(format!("{why}; its gate is closed: tool calls are denied until it is mended or removed"));
-                } else {
-                    warnings.push(why);
-                }
-                warnings.extend(error.hint().map(|hint| format!("hint: {hint}")));
-                selection.refused = true;
-            }
-        }
-    }
+    let requests = std::mem::take(&mut selection.requests);
+    let results = runtime.load_all(requests).await;
+    let (loaded, hooks) = selection.sort(results, &mut warnings);
     if strict && (selection.refused || !warnings.is_empty() && selection.refused_before) {
         return Err(strict_failure(&warnings));
     }
@@ -263,159 +170,6 @@ pub(crate) fn compiled_dir(config: &Config) -> PathBuf {
     dovetail_config::env::DOVETAIL_CACHE
         .get_os()
         .map_or_else(|| cache_dir(&config.home), PathBuf::from)
-}
-
-/// A provider plugin that was refused or could not be loaded.
-struct UnusableProvider {
-    id: PluginId,
-    why: String,
-    hint: Option<String>,
-}
-
-impl UnusableProvider {
-    fn fatal(&self) -> anyhow::Error {
-        let fatal = Fatal::new(&self.why);
-        self.hint
-            .iter()
-            .fold(fatal, |fatal, hint| fatal.hint(hint))
-            .into()
-    }
-}
-
-/// What is to be loaded, and what cannot be.
-struct Selection {
-    requests: Vec<LoadRequest>,
-    kinds: Vec<std::collections::BTreeSet<Kind>>,
-    /// One of them may be the one that is wanted.
-    unusable_providers: Vec<UnusableProvider>,
-    refused: bool,
-    refused_before: bool,
-}
-
-impl Selection {
-    fn of(
-        catalogue: Catalogue,
-        config: &Config,
-        table: Option<&ProviderTable>,
-        warnings: &mut Vec<String>,
-    ) -> anyhow::Result<Self> {
-        let sink = JsonlSink::of(config)?;
-        let mut selection = Self {
-            requests: Vec::new(),
-            kinds: Vec::new(),
-            unusable_providers: Vec::new(),
-            refused: false,
-            refused_before: !catalogue.problems.is_empty(),
-        };
-        for entry in catalogue.entries {
-            let id = entry.found.manifest.id.clone();
-            if !is_needed(&entry, config, table) {
-                continue;
-            }
-            let settings = config.dovetail.plugins.get(id.as_str());
-            let mut own = settings
-                .and_then(|settings| settings.config.clone())
-                .unwrap_or(Value::Null);
-            if entry.found.scope == Scope::Builtin && id.as_str() == JSONL_SINK {
-                own = sink
-                    .as_ref()
-                    .map_or(Value::Null, |sink| sink.config.clone());
-            }
-            let kinds = entry.found.manifest.kinds.clone();
-            match LoadRequest::new(entry, own) {
-                Ok(mut request) => {
-                    request
-                        .secrets
-                        .extend(configured_sources(config, &id, warnings));
-                    selection.requests.push(request);
-                    selection.kinds.push(kinds);
-                }
-                Err(refusal) => {
-                    if kinds.contains(&Kind::Provider) {
-                        selection.unusable_providers.push(UnusableProvider {
-                            id,
-                            why: refusal.sentence.clone(),
-                            hint: Some(refusal.hint.clone()),
-                        });
-                    }
-                    warnings.push(refusal.sentence);
-                    warnings.push(format!("hint: {}", refusal.hint));
-                    selection.refused_before = true;
-                }
-            }
-        }
-        Ok(selection)
-    }
-
-    /// Gives the chosen built-in provider its slots.
-    fn give_sources(&mut self, sources: Option<(&str, BTreeMap<String, SecretSource>)>) {
-        let Some((id, sources)) = sources else { return };
-        let request = self.requests.iter_mut().find(|request| {
-            request.found.scope == Scope::Builtin && request.found.manifest.id.as_str() == id
-        });
-        if let Some(request) = request {
-            request.secrets.extend(sources);
-        }
-    }
-}
-
-/// Whether a plugin has a part in this session. Built-in ones only where the configuration calls for them; other
-/// providers only where no table of the user serves the chosen id, or they might.
-fn is_needed(entry: &Entry, config: &Config, table: Option<&ProviderTable>) -> bool {
-    let manifest = &entry.found.manifest;
-    let id = manifest.id.as_str();
-    if config
-        .dovetail
-        .plugins
-        .get(id)
-        .is_some_and(|settings| settings.enabled == Some(false))
-    {
-        return false;
-    }
-    if entry.found.scope == Scope::Builtin {
-        let serves = table.is_some_and(|table| table.builtin.plugin() == id);
-        return serves || (id == JSONL_SINK && config.dovetail.plugins.contains_key(id));
-    }
-    let only_provider = manifest.kinds.len() == 1 && manifest.kinds.contains(&Kind::Provider);
-    !(only_provider && config.model_provider == "openai")
-}
-
-/// Sources that the configuration names for a plugin's slots: `{ env = "NAME" }` and the like.
-fn configured_sources(
-    config: &Config,
-    id: &PluginId,
-    warnings: &mut Vec<String>,
-) -> BTreeMap<String, SecretSource> {
-    let mut sources = BTreeMap::new();
-    let Some(settings) = config.dovetail.plugins.get(id.as_str()) else {
-        return sources;
-    };
-    for (slot, value) in &settings.secrets {
-        let text = match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Object(fields) if fields.len() == 1 => fields
-                .iter()
-                .next()
-                .and_then(|(kind, value)| Some(format!("{kind}:{}", value.as_str()?))),
-            _ => None,
-        };
-        let parsed = text.as_deref().map(SecretSource::parse);
-        let source = match parsed {
-            Some(Ok(source)) => source,
-            Some(Err(error)) => {
-                warnings.push(format!("`dovetail.plugins.{id}.secrets.{slot}`: {error}"));
-                SecretSource::Unusable
-            }
-            None => {
-                warnings.push(format!(
-                    "`dovetail.plugins.{id}.secrets.{slot}` must name one source, such as {{ env = \"NAME\" }}"
-                ));
-                SecretSource::Unusable
-            }
-        };
-        sources.insert(slot.clone(), source);
-    }
-    sources
 }
 
 /// Hooks that somebody has to look at first stop a headless run: without them it would not be the run that was meant.
@@ -479,88 +233,6 @@ fn strict_failure(warnings: &[String]) -> anyhow::Error {
     fatal.into()
 }
 
-/// The plugin that serves the chosen provider: one that names the id, else the built-in one for the user's table.
-async fn choose_provider(
-    config: &Config,
-    table: Option<&ProviderTable>,
-    loaded: &[Plugin],
-    unusable: &[UnusableProvider],
-) -> anyhow::Result<(Arc<dyn Provider>, Endpoint)> {
-    let id = config.model_provider.as_str();
-    let named = loaded.iter().find(|plugin| {
-        plugin.scope() != &Scope::Builtin
-            && plugin.provider().is_some_and(|provider| {
-                provider.description().ids.iter().any(|served| served == id)
-            })
-    });
-    let builtin = || {
-        let wanted = table?.builtin.plugin();
-        loaded
-            .iter()
-            .find(|plugin| plugin.scope() == &Scope::Builtin && plugin.id().as_str() == wanted)
-    };
-    // A plugin of that name is meant: the built-in one must not take its place with another idea of what to send.
-    if let Some(wanted) = unusable
-        .iter()
-        .find(|plugin| named.is_none() && plugin.id.as_str() == id)
-    {
-        return Err(wanted.fatal());
-    }
-    let Some(plugin) = named.or_else(builtin) else {
-        let broken = table.and_then(|table| {
-            unusable
-                .iter()
-                .find(|plugin| plugin.id.as_str() == table.builtin.plugin())
-        });
-        return Err(broken.map_or_else(
-            || no_provider(config, loaded, unusable),
-            UnusableProvider::fatal,
-        ));
-    };
-    let Some(provider) = plugin.provider() else {
-        return Err(Fatal::new(format!("plugin `{}` is no provider", plugin.id())).into());
-    };
-    let empty = json!({});
-    let given = table.map_or(&empty, |table| &table.table);
-    let endpoint = provider
-        .configure(id, given)
-        .await
-        .map_err(|error| Fatal::new(error.to_string()))?;
-    Ok((Arc::clone(provider), endpoint))
-}
-
-fn no_provider(config: &Config, loaded: &[Plugin], unusable: &[UnusableProvider]) -> anyhow::Error {
-    let id = &config.model_provider;
-    let served = loaded
-        .iter()
-        .filter_map(Plugin::provider)
-        .flat_map(|provider| provider.description().ids.clone());
-    let mut known: Vec<String> = config
-        .model_providers
-        .keys()
-        .cloned()
-        .chain(served)
-        .collect();
-    known.extend(["openai", "ollama", "lmstudio"].map(str::to_owned));
-    known.sort();
-    known.dedup();
-    let mut fatal = Fatal::new(format!("Model provider `{id}` not found"));
-    for plugin in unusable {
-        let hint = plugin
-            .hint
-            .as_ref()
-            .map(|hint| format!("; {hint}"))
-            .unwrap_or_default();
-        fatal = fatal.hint(format!("{}{hint}", plugin.why));
-    }
-    fatal
-        .hint(format!(
-            "there are {}; add a table `[model_providers.{id}]` to config.toml, or install a plugin that serves it",
-            known.join(", ")
-        ))
-        .into()
-}
-
 async fn server_tools(loaded: &[Plugin], warnings: &mut Vec<String>) -> Vec<Arc<dyn Tool>> {
     let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
     for plugin in loaded {
@@ -593,61 +265,7 @@ impl House {
 
     /// What each plugin is, did, and may do.
     pub(crate) fn table(&self) -> String {
-        let mut text = format!(
-            "{:<14} {:<9} {:>5}  {:>8}  {}\n",
-            "plugin", "kind", "calls", "p50", "granted"
-        );
-        for plugin in &self.plugins {
-            let kinds: Vec<&str> = plugin.kinds().iter().map(|kind| kind.name()).collect();
-            let stats = plugin.stats();
-            let p50 = stats.p50.map_or_else(|| "–".to_owned(), duration);
-            let mut granted =
-                wrapped(&plugin.grant().capabilities().to_string(), GRANT_WIDTH).into_iter();
-            let first = granted.next().unwrap_or_default();
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "{:<14} {:<9} {:>5}  {p50:>8}  {first}",
-                plugin.id().as_str(),
-                kinds.join("+"),
-                stats.calls
-            );
-            for line in granted {
-                let _ = writeln!(text, "{:<41} {line}", "");
-            }
-        }
-        text
-    }
-}
-
-/// What is left of 80 columns for the grants.
-const GRANT_WIDTH: usize = 38;
-
-/// A list in lines that fit; an entry that does not fit alone gets a line of its own.
-fn wrapped(list: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for entry in list.split(", ") {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 2 + entry.chars().count() <= width => {
-                line.push_str(", ");
-                line.push_str(entry);
-            }
-            Some(line) => {
-                line.push(',');
-                lines.push(entry.to_owned());
-            }
-            None => lines.push(entry.to_owned()),
-        }
-    }
-    lines
-}
-
-fn duration(time: Duration) -> String {
-    let micros = time.as_micros();
-    if micros < 1_000 {
-        format!("{micros} µs")
-    } else {
-        format!("{:.1} ms", time.as_secs_f64() * 1e3)
+        table::table(&self.plugins)
     }
 }
 
