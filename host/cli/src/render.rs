@@ -1,6 +1,10 @@
 //! What a person sees of `exec`: one line for each thing that happened, on standard error. The answer alone goes to
 //! standard output, so that it can be piped.
 
+mod frame;
+mod style;
+mod words;
+
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,136 +19,12 @@ use dovetail_core::item::{ResponseItem, SummaryPart};
 use dovetail_core::usage::TokenUsage;
 use serde_json::Value;
 
+pub(crate) use self::frame::{Banner, farewell, prompt, warning};
+use self::style::Ink;
+pub(crate) use self::style::Style;
+pub(crate) use self::words::script;
+use self::words::{SUBJECT, WIDTH, changed_lines, columns, paragraph, short_arguments};
 use crate::terminal_text::{grouped, one_line, short_duration, visible};
-
-/// Everything fits a terminal of 80 columns, of which label and gaps take 8.
-const WIDTH: usize = 80 - 8;
-/// Where details begin, unless they need more room.
-const SUBJECT: usize = 34;
-const DETAIL: usize = WIDTH - SUBJECT - 2;
-
-/// Whether there are colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Style {
-    /// Escape codes for colours.
-    Coloured,
-    /// Text alone.
-    Plain,
-}
-
-/// A colour with a meaning.
-#[derive(Debug, Clone, Copy)]
-enum Ink {
-    Dim,
-    Bold,
-    Good,
-    Bad,
-    Note,
-}
-
-impl Style {
-    /// The text in a colour.
-    fn paint(self, ink: Ink, text: &str) -> String {
-        let code = match ink {
-            Ink::Dim => "2",
-            Ink::Bold => "1",
-            Ink::Good => "32",
-            Ink::Bad => "31",
-            Ink::Note => "33",
-        };
-        match self {
-            Self::Coloured if !text.is_empty() => format!("\x1b[{code}m{text}\x1b[0m"),
-            Self::Coloured | Self::Plain => text.to_owned(),
-        }
-    }
-}
-
-/// What is said before anything happens.
-#[derive(Debug)]
-pub(crate) struct Banner<'a> {
-    pub(crate) version: &'a str,
-    pub(crate) workdir: &'a Path,
-    pub(crate) model: &'a str,
-    pub(crate) effort: Option<&'a str>,
-    pub(crate) provider: &'a str,
-    pub(crate) sandbox: &'a str,
-    pub(crate) network: bool,
-    pub(crate) approvals: &'a str,
-    pub(crate) thread_id: ThreadId,
-    pub(crate) resumed: bool,
-}
-
-impl Banner<'_> {
-    /// The banner as text, with an empty line after it.
-    pub(crate) fn text(&self, style: Style) -> String {
-        let label = |text: &str| style.paint(Ink::Dim, &format!("{text:<10}"));
-        let effort = self
-            .effort
-            .map(|effort| format!(" ({effort})"))
-            .unwrap_or_default();
-        let network = match self.sandbox {
-            "danger-full-access" => "",
-            _ if self.network => ", network on",
-            _ => ", network off",
-        };
-        let resumed = if self.resumed { " (resumed)" } else { "" };
-        [
-            style.paint(Ink::Bold, &format!("dovetail {}", self.version)),
-            format!(
-                "  {}{}",
-                label("workdir"),
-                visible(&self.workdir.to_string_lossy())
-            ),
-            format!(
-                "  {}{}{effort} · {}",
-                label("model"),
-                visible(self.model),
-                visible(self.provider)
-            ),
-            format!(
-                "  {}{}{network} · approvals {}",
-                label("sandbox"),
-                self.sandbox,
-                self.approvals
-            ),
-            format!("  {}{}{resumed}", label("thread"), self.thread_id),
-            "\n".to_owned(),
-        ]
-        .join("\n")
-    }
-}
-
-/// The prompt as text, with the names of its images below.
-pub(crate) fn prompt<'a>(
-    style: Style,
-    text: &str,
-    images: impl IntoIterator<Item = &'a Path>,
-) -> String {
-    let mut shown = paragraph(&style.paint(Ink::Bold, "›"), text);
-    for image in images {
-        let name = one_line(&image.to_string_lossy(), WIDTH);
-        shown.push_str(&format!("\n  {} {name}", style.paint(Ink::Dim, "image")));
-    }
-    shown + "\n"
-}
-
-/// A warning as text.
-pub(crate) fn warning(style: Style, message: &str) -> String {
-    format!(
-        "{} {}\n",
-        style.paint(Ink::Note, "warning:"),
-        visible(message)
-    )
-}
-
-/// The last line: how to go on.
-pub(crate) fn farewell(style: Style, thread_id: ThreadId, kept: bool) -> String {
-    let text = match kept {
-        true => format!("to go on: dovetail exec resume {thread_id} \"…\""),
-        false => format!("thread {thread_id} was not kept"),
-    };
-    format!("{}\n", style.paint(Ink::Dim, &text))
-}
 
 /// Who reads the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -569,23 +449,6 @@ impl<W: Write + Send, A: Write + Send> Observer for Transcript<W, A> {
     }
 }
 
-/// Subject and detail side by side. A long detail moves to the left as far as the subject lets it.
-fn columns(subject: &str, detail: &str) -> (String, String) {
-    if detail.is_empty() {
-        return (one_line(subject, WIDTH), String::new());
-    }
-    let subject = one_line(subject, SUBJECT);
-    let room = WIDTH - 3 - subject.chars().count();
-    let long = visible(detail).chars().count() > DETAIL;
-    let detail = one_line(detail, room.max(DETAIL));
-    let subject = if long {
-        format!("{subject}   ")
-    } else {
-        format!("{subject:<SUBJECT$}  ")
-    };
-    (subject, detail)
-}
-
 fn is_declined(activity: &ToolActivity) -> bool {
     match activity {
         ToolActivity::Command { status, .. }
@@ -593,43 +456,6 @@ fn is_declined(activity: &ToolActivity) -> bool {
         | ToolActivity::Server { status, .. } => *status == ActivityStatus::Declined,
         ToolActivity::Plan { .. } | ToolActivity::Image { .. } => false,
     }
-}
-
-/// A text after a mark; further lines stand under its first letter.
-fn paragraph(mark: &str, text: &str) -> String {
-    let mut lines = text.trim_end().lines().map(visible);
-    let first = format!("{mark} {}", lines.next().unwrap_or_default());
-    lines.fold(first, |text, line| {
-        format!("{text}\n  {line}").trim_end().to_owned()
-    })
-}
-
-/// What a shell is told to run; for anything else its words.
-pub(crate) fn script(command: &[String]) -> &str {
-    match command {
-        [_, flag, script] if matches!(flag.as_str(), "-c" | "-lc") => script,
-        [program, ..] => program,
-        [] => "",
-    }
-}
-
-/// A call's arguments in a few characters: a lone value stands for the object around it.
-fn short_arguments(arguments: &Value) -> String {
-    match arguments {
-        Value::Object(fields) if fields.is_empty() => String::new(),
-        Value::Object(fields) if fields.len() == 1 => {
-            fields.values().map(Value::to_string).collect()
-        }
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
-}
-
-/// The lines that a unified diff adds and removes.
-fn changed_lines(diff: &str) -> (usize, usize) {
-    let body = diff.find("@@").map_or(diff, |at| &diff[at..]);
-    let count = |sign| body.lines().filter(|line| line.starts_with(sign)).count();
-    (count('+'), count('-'))
 }
 
 #[cfg(test)]
