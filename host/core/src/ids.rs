@@ -1,6 +1,7 @@
 //! Identifiers. Each is its own type, so that one cannot be passed where another is meant.
 
 use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -37,6 +38,13 @@ macro_rules! uuid_id {
                     text: text.to_owned(),
                     why: "expected a UUID",
                 })
+            }
+
+            /// When it was made, as far as an id tells: those of version 7 do.
+            pub fn time(self) -> Option<SystemTime> {
+                let timestamp = (self.0.get_version_num() == 7).then(|| self.0.get_timestamp())??;
+                let (seconds, nanos) = timestamp.to_unix();
+                UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
             }
 
             /// The UUID itself.

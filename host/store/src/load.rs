@@ -280,7 +280,9 @@ pub(crate) fn thread_info(meta: Meta, path: &Path) -> Result<ThreadInfo, StoreEr
     let created = meta
         .timestamp
         .as_deref()
-        .and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        .and_then(|time| time.parse::<jiff::Timestamp>().ok())
+        .map(SystemTime::from)
+        .or_else(|| thread_id.time());
     Ok(ThreadInfo {
         thread_id,
         session_id,
@@ -298,7 +300,7 @@ pub(crate) fn thread_info(meta: Meta, path: &Path) -> Result<ThreadInfo, StoreEr
             .as_str()
             .unwrap_or_default()
             .to_owned(),
-        created: created.map_or_else(|| modified(path), SystemTime::from),
+        created: created.unwrap_or_else(|| modified(path)),
     })
 }
 
@@ -325,7 +327,7 @@ fn subagent(source: &Value) -> Option<SubagentKind> {
 }
 
 fn modified(path: &Path) -> SystemTime {
-    // Only for files that do not say when they began; 1970 is then as good as any other answer.
+    // Only for files that say nowhere when they began; 1970 is then as good as any other answer.
     path.metadata()
         .and_then(|metadata| metadata.modified())
         .unwrap_or(SystemTime::UNIX_EPOCH)

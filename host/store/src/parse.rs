@@ -185,12 +185,16 @@ pub(crate) fn parse_first(line: &[u8]) -> Result<Parsed<'_>, Problem> {
     })
 }
 
-/// The first line's own timestamp stands in for one that its payload lacks.
+/// The first line's own timestamp stands in for one that its payload lacks, or that is no time.
 fn parse_payload(kind: &str, payload: &str, timestamp: Option<&str>) -> Result<Record, Problem> {
     Ok(match kind {
         "session_meta" => {
             let mut meta: Meta = read(payload)?;
-            meta.timestamp = meta.timestamp.or_else(|| timestamp.map(str::to_owned));
+            let is_time = |text: &String| text.parse::<jiff::Timestamp>().is_ok();
+            meta.timestamp = meta
+                .timestamp
+                .filter(is_time)
+                .or_else(|| timestamp.map(str::to_owned));
             Record::Meta(Box::new(meta))
         }
         "response_item" => item(payload.as_bytes())?,

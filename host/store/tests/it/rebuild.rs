@@ -1,5 +1,7 @@
 //! Compactions, rollbacks and window numbers, by hand-written lines.
 
+use std::time::UNIX_EPOCH;
+
 use dovetail_core::item::{ContentItem, ResponseItem};
 use dovetail_store::{LoadedThread, load_thread};
 use serde_json::{Value, json};
@@ -8,10 +10,14 @@ const META: &str = r#"{"timestamp":"2026-11-20T23:43:41.091Z","type":"session_me
 const UUID: &str = "01a1fb58-2813-7c21-83a0-271860cc2021";
 
 fn load(lines: &[Value]) -> LoadedThread {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    load_text(&format!("{META}\n{text}"))
+}
+
+fn load_text(text: &str) -> LoadedThread {
     let home = tempfile::tempdir().expect("a directory");
     let path = home.path().join("rollout.jsonl");
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    std::fs::write(&path, format!("{META}\n{text}")).expect("a file");
+    std::fs::write(&path, text).expect("a file");
     let thread = load_thread(&path).expect("it loads");
     assert_eq!(thread.damage, [], "all lines are good");
     thread
@@ -199,4 +205,24 @@ fn the_window_number_is_the_newest_compactions() {
     }
     let lines = [compacted(&["s"], json!({"window_id": UUID}))];
     assert_eq!(load(&lines).info.window_id.to_string(), UUID);
+}
+
+#[test]
+fn a_thread_that_does_not_say_when_it_began_is_as_old_as_its_first_line_or_its_id() {
+    let meta = |line: &str, payload: &str| {
+        json!({
+            "timestamp": line, "type": "session_meta",
+            "payload": { "id": "01a1fb58-2811-7ea0-9e27-e6be064a83e5", "timestamp": payload },
+        })
+    };
+    let (line, id) = ("2026-11-20T23:43:41.091Z", 0x01a1_fb58_2811);
+    for (first, millis) in [
+        (meta("?", line), 1_795_218_221_091),
+        (meta(line, "2026-11,20"), 1_795_218_221_091),
+        (meta("?", "?"), id),
+    ] {
+        let created = load_text(&format!("{first}\n")).info.created;
+        let since = created.duration_since(UNIX_EPOCH).expect("after 1970");
+        assert_eq!(since.as_millis(), millis, "{first}");
+    }
 }
