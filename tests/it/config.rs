@@ -239,10 +239,13 @@ async fn the_schema_is_printed_as_published() {
 
 #[tokio::test]
 async fn profiles_of_old_are_refused_with_the_way_out() {
-    for config in ["profile = \"x\"", "[profiles.x]\nmodel = \"y\""] {
+    for (config, args) in [
+        ("profile = \"x\"", &["hello"][..]),
+        ("[profiles.x]\nmodel = \"y\"", &["--profile", "x", "hello"]),
+    ] {
         let lab = Lab::bare(DOVETAIL);
         lab.write_config(config);
-        lab.exec(&["hello"]).await.expect_code(1).expect_errors(&[
+        lab.exec(args).await.expect_code(1).expect_errors(&[
             "is no longer supported",
             "config.toml` line 1",
             "move the profile's settings to `$CODEX_HOME/<name>.config.toml` and pass `--profile <name>`",

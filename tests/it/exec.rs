@@ -30,6 +30,45 @@ async fn the_answer_is_also_written_to_a_file() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_written_is_noticed_before_anything_is_sent() {
+    let lab = lab(&[&script::answer("The answer.")]).await;
+    std::fs::create_dir(lab.project().join("folder")).unwrap();
+    for file in ["folder", "nowhere/answer.txt"] {
+        let ran = lab.exec(&["-o", file, "hello"]).await.expect_code(1);
+        ran.expect_errors(&["cannot write the answer to", file]);
+    }
+    assert!(lab.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_full_disk_under_standard_output_is_an_error() {
+    let lab = lab(&[&script::answer("The answer."), &script::answer("Another.")]).await;
+    for json in ["", "--json"] {
+        let line = format!("'{DOVETAIL}' exec --skip-git-repo-check {json} hello > /dev/full");
+        let output = in_shell(&lab, &line).await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(
+            errors.contains("error: cannot write to standard output"),
+            "{errors}"
+        );
+    }
+}
+
+/// Runs a line of a shell where a test runs the command.
+async fn in_shell(lab: &Lab, line: &str) -> std::process::Output {
+    let mut shell = tokio::process::Command::new("bash");
+    shell
+        .args(["-c", line])
+        .current_dir(lab.project())
+        .env("CODEX_HOME", lab.home())
+        .env("DOVETAIL_CACHE", lab.cache())
+        .env("REHEARSAL_KEY", "k")
+        .stdin(std::process::Stdio::null());
+    shell.output().await.unwrap()
+}
+
+#[tokio::test]
 async fn without_an_answer_that_file_is_empty() {
     let lab = lab(&[&script::status(400, "no")]).await;
     lab.write("answer.txt", "of yesterday");
@@ -101,6 +140,23 @@ async fn trust_is_remembered() {
     lab.run(&["exec", "--trust", "hello"]).await.expect_code(0);
     lab.run(&["exec", "hello again"]).await.expect_code(0);
     lab.expect_played();
+}
+
+#[tokio::test]
+async fn distrust_that_was_written_down_is_not_overruled_by_a_flag() {
+    let lab = lab(&[&script::answer("one")]).await;
+    let project = lab.project().display().to_string();
+    lab.add_config(&format!(
+        "[projects.\"{project}\"]\ntrust_level = \"untrusted\""
+    ));
+    let before = std::fs::read(lab.home().join("config.toml")).unwrap();
+    let ran = lab.run(&["exec", "--trust", "hello"]).await.expect_code(1);
+    ran.expect_errors(&["is marked as untrusted", "hint: change its `trust_level`"]);
+    assert_eq!(
+        std::fs::read(lab.home().join("config.toml")).unwrap(),
+        before
+    );
+    assert!(lab.requests().is_empty());
 }
 
 #[tokio::test]
@@ -178,18 +234,7 @@ async fn a_reader_that_goes_away_does_not_fail_the_turn() {
     let pipeline = format!(
         "'{DOVETAIL}' exec --skip-git-repo-check --json hello | true; echo ${{PIPESTATUS[0]}}"
     );
-    let mut shell = tokio::process::Command::new("bash");
-    shell
-        .args(["-c", &pipeline])
-        .current_dir(lab.project())
-        .env("CODEX_HOME", lab.home())
-        .env("DOVETAIL_CACHE", lab.cache())
-        .env("REHEARSAL_KEY", "k");
-    let output = shell
-        .stdin(std::process::Stdio::null())
-        .output()
-        .await
-        .unwrap();
+    let output = in_shell(&lab, &pipeline).await;
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
         "0\n",

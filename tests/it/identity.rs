@@ -67,9 +67,53 @@ async fn a_thread_keeps_its_originator_and_the_environment_overrides_it() {
 #[tokio::test]
 async fn an_originator_that_no_header_can_hold_is_not_used() {
     let mut lab = lab(&[&script::answer("one")]).await;
-    lab.set_env("CODEX_INTERNAL_ORIGINATOR_OVERRIDE", "two words");
+    lab.set_env("CODEX_INTERNAL_ORIGINATOR_OVERRIDE", "ünusable");
     lab.exec(&["first"]).await.expect_code(0);
     assert_eq!(originators(&lab), pair("codex_exec", "codex_exec"));
+}
+
+#[tokio::test]
+async fn an_originator_of_several_words_stays_with_its_thread() {
+    let mut lab = lab(&[&script::answer("one"), &script::answer("two")]).await;
+    lab.set_env("CODEX_INTERNAL_ORIGINATOR_OVERRIDE", "Codex Desktop");
+    lab.exec(&["first"]).await.expect_code(0);
+    lab.remove_env("CODEX_INTERNAL_ORIGINATOR_OVERRIDE");
+    lab.exec(&["resume", "--last", "second"])
+        .await
+        .expect_code(0);
+    assert_eq!(originators(&lab), pair("Codex Desktop", "codex_exec"));
+}
+
+/// What the server gets of an installation whose file holds these bytes.
+async fn installation(bytes: &[u8]) -> (String, String) {
+    let lab = lab(&[&script::answer("one")]).await;
+    lab.write_home("installation_id", bytes);
+    lab.exec(&["first"]).await.expect_code(0);
+    let sent = blob(&lab.requests()[0])["installation_id"].clone();
+    let kept = std::fs::read_to_string(lab.home().join("installation_id")).unwrap();
+    (sent.as_str().unwrap().to_owned(), kept)
+}
+
+#[tokio::test]
+async fn an_installation_is_called_the_same_however_its_id_is_written() {
+    let plain = "3b241101-e2bb-4255-8caf-4136c566a962";
+    for written in [
+        plain.to_owned(),
+        format!("{plain}\n"),
+        plain.to_uppercase(),
+        format!("{{{plain}}}"),
+    ] {
+        let (sent, kept) = installation(written.as_bytes()).await;
+        assert_eq!((sent.as_str(), kept), (plain, written));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_installation_id_is_made_anew() {
+    for damaged in [&b"garbage"[..], b"", b"\xff\xfe"] {
+        let (sent, kept) = installation(damaged).await;
+        assert_eq!((sent.len(), &sent), (36, &kept));
+    }
 }
 
 #[tokio::test]

@@ -153,6 +153,16 @@ async fn service_tiers_have_the_services_names() {
         let (lab, _) = ask(&format!("service_tier = \"{tier}\""), &[]).await;
         check_options(&lab, json!({"tier": wire}));
     }
+    let (lab, ran) = ask("service_tier = \"ultrafast\"", &[]).await;
+    check_options(&lab, json!({}));
+    let warning = ran.complaints().join("\n");
+    assert!(
+        warning.contains("`ultrafast`") && warning.contains("does not have it"),
+        "{warning}"
+    );
+    let own = "service_tier = \"slow\"\n[dovetail.models.\"gpt-5.5\"]\nservice_tiers = [{ id = \"slow\", name = \"Slow\" }]";
+    let (lab, _) = ask(own, &[]).await;
+    check_options(&lab, json!({"tier": "slow"}));
     let (lab, ran) = ask("service_tier = \"fast\"", &["--disable", "fast_mode"]).await;
     check_options(&lab, json!({}));
     let warning = ran.complaints().join("\n");
@@ -272,4 +282,31 @@ async fn calls_come_back_with_or_without_the_namespace() {
         .map(|request| request.json.as_ref().unwrap()["input"][0].clone())
         .collect();
     assert_eq!(first_items[0], first_items[1], "caches recognise the tools");
+}
+
+#[tokio::test]
+async fn options_hold_at_every_level_of_the_command_line() {
+    let lab = lab(&[&script::answer("one"), &script::answer("two")]).await;
+    lab.exec(&["first"]).await.expect_code(0);
+    let line = [
+        "-c",
+        "model_reasoning_effort=high",
+        "--search",
+        "-a",
+        "never",
+        "exec",
+        "-c",
+        "model_verbosity=high",
+        "--skip-git-repo-check",
+        "resume",
+        "--last",
+        "-c",
+        "service_tier=flex",
+        "second",
+    ];
+    lab.run(&line).await.expect_code(0);
+    let expected = json!({
+        "reasoning": {"effort": "high"}, "text": {"verbosity": "high"}, "tier": "flex", "search": true,
+    });
+    assert_eq!(options(&lab), expected);
 }

@@ -1,18 +1,131 @@
 //! The command line.
 
+mod options;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::identity::LONG_VERSION;
+
+pub(crate) use options::{
+    ColorArg, ConfigOverrides, ExecOptions, LocalProvider, RunOptions, SandboxArg,
+};
+
+/// What the main help says instead of listing the options of two commands.
+const BEFORE_THE_COMMAND: &str = "Options of `exec` and `resume` may also stand before the command: \
+     `dovetail -m gpt-5.5 exec …`.";
 
 /// An agent host whose every joint is a plugin.
 #[derive(Debug, Parser)]
 #[command(name = "dovetail", version = LONG_VERSION, max_term_width = 100, propagate_version = false)]
-pub(crate) struct Cli {
+#[command(after_help = BEFORE_THE_COMMAND)]
+struct Cli {
+    /// Options before the command.
+    #[command(flatten)]
+    run: RunOptions,
     /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    command: Command,
+}
+
+/// The whole command line, for parsing, help and completions.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command().mut_args(|arg| arg.hide(true))
+}
+
+/// Reads a command line, the program's own name first.
+///
+/// # Errors
+/// It is wrong, or asks for help or the version.
+pub(crate) fn parse(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<Command, clap::Error> {
+    let matches = definition().try_get_matches_from(args)?;
+    let Cli { run, command } = Cli::from_arg_matches(&matches)?;
+    command.within(run)
+}
+
+impl Command {
+    /// Hands the options before the command on to it.
+    fn within(mut self, outer: RunOptions) -> Result<Self, clap::Error> {
+        match &mut self {
+            Self::Exec(args) => args.gather(outer)?,
+            Self::Resume(args) => {
+                args.run = std::mem::take(&mut args.run).within(outer);
+                check(&args.run.options)?;
+            }
+            Self::Config(_) | Self::Models(_) | Self::Features(_) | Self::Doctor(_)
+                if outer.options == ExecOptions::default() =>
+            {
+                if let Some(config) = self.config() {
+                    *config = std::mem::take(config).within(outer.config);
+                }
+            }
+            Self::Thread(_)
+            | Self::Demo(_)
+            | Self::Rehearse(_)
+            | Self::Plugin(_)
+            | Self::Config(_)
+            | Self::Models(_)
+            | Self::Features(_)
+            | Self::Doctor(_)
+            | Self::Completions { .. } => {
+                if outer != RunOptions::default() {
+                    return Err(wrong("this command does not take the options before it"));
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// The configuration that a command looks at.
+    fn config(&mut self) -> Option<&mut ConfigOverrides> {
+        match self {
+            Self::Config(args) => args.overrides(),
+            Self::Models(args) => Some(args.overrides()),
+            Self::Features(args) => Some(args.overrides()),
+            Self::Doctor(args) => Some(&mut args.config),
+            Self::Exec(_)
+            | Self::Resume(_)
+            | Self::Thread(_)
+            | Self::Demo(_)
+            | Self::Rehearse(_)
+            | Self::Plugin(_)
+            | Self::Completions { .. } => None,
+        }
+    }
+}
+
+impl ExecArgs {
+    /// Brings the options of all levels together.
+    fn gather(&mut self, outer: RunOptions) -> Result<(), clap::Error> {
+        let inner = match &mut self.command {
+            Some(ExecCommand::Resume { run, .. } | ExecCommand::Fork { run, .. }) => {
+                std::mem::take(&mut **run)
+            }
+            Some(ExecCommand::Review { .. }) | None => RunOptions::default(),
+        };
+        let here = std::mem::take(&mut self.run);
+        self.run = inner.within(here.within(outer));
+        check(&self.run.options)
+    }
+}
+
+/// What cannot be seen at one level alone.
+fn check(options: &ExecOptions) -> Result<(), clap::Error> {
+    if options.sandbox.is_some() && options.dangerously_bypass_approvals_and_sandbox {
+        return Err(wrong(
+            "the argument '--sandbox <MODE>' cannot be used with '--dangerously-bypass-approvals-and-sandbox'",
+        ));
+    }
+    Ok(())
+}
+
+fn wrong(message: &str) -> clap::Error {
+    definition().error(ErrorKind::ArgumentConflict, message)
 }
 
 /// The commands.
@@ -47,29 +160,6 @@ pub(crate) enum Command {
     },
 }
 
-/// Where configuration comes from besides the files.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct ConfigOverrides {
-    /// Set a configuration value: a dotted key, and TOML or plain text.
-    #[arg(short = 'c', long = "config", value_name = "KEY=VALUE", global = true)]
-    pub(crate) overrides: Vec<String>,
-    /// Also read `$CODEX_HOME/<NAME>.config.toml`.
-    #[arg(short = 'p', long, value_name = "NAME", global = true)]
-    pub(crate) profile: Option<String>,
-    /// Fail on keys that nobody knows.
-    #[arg(long, global = true)]
-    pub(crate) strict_config: bool,
-    /// Switch a feature on.
-    #[arg(long, value_name = "FEATURE", global = true)]
-    pub(crate) enable: Vec<String>,
-    /// Switch a feature off.
-    #[arg(long, value_name = "FEATURE", global = true)]
-    pub(crate) disable: Vec<String>,
-    /// Do not read the user's configuration file.
-    #[arg(long, global = true)]
-    pub(crate) ignore_user_config: bool,
-}
-
 /// `dovetail exec`.
 #[derive(Debug, Args)]
 pub(crate) struct ExecArgs {
@@ -78,12 +168,9 @@ pub(crate) struct ExecArgs {
     pub(crate) command: Option<ExecCommand>,
     /// The prompt; `-` or nothing reads it from standard input.
     pub(crate) prompt: Option<String>,
-    /// Configuration.
+    /// Options.
     #[command(flatten)]
-    pub(crate) config: ConfigOverrides,
-    /// How it runs and what it prints.
-    #[command(flatten)]
-    pub(crate) options: ExecOptions,
+    pub(crate) run: RunOptions,
 }
 
 /// Conversations that exist already.
@@ -101,6 +188,9 @@ pub(crate) enum ExecCommand {
         /// With `--last`: of any directory.
         #[arg(long)]
         all: bool,
+        /// Options.
+        #[command(flatten)]
+        run: Box<RunOptions>,
     },
     /// Begin a conversation with the history of another one.
     Fork {
@@ -111,6 +201,9 @@ pub(crate) enum ExecCommand {
         /// The turn to leave it after: its id, or its number as `dovetail thread show` has it.
         #[arg(long, value_name = "TURN")]
         at: Option<String>,
+        /// Options.
+        #[command(flatten)]
+        run: Box<RunOptions>,
     },
     /// Known to other clients; refused here, since nothing reviews yet.
     #[command(hide = true)]
@@ -134,159 +227,9 @@ pub(crate) struct ResumeArgs {
     /// Conversations of any directory.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Configuration.
+    /// Options.
     #[command(flatten)]
-    pub(crate) config: ConfigOverrides,
-    /// How it runs and what it prints.
-    #[command(flatten)]
-    pub(crate) options: ExecOptions,
-}
-
-/// Options of `exec`, before or after its subcommand.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ExecOptions {
-    /// Attach images to the prompt: PNG, JPEG, GIF or WebP. Put the prompt before this, or after `--`.
-    #[arg(
-        short = 'i',
-        long = "image",
-        value_name = "FILE",
-        num_args = 1..,
-        global = true
-    )]
-    pub(crate) images: Vec<PathBuf>,
-    /// The model.
-    #[arg(short = 'm', long, global = true)]
-    pub(crate) model: Option<String>,
-    /// Ask a model server on this machine instead of a service.
-    #[arg(long, global = true)]
-    pub(crate) oss: bool,
-    /// With `--oss`: which server.
-    #[arg(long, value_name = "NAME", global = true)]
-    pub(crate) local_provider: Option<LocalProvider>,
-    /// What commands may do.
-    #[arg(short = 's', long, value_name = "MODE", global = true)]
-    pub(crate) sandbox: Option<SandboxArg>,
-    /// Run commands without a sandbox and ask nobody. For machines that are a sandbox themselves.
-    #[arg(
-        long,
-        visible_alias = "yolo",
-        global = true,
-        conflicts_with = "sandbox"
-    )]
-    pub(crate) dangerously_bypass_approvals_and_sandbox: bool,
-    /// Accepted for compatibility; trust of hook plugins cannot be bypassed.
-    #[arg(long, global = true, hide = true)]
-    pub(crate) dangerously_bypass_hook_trust: bool,
-    /// Known to other clients; refused here, since nothing reviews requests yet.
-    #[arg(long, global = true, hide = true)]
-    pub(crate) approve_for_me: bool,
-    /// Known to other clients; refused here, since no work trees are managed yet.
-    #[arg(long, global = true, hide = true)]
-    pub(crate) worktree: bool,
-    /// Known to other clients; one of the access programs of the provider `openai`, which are not asked for yet.
-    #[arg(long, value_name = "PROGRAM", global = true, hide = true)]
-    pub(crate) cyber_access_program: Option<AccessProgram>,
-    /// The working directory.
-    #[arg(short = 'C', long = "cd", value_name = "DIR", global = true)]
-    pub(crate) cd: Option<PathBuf>,
-    /// Another directory that may be written.
-    #[arg(long, value_name = "DIR", global = true)]
-    pub(crate) add_dir: Vec<PathBuf>,
-    /// Recorded as the thread's source.
-    #[arg(long, value_name = "NAME", global = true)]
-    pub(crate) thread_source: Option<String>,
-    /// Run outside a git work tree.
-    #[arg(long, global = true)]
-    pub(crate) skip_git_repo_check: bool,
-    /// Trust this project from now on: its configuration and plugins are read.
-    #[arg(long, global = true)]
-    pub(crate) trust: bool,
-    /// Keep no record of the conversation.
-    #[arg(long, global = true)]
-    pub(crate) ephemeral: bool,
-    /// Accepted for compatibility; there are no command rules yet.
-    #[arg(long, global = true, hide = true)]
-    pub(crate) ignore_rules: bool,
-    /// A JSON Schema that the answer must match.
-    #[arg(long, value_name = "FILE", global = true)]
-    pub(crate) output_schema: Option<PathBuf>,
-    /// When to use colours.
-    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
-    pub(crate) color: ColorArg,
-    /// Print events as JSON lines.
-    #[arg(long, visible_alias = "experimental-json", global = true)]
-    pub(crate) json: bool,
-    /// Also write the answer to a file.
-    #[arg(short = 'o', long, value_name = "FILE", global = true)]
-    pub(crate) output_last_message: Option<PathBuf>,
-    /// Fail if any plugin cannot be loaded.
-    #[arg(long, global = true)]
-    pub(crate) strict: bool,
-}
-
-/// What commands may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SandboxArg {
-    /// Read all files, write none, no network.
-    ReadOnly,
-    /// Also write below the working directory and in temporary directories.
-    WorkspaceWrite,
-    /// Anything.
-    DangerFullAccess,
-}
-
-impl SandboxArg {
-    /// The configuration's value for it.
-    pub(crate) fn mode(self) -> dovetail_config::SandboxMode {
-        match self {
-            Self::ReadOnly => dovetail_config::SandboxMode::ReadOnly,
-            Self::WorkspaceWrite => dovetail_config::SandboxMode::WorkspaceWrite,
-            Self::DangerFullAccess => dovetail_config::SandboxMode::DangerFullAccess,
-        }
-    }
-}
-
-/// Model servers that people run themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LocalProvider {
-    /// Ollama, at port 11434.
-    Ollama,
-    /// LM Studio, at port 1234.
-    Lmstudio,
-}
-
-/// Access programs of the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(crate) enum AccessProgram {
-    /// What everybody has.
-    Standard,
-    /// Of the service's own naming.
-    DaybreakBlue,
-    /// Of the service's own naming.
-    DaybreakRed,
-}
-
-impl AccessProgram {
-    /// What it is called.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::DaybreakBlue => "daybreak_blue",
-            Self::DaybreakRed => "daybreak_red",
-        }
-    }
-}
-
-/// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColorArg {
-    /// On a terminal that wants them.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
+    pub(crate) run: RunOptions,
 }
 
 /// `dovetail demo`.
@@ -323,4 +266,87 @@ pub(crate) struct RehearseArgs {
     /// The base URL to forward to, such as `https://llm.example/v1`.
     #[arg(long, value_name = "URL", requires = "record")]
     pub(crate) upstream: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[track_caller]
+    fn exec(line: &str) -> ExecArgs {
+        let command = parse(line.split_whitespace()).expect("a command line");
+        let exec = match command {
+            Command::Exec(args) => Some(*args),
+            _ => None,
+        };
+        exec.expect("the command is `exec`")
+    }
+
+    /// The options of a command line, written in any order and at any level, against those of another.
+    #[track_caller]
+    fn same(line: &str, plain: &str) {
+        assert_eq!(exec(line).run, exec(plain).run, "{line}");
+    }
+
+    #[test]
+    fn options_hold_wherever_they_stand() {
+        let plain = "dovetail exec -c a=1 -c b=2 -m x --json p";
+        same("dovetail -c a=1 -c b=2 -m x exec --json p", plain);
+        same("dovetail -c a=1 exec -c b=2 --json -m x p", plain);
+        let resumed = "dovetail exec resume --last -c a=1 -c b=2 -m x --json p";
+        same(
+            "dovetail -c a=1 exec -m x resume -c b=2 --json --last p",
+            resumed,
+        );
+        same(
+            "dovetail exec -c a=1 resume --last -c b=2 -m x p --json",
+            resumed,
+        );
+    }
+
+    #[test]
+    fn lists_go_on_and_of_single_values_the_inner_one_counts() {
+        let args = exec(
+            "dovetail -m outer --enable a -i 1.png --add-dir x exec -i 2.png --enable b -m inner \
+             resume --last --add-dir y -i 3.png",
+        );
+        let RunOptions { config, options } = args.run;
+        assert_eq!(config.enable, ["a", "b"]);
+        assert_eq!(options.model.as_deref(), Some("inner"));
+        assert_eq!(
+            options.images,
+            ["1.png", "2.png", "3.png"].map(PathBuf::from)
+        );
+        assert_eq!(options.add_dir, ["x", "y"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn what_looks_at_the_configuration_takes_it_from_before_the_command() {
+        let line = "dovetail -c a=1 --enable x features list -c b=2";
+        let mut command = parse(line.split(' ')).expect("a command line");
+        let config = command.config().expect("it looks at the configuration");
+        assert_eq!(config.overrides, ["a=1", "b=2"]);
+        assert_eq!(config.enable, ["x"]);
+    }
+
+    #[test]
+    fn options_that_a_command_does_not_have_are_refused() {
+        for line in [
+            "dovetail -m x thread list",
+            "dovetail -c a=1 demo",
+            "dovetail -m x config show",
+            "dovetail -s read-only exec --yolo p",
+            "dovetail exec --yolo resume --last -s read-only p",
+        ] {
+            let error = parse(line.split(' ')).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        definition().debug_assert();
+    }
 }

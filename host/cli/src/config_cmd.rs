@@ -50,6 +50,18 @@ pub(crate) enum ConfigCommand {
     Schema,
 }
 
+impl ConfigArgs {
+    /// The configuration that it looks at; the schema is the same for all.
+    pub(crate) fn overrides(&mut self) -> Option<&mut ConfigOverrides> {
+        match &mut self.command {
+            ConfigCommand::Show { overrides, .. } | ConfigCommand::Explain { overrides, .. } => {
+                Some(overrides)
+            }
+            ConfigCommand::Schema => None,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors

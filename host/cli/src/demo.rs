@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use dovetail_rehearsal::{RehearsalServer, Script};
 
-use crate::args::{ColorArg, ConfigOverrides, DemoArgs, ExecArgs, ExecOptions, SandboxArg};
+use crate::args::{ConfigOverrides, DemoArgs, ExecArgs, ExecOptions, RunOptions, SandboxArg};
 use crate::exec::{self, Stage};
 use crate::fatal::Fatal;
 use crate::{builtins, out, plugins};
@@ -77,37 +77,24 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn exec_args(project: &Path, json: bool, sandboxed: bool) -> ExecArgs {
+    let sandbox = match sandboxed {
+        true => SandboxArg::WorkspaceWrite,
+        false => SandboxArg::DangerFullAccess,
+    };
+    let options = ExecOptions {
+        sandbox: Some(sandbox),
+        cd: Some(project.to_owned()),
+        skip_git_repo_check: true,
+        json,
+        strict: true,
+        ..ExecOptions::default()
+    };
     ExecArgs {
         command: None,
         prompt: Some(PROMPT.to_owned()),
-        config: ConfigOverrides::default(),
-        options: ExecOptions {
-            images: Vec::new(),
-            oss: false,
-            local_provider: None,
-            approve_for_me: false,
-            worktree: false,
-            cyber_access_program: None,
-            model: None,
-            sandbox: Some(if sandboxed {
-                SandboxArg::WorkspaceWrite
-            } else {
-                SandboxArg::DangerFullAccess
-            }),
-            dangerously_bypass_approvals_and_sandbox: false,
-            dangerously_bypass_hook_trust: false,
-            cd: Some(project.to_owned()),
-            add_dir: Vec::new(),
-            thread_source: None,
-            skip_git_repo_check: true,
-            trust: false,
-            ephemeral: false,
-            ignore_rules: false,
-            output_schema: None,
-            color: ColorArg::Auto,
-            json,
-            output_last_message: None,
-            strict: true,
+        run: RunOptions {
+            config: ConfigOverrides::default(),
+            options,
         },
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use dovetail_config::{Config, LoadRequest, Override, SYSTEM_CONFIG};
+use dovetail_config::{Config, LoadRequest, Override, SYSTEM_CONFIG, TrustLevel};
 use dovetail_core::event::{Observer, Recorder, ThreadInfo};
 use dovetail_core::ids::{ThreadId, WindowId};
 use dovetail_core::records::EventRecords;
@@ -15,7 +15,7 @@ use dovetail_core::verdict::HookChain;
 use dovetail_store::{ForkAt, ForkSettings, LoadedThread, NullRecorder, RolloutRecorder, Syncer};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{ConfigOverrides, ExecArgs, ExecCommand, ExecOptions, LocalProvider};
+use crate::args::{ConfigOverrides, ExecArgs, ExecCommand, ExecOptions, LocalProvider, RunOptions};
 use crate::fatal::{self, Fatal};
 use crate::plugins::{self, House};
 use crate::render::Thinking;
@@ -77,10 +77,13 @@ fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
     let ExecArgs {
         command,
         prompt: prompt_text,
-        config: mut overrides,
-        mut options,
+        run: RunOptions {
+            config: mut overrides,
+            mut options,
+        },
     } = args;
     refuse_unsupported(&options)?;
+    overrides.settings.extend(options.settings());
     let home = home.map_or_else(dovetail_config::codex_home, Ok)?;
     let cwd = working_directory(options.cd.as_deref())?;
     let mut config = load_config(&home, &cwd, &overrides)?;
@@ -89,13 +92,12 @@ fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
         overrides = local_provider::overrides(provider, &overrides);
         config = load_config(&home, &cwd, &overrides)?;
     }
-    if options.trust {
-        dovetail_config::trust_project(&home, &config.project.root).map_err(anyhow::Error::from)?;
+    if options.trust && trust(&config)? {
         config = load_config(&home, &cwd, &overrides)?;
     }
     if !options.skip_git_repo_check
         && !options.dangerously_bypass_approvals_and_sandbox
-        && !config.project.trusted
+        && !config.project.trusted()
         && git::root_of(&cwd).is_none()
     {
         return Err(Fatal::new(
@@ -116,6 +118,9 @@ fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
             text: prompt::text(text.as_deref())?,
         }),
     };
+    if let Some(path) = &options.output_last_message {
+        output::check_answer_file(path)?;
+    }
     let mut warnings = config.warnings.clone();
     if let Some(program) = options.cyber_access_program
         && config.model_provider == "openai"
@@ -134,6 +139,27 @@ fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
         local_provider,
         warnings,
     })
+}
+
+/// Trusts the project from now on; says whether that changed anything. Distrust that somebody wrote down is not
+/// overruled by a flag, which may stand in a script for all projects.
+fn trust(config: &Config) -> anyhow::Result<bool> {
+    let root = &config.project.root;
+    match config.project.trust {
+        Some(TrustLevel::Trusted) => Ok(false),
+        Some(TrustLevel::Untrusted) => {
+            let file = config.home.join("config.toml");
+            Err(
+                Fatal::new(format!("`{}` is marked as untrusted", root.display()))
+                    .hint(format!("change its `trust_level` in `{}`", file.display()))
+                    .into(),
+            )
+        }
+        None => {
+            dovetail_config::trust_project(&config.home, root).map_err(anyhow::Error::from)?;
+            Ok(true)
+        }
+    }
 }
 
 /// Flags of other clients that promise what is not there: running without it would be another thing than asked for.
@@ -157,7 +183,10 @@ fn refuse_unsupported(options: &ExecOptions) -> anyhow::Result<()> {
 }
 
 /// The directory to work in, resolved: hooks, sandbox and records must agree on its name.
-fn working_directory(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// There is no such directory.
+pub(crate) fn working_directory(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let here = std::env::current_dir()
         .map_err(|error| Fatal::new(format!("the working directory is gone: {error}")))?;
     let wanted = given.map_or_else(|| here.clone(), |dir| here.join(dir));
@@ -195,6 +224,7 @@ pub(crate) fn load_config(
                 .map(|name| Override::flag(flag, &["features", name], on)),
         );
     }
+    overrides.extend(flags.settings.iter().cloned());
     let request = LoadRequest {
         home,
         cwd,
@@ -221,6 +251,7 @@ fn target(
             prompt,
             last: true,
             all,
+            ..
         }) => {
             // With `--last` there is no id, so a lone argument is the prompt.
             let text = prompt.or(id);
@@ -232,7 +263,7 @@ fn target(
             let path = dovetail_store::find_called(home, &id)?;
             Ok((Target::Resume(path), prompt))
         }
-        Some(ExecCommand::Fork { id, prompt, at }) => {
+        Some(ExecCommand::Fork { id, prompt, at, .. }) => {
             let path = dovetail_store::find_called(home, &id)?;
             let at = at.map_or(ForkAt::End, ForkAt::Turn);
             Ok((Target::Fork { path, at }, prompt))
@@ -299,7 +330,7 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
     let installation = identity::installation_id(&plan.config.home).map_err(|error| {
         Fatal::new(format!(
             "cannot keep an installation id in `{}`: {error}",
-            plan.config.home.display()
+            plan.config.home.join(identity::INSTALLATION_ID).display()
         ))
     })?;
     let agents_md = (!docs.text.is_empty()).then_some(docs.text);
@@ -360,7 +391,7 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
         None => Thread::start(opened.info, ports),
     };
     let workspaces = turn.workspaces.clone();
-    let trusted = plan.config.project.trusted;
+    let trusted = plan.config.project.trusted();
     let looking = trusted.then(|| git::look_for_changes(workspaces));
     let outcome = thread.run_turn(prompt, turn, cancel).await;
     drop(looking);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use dovetail_config::{Config, FEATURES};
+use dovetail_config::Config;
 use serde_json::{Value, json};
 
 use crate::args::ConfigOverrides;
@@ -31,6 +31,14 @@ pub(crate) enum FeaturesCommand {
     },
 }
 
+impl FeaturesArgs {
+    /// The configuration that it looks at.
+    pub(crate) fn overrides(&mut self) -> &mut ConfigOverrides {
+        let FeaturesCommand::List { overrides, .. } = &mut self.command;
+        overrides
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -48,10 +56,11 @@ pub(crate) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn list_text(config: &Config) -> String {
-    let names = FEATURES.iter().map(|feature| feature.name.len()).max();
-    let stages = FEATURES.iter().map(|feature| feature.stage.as_str().len());
+    let features = config.listed_features();
+    let names = features.iter().map(|feature| feature.name.len()).max();
+    let stages = features.iter().map(|feature| feature.stage.as_str().len());
     let (names, stages) = (names.unwrap_or(0), stages.max().unwrap_or(0));
-    FEATURES
+    features
         .iter()
         .map(|feature| {
             let (name, stage) = (feature.name, feature.stage.as_str());
@@ -64,7 +73,8 @@ fn list_text(config: &Config) -> String {
 }
 
 fn list_json(config: &Config) -> String {
-    let list: Value = FEATURES
+    let list: Value = config
+        .listed_features()
         .iter()
         .map(|feature| {
             json!({

@@ -21,6 +21,9 @@ pub(crate) const LONG_VERSION: &str = concat!(
 /// What the process calls itself, unless the environment says otherwise.
 const PROCESS_ORIGINATOR: &str = "codex_exec";
 
+/// The file in `$CODEX_HOME` with the id of the installation.
+pub(crate) const INSTALLATION_ID: &str = "installation_id";
+
 /// The originator of a thread; `persisted` is what its own file says.
 pub(crate) fn originator(persisted: Option<&str>) -> String {
     let overridden = env::ORIGINATOR_OVERRIDE.get();
@@ -88,11 +91,15 @@ fn system() -> String {
 /// # Errors
 /// The file could be neither read nor written.
 pub(crate) fn installation_id(home: &Path) -> std::io::Result<String> {
-    let path = home.join("installation_id");
-    match std::fs::read_to_string(&path) {
-        Ok(text) if Uuid::try_parse(text.trim()).is_ok() => return Ok(text.trim().to_owned()),
+    let path = home.join(INSTALLATION_ID);
+    match std::fs::read(&path) {
         // A damaged file is as good as none: the id has no meaning beyond being stable.
-        Ok(_) => {}
+        Ok(bytes) => {
+            let known = std::str::from_utf8(&bytes).map(|text| Uuid::try_parse(text.trim()));
+            if let Ok(Ok(id)) = known {
+                return Ok(id.hyphenated().to_string());
+            }
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }

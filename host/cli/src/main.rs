@@ -39,12 +39,11 @@ mod turn_setup;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
-
-use crate::args::{Cli, Command};
+use crate::args::Command;
+use crate::fatal::Fatal;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let command = args::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     start_log();
     // Two workers: one for the turn, one so that a guest that spins between two ticks delays nobody.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -55,7 +54,7 @@ fn main() -> ExitCode {
         Ok(runtime) => {
             // On a worker rather than here: the thread that sees an answer come in then goes on with the turn itself,
             // instead of waking this one for every step.
-            let turn = runtime.spawn(run(cli.command));
+            let turn = runtime.spawn(run(command));
             let result = runtime
                 .block_on(turn)
                 .unwrap_or_else(|error| Err(anyhow::Error::from(error)));
@@ -65,7 +64,13 @@ fn main() -> ExitCode {
         }
         Err(error) => Err(anyhow::Error::from(error).context("cannot start the runtime")),
     };
-    result.unwrap_or_else(|error| fatal::report(&error))
+    let code = result.unwrap_or_else(|error| fatal::report(&error));
+    match out::failure() {
+        Some(why) => {
+            fatal::report(&Fatal::new(format!("cannot write to standard output: {why}")).into())
+        }
+        None => code,
+    }
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -83,7 +88,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,
-                &mut Cli::command(),
+                &mut args::definition(),
                 "dovetail",
                 &mut std::io::stdout(),
             );

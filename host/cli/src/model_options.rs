@@ -56,6 +56,10 @@ pub(crate) fn decide(
     }
 }
 
+fn nowhere(from: String) -> Chosen {
+    Chosen { value: None, from }
+}
+
 struct Decider<'d> {
     config: &'d Config,
     model: &'d Model,
@@ -116,26 +120,37 @@ impl Decider<'_> {
     }
 
     fn service_tier(&self, thread_tier: Option<&str>, warnings: &mut Vec<String>) -> Chosen {
-        let (tier, from) = match (self.config.service_tier, thread_tier) {
-            (Some(tier), _) => (tier.wire().map(str::to_owned), self.place("service_tier")),
-            (None, Some(tier)) => {
-                // A tier of another client's is passed on as it is.
-                let wire = ServiceTier::parse(tier).map_or(Some(tier), |known| known.wire());
-                (wire.map(str::to_owned), "thread".to_owned())
-            }
-            (None, None) => (None, "default".to_owned()),
+        let (tier, from) = match (self.config.service_tier.as_deref(), thread_tier) {
+            (Some(tier), _) => (tier, self.place("service_tier")),
+            (None, Some(tier)) => (tier, "thread".to_owned()),
+            (None, None) => return nowhere("default".to_owned()),
         };
-        let fast = ServiceTier::Fast.wire();
-        if tier.as_deref() == fast && !self.config.has_feature("fast_mode") {
+        let offered = || {
+            let mut tiers = self.model.info.service_tiers.iter();
+            tiers.any(|offered| offered.id == tier)
+        };
+        let wire = match ServiceTier::parse(tier) {
+            Some(known) => known.wire(),
+            // A tier of another client's thread is passed on as it is.
+            None if self.config.service_tier.is_none() || offered() => Some(tier),
+            None => {
+                warnings.push(format!(
+                    "the service tier `{tier}` ({from}) has no effect: the model `{}` does not have it",
+                    self.model.slug
+                ));
+                return nowhere(from);
+            }
+        };
+        if wire == ServiceTier::Fast.wire() && !self.config.has_feature("fast_mode") {
             warnings.push(format!(
                 "the service tier `fast` ({from}) has no effect: the feature `fast_mode` is off"
             ));
-            return Chosen {
-                value: None,
-                from: "feature fast_mode".to_owned(),
-            };
+            return nowhere("feature fast_mode".to_owned());
         }
-        Chosen { value: tier, from }
+        Chosen {
+            value: wire.map(str::to_owned),
+            from,
+        }
     }
 
     fn web_search(&self, sandbox: SandboxMode, warnings: &mut Vec<String>) -> Chosen {

@@ -50,6 +50,15 @@ pub(crate) enum ModelsCommand {
     },
 }
 
+impl ModelsArgs {
+    /// The configuration that it looks at.
+    pub(crate) fn overrides(&mut self) -> &mut ConfigOverrides {
+        let (ModelsCommand::List { overrides, .. } | ModelsCommand::Explain { overrides, .. }) =
+            &mut self.command;
+        overrides
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! What `exec` prints: JSON lines, or a transcript for people and the answer alone on standard output.
 
+use std::fs::OpenOptions;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use crate::args::{ColorArg, ExecOptions};
 use crate::exec_json::ExecJson;
 use crate::fatal::Fatal;
 use crate::identity::VERSION;
+use crate::out::Stdout;
 use crate::render::{self, Banner, Look, Reader, Style, Thinking, Transcript};
 use crate::status_line::{StatusLine, WithStatusLine};
 use crate::{exec, out};
@@ -25,7 +27,7 @@ pub(crate) struct Printer {
 }
 
 enum Form {
-    Json(Box<ExecJson<std::io::Stdout>>),
+    Json(Box<ExecJson<Stdout>>),
     /// The observer was taken; nothing is left to print but the end.
     JsonTaken,
     Text {
@@ -44,7 +46,7 @@ impl Printer {
         thinking: Thinking,
     ) -> Self {
         let form = if options.json {
-            Form::Json(Box::new(ExecJson::new(std::io::stdout())))
+            Form::Json(Box::new(ExecJson::new(Stdout)))
         } else {
             let style = style(options.color);
             let banner = Banner {
@@ -107,15 +109,15 @@ impl Printer {
     pub(crate) fn observer(&mut self) -> Box<dyn Observer> {
         match std::mem::replace(&mut self.form, Form::JsonTaken) {
             Form::Json(json) => json,
-            Form::JsonTaken => Box::new(ExecJson::new(std::io::stdout())),
+            Form::JsonTaken => Box::new(ExecJson::new(Stdout)),
             Form::Text { look, banner } => {
                 let observer: Box<dyn Observer> =
                     if std::io::stderr().is_terminal() && !dumb_terminal() {
                         let (line, above) = StatusLine::start(std::io::stderr());
-                        let transcript = Transcript::new(above, std::io::stdout(), &look);
+                        let transcript = Transcript::new(above, Stdout, &look);
                         Box::new(WithStatusLine { line, transcript })
                     } else {
-                        Box::new(Transcript::new(std::io::stderr(), std::io::stdout(), &look))
+                        Box::new(Transcript::new(std::io::stderr(), Stdout, &look))
                     };
                 self.form = Form::Text { look, banner };
                 observer
@@ -144,21 +146,37 @@ impl Printer {
             out::stderr(&render::farewell(look.style, self.thread_id, self.kept));
         }
         if let Some(path) = answer_file {
-            std::fs::write(path, answer).map_err(|error| {
-                Fatal::new(format!(
-                    "cannot write the answer to `{}`: {error}",
-                    path.display()
-                ))
-            })?;
+            std::fs::write(path, answer).map_err(|error| unwritable(path, &error))?;
         }
         Ok(exec::exit_code(outcome))
     }
 }
 
+/// Looks whether the file for the answer can be written, before a turn is paid for.
+///
+/// # Errors
+/// It cannot.
+pub(crate) fn check_answer_file(path: &Path) -> anyhow::Result<()> {
+    let metadata = path.metadata();
+    if metadata.is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        // To open a pipe and close it again would end it for its reader.
+        return Ok(());
+    }
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    Ok(opened.map(drop).map_err(|error| unwritable(path, &error))?)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Fatal {
+    Fatal::new(format!(
+        "cannot write the answer to `{}`: {error}",
+        path.display()
+    ))
+}
+
 /// Says that a fork was made in which nothing was said yet.
 pub(crate) fn forked(options: &ExecOptions, thread_id: ThreadId, warnings: &[String]) {
     if options.json {
-        let mut json = ExecJson::new(std::io::stdout());
+        let mut json = ExecJson::new(Stdout);
         json.thread_started(thread_id);
         for warning in warnings {
             json.warning(warning);
@@ -173,10 +191,10 @@ pub(crate) fn forked(options: &ExecOptions, thread_id: ThreadId, warnings: &[Str
     out::stderr(&render::farewell(style, thread_id, true));
 }
 
-fn style(when: ColorArg) -> Style {
+fn style(when: Option<ColorArg>) -> Style {
     let wanted =
         || std::io::stderr().is_terminal() && env::NO_COLOR.get_os().is_none() && !dumb_terminal();
-    match when {
+    match when.unwrap_or(ColorArg::Auto) {
         ColorArg::Always => Style::Coloured,
         ColorArg::Never => Style::Plain,
         ColorArg::Auto if wanted() => Style::Coloured,

@@ -72,7 +72,7 @@ pub(crate) fn places(config: &Config) -> Places {
         own_dir: config.home.join("dovetail"),
         project: Some(Project {
             root: config.project.root.clone(),
-            trusted: config.project.trusted,
+            trusted: config.project.trusted(),
         }),
     }
 }

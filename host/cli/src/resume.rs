@@ -1,6 +1,7 @@
 //! `dovetail resume`: goes on with a conversation, picked from a list where none is named.
 
 use std::io::{BufRead, IsTerminal as _, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -25,13 +26,13 @@ pub(crate) async fn run(args: ResumeArgs) -> anyhow::Result<ExitCode> {
         prompt,
         last,
         all,
-        config,
-        options,
+        run,
     } = args;
     let (id, prompt) = if last || id.is_some() {
         (id, prompt)
     } else {
-        let threads = candidates(all)?;
+        let cwd = exec::working_directory(run.options.cd.as_deref())?;
+        let threads = candidates((!all).then_some(cwd))?;
         let stdin = std::io::stdin();
         if !(stdin.is_terminal() && std::io::stderr().is_terminal()) {
             return Err(Fatal::new("there is no terminal to pick a thread on")
@@ -51,27 +52,24 @@ pub(crate) async fn run(args: ResumeArgs) -> anyhow::Result<ExitCode> {
         prompt,
         last,
         all,
+        run: Box::default(),
     };
     let args = ExecArgs {
         command: Some(command),
         prompt: None,
-        config,
-        options,
+        run,
     };
     exec::run(args, Stage::default()).await
 }
 
-fn candidates(all: bool) -> anyhow::Result<Vec<ThreadSummary>> {
+/// The threads to choose from: those of a directory, or all.
+fn candidates(cwd: Option<PathBuf>) -> anyhow::Result<Vec<ThreadSummary>> {
     let home = dovetail_config::codex_home()?;
-    let cwd = std::env::current_dir().ok();
-    let mut here = Here::new(cwd.as_deref().filter(|_| !all));
+    let mut here = Here::new(cwd.as_deref());
     let mut threads = dovetail_store::list_threads(&home)?.threads;
     threads.retain(|thread| !thread.archived && !thread.subagent && here.has(thread));
     if threads.is_empty() {
-        return Err(dovetail_store::StoreError::Nothing {
-            cwd: cwd.filter(|_| !all),
-        }
-        .into());
+        return Err(dovetail_store::StoreError::Nothing { cwd }.into());
     }
     Ok(threads)
 }

@@ -43,7 +43,7 @@ pub(crate) fn builtin(setup: &TurnSetup, config: &Config) -> BuiltinTools {
         output_token_limit: limit,
         offer: Offer {
             commands: config.has_feature("shell_tool"),
-            image: model.takes_images(),
+            image: model.takes_images() && config.has_feature("view_image"),
             patch: Some(if freeform {
                 PatchForm::Custom
             } else {

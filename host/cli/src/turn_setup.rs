@@ -45,18 +45,13 @@ pub(crate) struct TurnSetup {
 }
 
 impl TurnSetup {
-    /// Resolves flags over configuration.
+    /// Resolves the configuration, which knows the flags already, and what else flags say.
     ///
     /// # Errors
     /// A file that a flag names cannot be used.
     pub(crate) fn of(options: &ExecOptions, config: &Config) -> anyhow::Result<Self> {
-        let slug = options.model.as_deref();
-        let model = models::resolve(config, slug.unwrap_or_else(|| models::chosen(config)))?;
-        let sandbox = match options.sandbox {
-            _ if options.dangerously_bypass_approvals_and_sandbox => SandboxMode::DangerFullAccess,
-            Some(arg) => arg.mode(),
-            None => config.sandbox_mode.unwrap_or(SandboxMode::ReadOnly),
-        };
+        let model = models::resolve(config, models::chosen(config))?;
+        let sandbox = config.sandbox_mode.unwrap_or_default();
         let added_roots = options
             .add_dir
             .iter()

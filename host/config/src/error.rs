@@ -18,6 +18,12 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// It is a pipe or a socket.
+    #[error("`{}` is not a file", path.display())]
+    NotAFile {
+        /// What is there instead.
+        path: PathBuf,
+    },
     /// A file is larger than any configuration is.
     #[error("`{}` has more than {limit} bytes, which no configuration needs", path.display())]
     TooLarge {
@@ -128,10 +134,12 @@ impl ConfigError {
                 Some("set CODEX_HOME to the directory that holds config.toml".to_owned())
             }
             Self::Unreadable { .. } => Some("check the file's owner and permissions".to_owned()),
-            Self::TooLarge { path, .. } | Self::NotUtf8 { path, .. } => Some(format!(
-                "move `{}` away to start without it",
-                path.display()
-            )),
+            Self::NotAFile { path } | Self::TooLarge { path, .. } | Self::NotUtf8 { path, .. } => {
+                Some(format!(
+                    "move `{}` away to start without it",
+                    path.display()
+                ))
+            }
             Self::Malformed { path, line, .. } => Some(format!(
                 "correct line {line}, or move `{}` away to start without it",
                 path.display()

@@ -2,11 +2,15 @@
 //!
 //! A name that other clients know is never an error: it is here with the stage that says whether it does anything.
 
+mod elsewhere;
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Map;
+
+use elsewhere::ELSEWHERE;
 
 /// How finished a feature is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub enum FeatureStage {
     UnderDevelopment,
     /// It cannot be switched any more: what it did is always or never so.
     Removed,
+    /// Other clients have it, for a part of theirs that does not exist here.
+    Elsewhere,
 }
 
 impl FeatureStage {
@@ -29,6 +35,7 @@ impl FeatureStage {
             Self::Deprecated => "deprecated",
             Self::UnderDevelopment => "under development",
             Self::Removed => "removed",
+            Self::Elsewhere => "elsewhere",
         }
     }
 }
@@ -196,11 +203,7 @@ pub const FEATURES: &[Feature] = &[
         false,
         "Landlock is the sandbox here",
     ),
-    removed(
-        "view_image_tool",
-        true,
-        "it is offered to models that take images",
-    ),
+    stable("view_image", true, "offer the tool that looks at images"),
     deprecated("web_search_cached", "use `web_search = \"cached\"`"),
     deprecated("web_search_request", "use `web_search = \"live\"`"),
 ];
@@ -217,6 +220,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("experimental_use_unified_exec_tool", "unified_exec"),
     ("include_apply_patch_tool", "apply_patch_freeform"),
     ("memory_tool", "memories"),
+    ("view_image_tool", "view_image"),
     ("web_search", "web_search_request"),
 ];
 
@@ -227,14 +231,17 @@ impl Feature {
             .iter()
             .find(|(old, _)| *old == name)
             .map_or(name, |(_, new)| *new);
-        FEATURES.iter().find(|feature| feature.name == name)
+        let mut known = FEATURES.iter().chain(ELSEWHERE);
+        known.find(|feature| feature.name == name)
     }
 
     /// What holds, given what somebody said. What does nothing here, or cannot be switched, stays as it is.
     pub fn effective(&self, said: Option<bool>) -> bool {
         match self.stage {
             FeatureStage::Stable | FeatureStage::Deprecated => said.unwrap_or(self.default),
-            FeatureStage::UnderDevelopment | FeatureStage::Removed => self.default,
+            FeatureStage::UnderDevelopment | FeatureStage::Removed | FeatureStage::Elsewhere => {
+                self.default
+            }
         }
     }
 }
@@ -302,6 +309,7 @@ pub(crate) fn schema(generator: &mut SchemaGenerator) -> Schema {
             FeatureStage::Stable | FeatureStage::Deprecated => None,
             FeatureStage::UnderDevelopment => Some("it does nothing here yet"),
             FeatureStage::Removed => Some("it cannot be switched"),
+            FeatureStage::Elsewhere => Some("it does nothing here"),
         };
         if let Some(idle) = idle {
             schema.insert("x-not-supported".to_owned(), idle.into());
@@ -313,6 +321,7 @@ pub(crate) fn schema(generator: &mut SchemaGenerator) -> Schema {
     };
     let mut properties: Map<String, serde_json::Value> = FEATURES
         .iter()
+        .chain(ELSEWHERE)
         .map(|feature| {
             let description = format!("{} ({})", feature.meaning, feature.stage.as_str());
             (feature.name.to_owned(), one(description, feature.stage))
@@ -335,6 +344,12 @@ mod tests {
     #[test]
     fn features_are_sorted_and_old_names_lead_somewhere() {
         assert!(FEATURES.is_sorted_by_key(|feature| feature.name));
+        assert!(ELSEWHERE.is_sorted_by_key(|feature| feature.name));
+        let twice = FEATURES.iter().find(|feature| {
+            let other = |other: &&Feature| other.name == feature.name;
+            ELSEWHERE.iter().any(|feature| other(&feature))
+        });
+        assert_eq!(twice, None);
         for (old, new) in ALIASES {
             assert_eq!(Feature::find(old).map(|feature| feature.name), Some(*new));
         }

@@ -23,7 +23,7 @@ pub(crate) use permissions::{
 };
 pub(crate) use provider::ProviderTable;
 
-use crate::enums::{SandboxMode, ServiceTier, WebSearchMode};
+use crate::enums::{SandboxMode, WebSearchMode};
 use crate::features::FeatureSetting;
 
 /// The configuration of Dovetail: `config.toml`, a profile's file or a project's.
@@ -59,8 +59,9 @@ pub(crate) struct ConfigFile {
     pub(crate) tool_output_token_limit: Option<u64>,
     /// A catalogue of models to use instead of the built-in one: `{"models": [{"slug": …}]}`.
     pub(crate) model_catalog_json: Option<String>,
-    /// How requests are queued by the service. `fast` needs the feature `fast_mode`.
-    pub(crate) service_tier: Option<ServiceTier>,
+    /// How requests are queued by the service: `fast`, `flex`, `default`, or a queue that the model has. `fast` needs the
+    /// feature `fast_mode`.
+    pub(crate) service_tier: Option<String>,
     /// Whether the hosted web search is offered; where unset, `cached`, or `live` without a sandbox.
     pub(crate) web_search: Option<WebSearchMode>,
     /// A file with base instructions to use instead of the built-in ones.
@@ -111,6 +112,9 @@ pub(crate) struct ConfigFile {
     /// Whether commands may run in a login shell.
     #[schemars(extend("x-not-supported" = "commands say themselves whether they want one"))]
     allow_login_shell: Option<bool>,
+    /// Whether the home may be a link.
+    #[schemars(extend("x-not-supported" = "it always may"))]
+    allow_symlinked_codex_home: Anything,
     /// Product analytics.
     #[schemars(extend("x-not-supported" = "nothing leaves this machine by itself"))]
     analytics: Anything,
@@ -120,9 +124,15 @@ pub(crate) struct ConfigFile {
     /// Apps of the service.
     #[schemars(extend("x-not-supported" = "there are no apps"))]
     apps: Anything,
+    /// The product that apps are for.
+    #[schemars(extend("x-not-supported" = "there are no apps"))]
+    apps_mcp_product_sku: Anything,
     /// Devices for speech.
     #[schemars(extend("x-not-supported" = "there is no speech"))]
     audio: Anything,
+    /// How a model answers requests for more rights.
+    #[schemars(extend("x-not-supported" = "nobody can be asked yet"))]
+    auto_review: Anything,
     /// The longest wait for a background command, in milliseconds.
     #[schemars(extend("x-not-supported" = "the built-in limits hold"))]
     background_terminal_max_timeout: Option<u64>,
@@ -135,6 +145,9 @@ pub(crate) struct ConfigFile {
     /// Where a login is kept.
     #[schemars(extend("x-not-supported" = "only `auth.json` is read yet"))]
     cli_auth_credentials_store: Option<String>,
+    /// Environments of the service.
+    #[schemars(extend("x-not-supported" = "there are none"))]
+    cloud: Anything,
     /// The trailer of commits.
     #[schemars(extend("x-not-supported" = "commits are the model's own"))]
     commit_attribution: Option<String>,
@@ -144,6 +157,9 @@ pub(crate) struct ConfigFile {
     /// The permission profile to use.
     #[schemars(extend("x-not-supported" = "`sandbox_mode` decides"))]
     default_permissions: Option<String>,
+    /// The desktop application.
+    #[schemars(extend("x-not-supported" = "it has no part in this"))]
+    desktop: Anything,
     /// How the terminal interface takes pasted text.
     #[schemars(extend("x-not-supported" = "there is no terminal interface yet"))]
     disable_paste_burst: Option<bool>,
@@ -153,6 +169,33 @@ pub(crate) struct ConfigFile {
     /// The old name of `model_instructions_file`.
     #[schemars(extend("x-not-supported" = "use `model_instructions_file`"))]
     experimental_instructions_file: Option<String>,
+    /// Speech.
+    #[schemars(extend("x-not-supported" = "there is no speech"))]
+    experimental_realtime_start_instructions: Anything,
+    /// Speech.
+    #[schemars(extend("x-not-supported" = "there is no speech"))]
+    experimental_realtime_webrtc_call_base_url: Anything,
+    /// Speech.
+    #[schemars(extend("x-not-supported" = "there is no speech"))]
+    experimental_realtime_ws_backend_prompt: Anything,
+    /// Speech.
+    #[schemars(extend("x-not-supported" = "there is no speech"))]
+    experimental_realtime_ws_base_url: Anything,
+    /// Speech.
+    #[schemars(extend("x-not-supported" = "there is no speech"))]
+    experimental_realtime_ws_model: Anything,
+    /// Speech.
+    #[schemars(extend("x-not-supported" = "there is no speech"))]
+    experimental_realtime_ws_startup_context: Anything,
+    /// Where threads are kept.
+    #[schemars(extend("x-not-supported" = "they are files in `$CODEX_HOME/sessions`"))]
+    experimental_thread_store: Anything,
+    /// A server that keeps threads.
+    #[schemars(extend("x-not-supported" = "they are files in `$CODEX_HOME/sessions`"))]
+    experimental_thread_store_endpoint: Anything,
+    /// An old switch of the feature `unified_exec`.
+    #[schemars(extend("x-not-supported" = "use `[features]`"))]
+    experimental_use_unified_exec_tool: Anything,
     /// Feedback to the vendor.
     #[schemars(extend("x-not-supported" = "nothing leaves this machine by itself"))]
     feedback: Anything,
@@ -165,30 +208,72 @@ pub(crate) struct ConfigFile {
     /// The only kind of login that is allowed.
     #[schemars(extend("x-not-supported" = "there is no ChatGPT login yet"))]
     forced_login_method: Option<String>,
+    /// Snapshots to undo changes.
+    #[schemars(extend("x-not-supported" = "nothing is undone"))]
+    ghost_snapshot: Anything,
+    /// Goals of a thread.
+    #[schemars(extend("x-not-supported" = "there are no goals yet"))]
+    goals: Anything,
     /// Command hooks.
     #[schemars(extend("x-not-supported" = "hooks are plugins; command hooks are not run yet"))]
     hooks: Anything,
+    /// Whether the model is told of apps.
+    #[schemars(extend("x-not-supported" = "there are no apps"))]
+    include_apps_instructions: Anything,
+    /// Whether the model is told of its mode.
+    #[schemars(extend("x-not-supported" = "there is one mode"))]
+    include_collaboration_mode_instructions: Anything,
+    /// Whether the model is told of its surroundings.
+    #[schemars(extend("x-not-supported" = "it always is"))]
+    include_environment_context: Anything,
+    /// Whether the model is told the time.
+    #[schemars(extend("x-not-supported" = "it is told the date"))]
+    include_environment_context_time: Anything,
+    /// Whether the model is told what it may do.
+    #[schemars(extend("x-not-supported" = "it always is"))]
+    include_permissions_instructions: Anything,
+    /// Modules of the script interpreter.
+    #[schemars(extend("x-not-supported" = "there is no script interpreter"))]
+    js_repl_node_module_dirs: Anything,
+    /// The script interpreter.
+    #[schemars(extend("x-not-supported" = "there is no script interpreter"))]
+    js_repl_node_path: Anything,
     /// Where logs go.
     #[schemars(extend("x-not-supported" = "logs go to standard error"))]
     log_dir: Option<String>,
     /// Where plugins of other clients come from.
     #[schemars(extend("x-not-supported" = "plugins are installed from directories"))]
     marketplaces: Anything,
+    /// Logins of tool servers that an administrator manages.
+    #[schemars(extend("x-not-supported" = "MCP servers are not started yet"))]
+    mcp_enterprise_managed_auth: Anything,
     /// The port for logins of tool servers.
     #[schemars(extend("x-not-supported" = "MCP servers are not started yet"))]
     mcp_oauth_callback_port: Option<u64>,
+    /// The address for logins of tool servers.
+    #[schemars(extend("x-not-supported" = "MCP servers are not started yet"))]
+    mcp_oauth_callback_url: Anything,
     /// Where logins of tool servers are kept.
     #[schemars(extend("x-not-supported" = "MCP servers are not started yet"))]
     mcp_oauth_credentials_store: Option<String>,
+    /// How long a turn waits for tool servers that it does not need.
+    #[schemars(extend("x-not-supported" = "MCP servers are not started yet"))]
+    mcp_optional_startup_grace_ms: Anything,
     /// What is remembered across threads.
     #[schemars(extend("x-not-supported" = "nothing is remembered across threads"))]
     memories: Anything,
     /// What `model_auto_compact_token_limit` counts.
     #[schemars(extend("x-not-supported" = "conversations are not compacted yet"))]
     model_auto_compact_token_limit_scope: Option<String>,
+    /// When a conversation is compacted after a turn.
+    #[schemars(extend("x-not-supported" = "conversations are not compacted yet"))]
+    model_post_turn_compact_threshold_percent: Anything,
     /// Notices that were seen.
     #[schemars(extend("x-not-supported" = "there are no notices"))]
     notice: Anything,
+    /// Work across several agents.
+    #[schemars(extend("x-not-supported" = "there are no sub-agents yet"))]
+    orchestrator: Anything,
     /// Export of telemetry.
     #[schemars(extend("x-not-supported" = "telemetry goes to sink plugins"))]
     otel: Anything,
@@ -204,6 +289,9 @@ pub(crate) struct ConfigFile {
     /// Plugins of other clients.
     #[schemars(extend("x-not-supported" = "Dovetail's own are in `[dovetail.plugins]`"))]
     plugins: Anything,
+    /// Profiles as they were written once.
+    #[schemars(extend("x-not-supported" = "use `$CODEX_HOME/<name>.config.toml` and `--profile <name>`"))]
+    profiles: Anything,
     /// Speech.
     #[schemars(extend("x-not-supported" = "there is no speech"))]
     realtime: Anything,
@@ -219,6 +307,9 @@ pub(crate) struct ConfigFile {
     /// Whether unfinished features warn.
     #[schemars(extend("x-not-supported" = "features that do nothing always say so"))]
     suppress_unstable_features_warning: Option<bool>,
+    /// How long the app-server keeps a thread.
+    #[schemars(extend("x-not-supported" = "there is no app-server yet"))]
+    thread_unload_delay_secs: Anything,
     /// Tools to suggest.
     #[schemars(extend("x-not-supported" = "tools are not suggested"))]
     tool_suggest: Anything,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -157,6 +158,14 @@ pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ConfigError> {
         path: path.to_owned(),
         source,
     };
+    // Opening a pipe waits for whoever writes to it: for ever, if nobody does.
+    if let Ok(metadata) = path.metadata()
+        && (metadata.file_type().is_fifo() || metadata.file_type().is_socket())
+    {
+        return Err(ConfigError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error)

@@ -27,6 +27,7 @@ mod show;
 mod stack;
 mod tree;
 mod trust;
+mod trusted;
 
 pub use agents_md::{ProjectDocs, collect_project_docs};
 pub use auth::{ApiKey, AuthError, AuthFile, KeySource, find_api_key};

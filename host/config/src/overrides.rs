@@ -51,6 +51,11 @@ impl Override {
         }
     }
 
+    /// The keys that lead to what it sets, the outermost first.
+    pub(crate) fn path(&self) -> Vec<&str> {
+        self.path.iter().map(String::as_str).collect()
+    }
+
     /// What it is called in messages: never with its value.
     pub(crate) fn label(&self) -> &str {
         &self.flag

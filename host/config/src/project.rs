@@ -3,6 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::enums::TrustLevel;
+
 /// The mode of the empty directories with which the sandbox holds names that must not come into being.
 const HELD_NAME_MODE: u32 = 0o711;
 
@@ -13,8 +15,8 @@ pub struct Project {
     pub root: PathBuf,
     /// Whether there is a marker.
     pub marked: bool,
-    /// Whether the user's own configuration trusts it.
-    pub trusted: bool,
+    /// What the user's own configuration says of it; nothing is no trust.
+    pub trust: Option<TrustLevel>,
 }
 
 impl Project {
@@ -25,14 +27,19 @@ impl Project {
             Some(root) => Self {
                 root: root.to_owned(),
                 marked: true,
-                trusted: false,
+                trust: None,
             },
             None => Self {
                 root: cwd.to_owned(),
                 marked: false,
-                trusted: false,
+                trust: None,
             },
         }
+    }
+
+    /// Whether its own configuration and plugins are read.
+    pub fn trusted(&self) -> bool {
+        self.trust == Some(TrustLevel::Trusted)
     }
 
     /// The directories from the root down to `cwd`, both included.

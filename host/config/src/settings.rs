@@ -7,11 +7,9 @@ use std::path::PathBuf;
 use dovetail_models::{ModelPatch, ReasoningSummary, Verbosity};
 use serde_json::{Value, json};
 
-use crate::enums::{
-    ApprovalPolicy, HistoryPersistence, InheritEnv, SandboxMode, ServiceTier, WebSearchMode,
-};
+use crate::enums::{ApprovalPolicy, HistoryPersistence, InheritEnv, SandboxMode, WebSearchMode};
 use crate::error::ConfigError;
-use crate::features::Feature;
+use crate::features::{FEATURES, Feature};
 use crate::layer::{Layer, Place};
 use crate::project::Project;
 use crate::providers;
@@ -53,7 +51,7 @@ pub struct Config {
     /// A file with a catalogue to use instead of the built-in one.
     pub model_catalog: Option<PathBuf>,
     /// How requests are queued.
-    pub service_tier: Option<ServiceTier>,
+    pub service_tier: Option<String>,
     /// The hosted web search.
     pub web_search: Option<WebSearchMode>,
     /// How `AGENTS.md` files are collected.
@@ -250,6 +248,15 @@ impl Config {
                 .map(|(_, on)| on)
         });
         feature.effective(said.copied())
+    }
+
+    /// The features that can be switched, and those of other clients that somebody speaks of; sorted by name.
+    pub fn listed_features(&self) -> Vec<&'static Feature> {
+        let spoken_of = self.features.keys().filter_map(|name| Feature::find(name));
+        let mut listed: Vec<&Feature> = FEATURES.iter().chain(spoken_of).collect();
+        listed.sort_by_key(|feature| feature.name);
+        listed.dedup_by_key(|feature| feature.name);
+        listed
     }
 
     /// Whether the feature of this name is on; one that does not exist never is.

@@ -10,6 +10,7 @@ use crate::project::Project;
 use crate::resolve;
 use crate::settings::Config;
 use crate::tree::{self, Node, Table};
+use crate::trusted;
 
 /// Where administrators put settings for everybody.
 pub const SYSTEM_CONFIG: &str = "/etc/codex/config.toml";
@@ -75,6 +76,9 @@ pub fn load(request: &LoadRequest<'_>) -> Result<Config, ConfigError> {
     layers.read(LayerKind::System, request.system)?;
     let trust = layers.read_user(request)?;
     if let Some(profile) = request.profile {
+        for layer in &layers.list {
+            check_removed(layer, Some(profile))?;
+        }
         layers.read_profile(request.home, profile)?;
     }
     let flags = command_line(request.overrides);
@@ -85,9 +89,10 @@ pub fn load(request: &LoadRequest<'_>) -> Result<Config, ConfigError> {
         layers.read(LayerKind::Managed, path)?;
     }
     for layer in &layers.list {
-        check_removed(layer)?;
+        check_removed(layer, request.profile)?;
     }
     let table = layers.merged();
+    layers.note_overruled(request.overrides, &table);
     let Layers { list, warnings } = layers;
     resolve::resolve(request, project, list, table, warnings)
 }
@@ -157,9 +162,13 @@ impl Layers {
             if same_directory(&folder, request.home) || !path.is_file() {
                 continue;
             }
-            if !project.trusted {
+            if !project.trusted() {
+                let why = match project.trust {
+                    Some(_) => "is marked as untrusted",
+                    None => "is not trusted; to trust it: dovetail exec --trust",
+                };
                 self.warnings.push(format!(
-                    "`{}` is ignored because this project is not trusted; to trust it: dovetail exec --trust",
+                    "`{}` is ignored because this project {why}",
                     path.display()
                 ));
                 continue;
@@ -189,6 +198,21 @@ impl Layers {
         let index = self.next_index();
         set_layer(&mut layer.table, index);
         self.list.push(layer);
+    }
+
+    /// Says which flags have no effect because an administrator decides.
+    fn note_overruled(&mut self, overrides: &[Override], table: &Table) {
+        for assignment in overrides {
+            let decided = tree::get(table, &assignment.path());
+            let layer = decided.and_then(|entry| self.list.get(usize::from(entry.origin.layer)));
+            if let (Some(entry), Some(layer)) = (decided, layer)
+                && layer.kind == LayerKind::Managed
+            {
+                let (flag, place) = (assignment.label(), layer.place(entry.origin.line));
+                self.warnings
+                    .push(format!("`{flag}` has no effect: {place} decides"));
+            }
+        }
     }
 
     fn merged(&self) -> Table {
@@ -259,34 +283,24 @@ fn find_project(
         None => Vec::new(),
     };
     let mut project = Project::find(request.cwd, &markers);
-    project.trusted = is_trusted(&project, trust);
+    project.trust = trusted::level(&project.root, trust);
     Ok(project)
 }
 
-fn is_trusted(project: &Project, trust: &Table) -> bool {
-    let canonical = project.root.canonicalize();
-    let names = [Some(project.root.as_path()), canonical.as_deref().ok()];
-    names
-        .into_iter()
-        .flatten()
-        .filter_map(Path::to_str)
-        .any(|name| {
-            let level = tree::get(trust, &[name, "trust_level"]);
-            level.is_some_and(|entry| entry.node == Node::Leaf("trusted".into()))
-        })
-}
-
-/// Settings that old files have and that would be dangerous or confusing to ignore.
-fn check_removed(layer: &Layer) -> Result<(), ConfigError> {
-    let instead = "move the profile's settings to `$CODEX_HOME/<name>.config.toml` and pass `--profile <name>`";
-    match ["profile", "profiles"]
-        .into_iter()
-        .find_map(|key| layer.table.get_key_value(key))
-    {
+/// Settings that old files have and that would be confusing to ignore: a profile that was chosen in a way of old. Tables
+/// of profiles that nobody chose do no harm.
+fn check_removed(layer: &Layer, profile: Option<&str>) -> Result<(), ConfigError> {
+    let chosen = layer.table.get_key_value("profile");
+    let named = profile.and_then(|name| {
+        let (name, entry) = tree::table_at(&layer.table, "profiles")?.get_key_value(name)?;
+        Some((tree::dotted(&["profiles", name]), entry))
+    });
+    let removed = chosen.map(|(key, entry)| (key.clone(), entry)).or(named);
+    match removed {
         Some((key, entry)) => Err(ConfigError::Removed {
-            key: key.clone(),
+            key,
             place: layer.place(entry.origin.line),
-            instead,
+            instead: "move the profile's settings to `$CODEX_HOME/<name>.config.toml` and pass `--profile <name>`",
         }),
         None => Ok(()),
     }

@@ -64,9 +64,10 @@ fn mapped(service_name: &str) -> Option<&'static str> {
         .copied()
 }
 
-/// The text goes into a header, so it must be plain.
+/// The text goes into a header, so it must be plain. Words may be apart, as in `Codex Desktop`.
 fn is_usable(name: &str) -> bool {
-    !name.is_empty() && name.len() <= MAX_BYTES && name.bytes().all(|byte| byte.is_ascii_graphic())
+    let plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    !name.is_empty() && name.len() <= MAX_BYTES && name.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn what_no_header_can_hold_does_not_count() {
         let long = "x".repeat(MAX_BYTES + 1);
-        for name in ["", "  ", "two words", "line\nend", "ä", &long] {
+        for name in ["", "  ", "line\nend", "tab\tin it", "ä", &long] {
             let sources = OriginatorSources {
                 overridden: Some(name),
                 persisted: Some(name),
@@ -158,6 +159,16 @@ mod tests {
             check(sources, "codex_exec");
             assert_eq!(sources.process(), "codex_exec");
         }
+    }
+
+    #[test]
+    fn a_name_may_have_several_words() {
+        let sources = OriginatorSources {
+            persisted: Some(" Codex Desktop "),
+            process: "codex_exec",
+            ..OriginatorSources::default()
+        };
+        check(sources, "Codex Desktop");
     }
 
     #[test]

@@ -11,6 +11,8 @@ use serde_json::Value;
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct McpServer {
+    /// What people call it.
+    name: Option<String>,
     /// The program.
     command: Option<String>,
     /// Its arguments.
@@ -49,6 +51,10 @@ pub(crate) struct McpServer {
     default_tools_approval_mode: Option<String>,
     /// Single tools.
     tools: Option<Value>,
+    /// Where it runs: `local`.
+    environment_id: Option<String>,
+    /// How it is logged in to.
+    auth: Option<String>,
     /// A login.
     oauth: Option<Value>,
     /// What the login is for.

@@ -94,8 +94,8 @@ fn wrong_values_name_the_right_ones() {
         check(Stage::new().user(text), expected);
     }
     check(
-        Stage::new().set("service_tier=slow"),
-        "`service_tier` in `-c service_tier`: \"slow\" is not one of `fast`, `priority`, `flex`, `default`",
+        Stage::new().set("web_search=slow"),
+        "`web_search` in `-c web_search`: \"slow\" is not one of `disabled`, `cached`, `indexed`, `live`",
     );
 }
 
@@ -136,6 +136,38 @@ fn profiles() {
         Stage::new().user("profile = \"p\""),
         "`profile` in `$STAGE/home/config.toml` line 1 is no longer supported\n\
          hint: move the profile's settings to `$CODEX_HOME/<name>.config.toml` and pass `--profile <name>`",
+    );
+}
+
+#[test]
+fn tables_of_profiles_of_old_do_no_harm_until_one_is_asked_for() {
+    let old = "[profiles.fast]\nmodel = \"small\"\n[profiles.deep.features]\nx = true";
+    let config = Stage::new().user(old).strict().load();
+    assert_eq!((config.model, config.warnings), (None, Vec::new()));
+    let new = Stage::new()
+        .user(old)
+        .file("home/other.config.toml", "model = \"m\"");
+    assert_eq!(new.profile("other").load().model.as_deref(), Some("m"));
+    let asked = Stage::new()
+        .user(old)
+        .file("home/fast.config.toml", "model = \"m\"");
+    check(
+        asked.profile("fast"),
+        "`profiles.fast` in `$STAGE/home/config.toml` line 1 is no longer supported\n\
+         hint: move the profile's settings to `$CODEX_HOME/<name>.config.toml` and pass `--profile <name>`",
+    );
+}
+
+#[test]
+fn a_pipe_is_no_configuration() {
+    let stage = Stage::new();
+    let made = std::process::Command::new("mkfifo")
+        .arg(stage.path("home/config.toml"))
+        .status();
+    assert!(made.expect("mkfifo runs").success());
+    check(
+        stage,
+        "`$STAGE/home/config.toml` is not a file\nhint: move `$STAGE/home/config.toml` away to start without it",
     );
 }
 

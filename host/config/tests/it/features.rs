@@ -35,3 +35,22 @@ fn unknown_features_warn_and_are_errors_where_asked() {
         "`features.fast_mod` in `$STAGE/home/config.toml` line 2 is not a known setting\nhint: did you mean `features.fast_mode`?"
     );
 }
+
+#[test]
+fn features_of_other_clients_are_no_mistakes_and_do_nothing() {
+    let stage = Stage::new()
+        .user(
+            "[features]\nbrowser_use = true\nremote_compaction_v2 = true\nview_image_tool = false",
+        )
+        .strict();
+    let config = stage.load();
+    assert_eq!(config.warnings, Vec::<String>::new());
+    assert!(!config.has_feature("browser_use") && !config.has_feature("view_image"));
+    let listed: Vec<&str> = config
+        .listed_features()
+        .iter()
+        .filter(|feature| feature.stage == dovetail_config::FeatureStage::Elsewhere)
+        .map(|feature| feature.name)
+        .collect();
+    assert_eq!(listed, ["browser_use", "remote_compaction_v2"]);
+}

@@ -1,8 +1,7 @@
 //! Which layer wins, and what a project may not say.
 
 use dovetail_config::{
-    ApprovalPolicy, HistoryPersistence, InheritEnv, Override, SandboxMode, ServiceTier,
-    WebSearchMode,
+    ApprovalPolicy, HistoryPersistence, InheritEnv, Override, SandboxMode, WebSearchMode,
 };
 use serde_json::json;
 
@@ -87,7 +86,7 @@ fn an_untrusted_project_says_nothing_and_that_is_said() {
         stage.normal(&config.warnings.join("\n")),
         "`$STAGE/project/.codex/config.toml` is ignored because this project is not trusted; to trust it: dovetail exec --trust"
     );
-    assert!(!config.project.trusted);
+    assert!(!config.project.trusted());
 }
 
 #[test]
@@ -99,7 +98,7 @@ fn only_the_users_own_file_gives_trust() {
         Stage::new().user("[projects.\"$STAGE/project\"]\ntrust_level = \"untrusted\""),
         Stage::new().user("[projects.\"$STAGE/project/inner\"]\ntrust_level = \"trusted\""),
     ] {
-        assert!(!stage.load().project.trusted);
+        assert!(!stage.load().project.trusted());
     }
     let stage = Stage::new();
     let flag = Override::flag(
@@ -111,12 +110,12 @@ fn only_the_users_own_file_gives_trust() {
         ],
         "trusted",
     );
-    assert!(!stage.flag(flag).load().project.trusted);
+    assert!(!stage.flag(flag).load().project.trusted());
     let ignoring = Stage::new()
         .trusting_user("model = \"user\"")
         .ignoring_user()
         .load();
-    assert!(ignoring.project.trusted);
+    assert!(ignoring.project.trusted());
     assert_eq!(ignoring.model, None);
 }
 
@@ -246,10 +245,7 @@ classes = ["content"]
     assert_eq!(config.approval_policy, Some(ApprovalPolicy::OnRequest));
     assert_eq!(config.sandbox_mode, Some(SandboxMode::WorkspaceWrite));
     assert_eq!(config.model_reasoning_effort.as_deref(), Some("weird"));
-    assert_eq!(
-        config.service_tier.and_then(ServiceTier::wire),
-        Some("priority")
-    );
+    assert_eq!(config.service_tier.as_deref(), Some("fast"));
     assert_eq!(config.web_search, Some(WebSearchMode::Live));
     assert_eq!(config.project_docs.max_bytes, 16);
     assert_eq!(
@@ -304,4 +300,35 @@ fn granular_approvals_are_a_table() {
         .user("[approval_policy.granular]\nrules = true")
         .load();
     assert_eq!(config.approval_policy, Some(ApprovalPolicy::Granular));
+}
+
+#[test]
+fn a_flag_that_an_administrator_overrules_says_so() {
+    let stage = Stage::new()
+        .file(
+            "managed.toml",
+            "\nsandbox_mode = \"read-only\"\n[features]\nfast_mode = false",
+        )
+        .flag(Override::flag(
+            "--sandbox",
+            &["sandbox_mode"],
+            "danger-full-access",
+        ))
+        .set("features.fast_mode=true")
+        .set("features.shell_tool=false")
+        .set("model=mine");
+    let config = stage.load();
+    assert_eq!(config.sandbox_mode, Some(SandboxMode::ReadOnly));
+    assert_eq!(config.model.as_deref(), Some("mine"));
+    assert_eq!(
+        config
+            .warnings
+            .iter()
+            .map(|warning| stage.normal(warning))
+            .collect::<Vec<_>>(),
+        [
+            "`--sandbox` has no effect: `$STAGE/managed.toml` line 2 decides",
+            "`-c features.fast_mode` has no effect: `$STAGE/managed.toml` line 4 decides",
+        ]
+    );
 }

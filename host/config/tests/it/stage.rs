@@ -11,6 +11,9 @@ pub(crate) struct Stage {
     strict: bool,
     ignore_user: bool,
     cwd: PathBuf,
+    home: PathBuf,
+    system: PathBuf,
+    managed: [PathBuf; 2],
 }
 
 impl Stage {
@@ -20,7 +23,11 @@ impl Stage {
         std::fs::create_dir_all(&cwd).expect("directories");
         std::fs::create_dir(dir.path().join("project/.git")).expect("a directory");
         std::fs::create_dir(dir.path().join("home")).expect("a directory");
+        let at = |name: &str| dir.path().join(name);
         Self {
+            home: at("home"),
+            system: at("system.toml"),
+            managed: [at("managed.toml"), at("managed2.toml")],
             dir,
             overrides: Vec::new(),
             profile: None,
@@ -92,16 +99,21 @@ impl Stage {
     }
 
     pub(crate) fn try_load(&self) -> Result<Config, ConfigError> {
-        load(&LoadRequest {
-            home: &self.home(),
-            cwd: &self.cwd,
-            system: &self.path("system.toml"),
+        load(&self.request_in(&self.cwd))
+    }
+
+    /// What loads it for a working directory.
+    pub(crate) fn request_in<'s>(&'s self, cwd: &'s Path) -> LoadRequest<'s> {
+        LoadRequest {
+            home: &self.home,
+            cwd,
+            system: &self.system,
             profile: self.profile.as_deref(),
             overrides: &self.overrides,
-            managed: &[self.path("managed.toml"), self.path("managed2.toml")],
+            managed: &self.managed,
             strict: self.strict,
             ignore_user: self.ignore_user,
-        })
+        }
     }
 
     pub(crate) fn load(&self) -> Config {
