@@ -298,6 +298,7 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
     let cancel = CancellationToken::new();
     let interrupts = interrupt::watch(cancel.clone());
     let opened = open_thread(&plan)?;
+    interrupts.begin(opened.info.thread_id);
     plan.warnings.extend(opened.warnings);
     let house = tokio::select! {
         biased;

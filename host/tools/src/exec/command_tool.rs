@@ -151,20 +151,28 @@ impl Tool for ExecCommand {
             .workdir
             .map_or_else(|| context.cwd.clone(), |path| context.cwd.join(path));
         let terminal = arguments.tty.unwrap_or(false);
-        let started = self
-            .manager
-            .start(invocation, directory, terminal, context, &call.call_id);
+        let wait = wait(arguments.yield_time_ms);
+        let place = tokio::select! {
+            biased;
+            place = self.manager.place(wait) => place,
+            () = context.cancel.cancelled() => {
+                return ToolOutcome::refused(report::aborted(waiting_since.elapsed()));
+            }
+        };
+        let started = place.and_then(|place| {
+            self.manager.start(
+                place,
+                invocation,
+                directory,
+                terminal,
+                context,
+                &call.call_id,
+            )
+        });
         let (session, mut life) = match started {
             Ok(started) => started,
             Err(error) => return ToolOutcome::refused(not_run(&error)),
         };
-        let (least, most) = YIELD_RANGE_MS;
-        let wait = Duration::from_millis(
-            arguments
-                .yield_time_ms
-                .unwrap_or(YIELD_MS)
-                .clamp(least, most),
-        );
         tokio::select! {
             biased;
             () = life.until_end_of(&session) => {}
@@ -206,6 +214,12 @@ impl ExecManager {
         }
         report::report(waiting_since.elapsed(), state, &output, budget)
     }
+}
+
+/// How long a call waits, first for a place among the running commands, then for its own to end.
+fn wait(asked: Option<u64>) -> Duration {
+    let (least, most) = YIELD_RANGE_MS;
+    Duration::from_millis(asked.unwrap_or(YIELD_MS).clamp(least, most))
 }
 
 /// Whether a command is a patch in shell's clothing: `apply_patch` with an envelope, at most after going somewhere.

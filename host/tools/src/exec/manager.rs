@@ -8,12 +8,14 @@ use std::time::Duration;
 use dovetail_core::ids::CallId;
 use dovetail_core::tool::CallContext;
 use dovetail_sandbox::Sandbox;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::life::Life;
 use super::login::{self, Login, Variables, Way};
-use super::session::Session;
+use super::session::{Command, Session};
 use super::shell::{self, Invocation};
 use super::spawn::{self, SpawnError, Start};
 use super::trial::Trial;
@@ -40,8 +42,23 @@ pub struct ExecManager {
     /// What is known of the user's profile; none where it is to be read every time.
     login: Option<Arc<Login>>,
     sessions: Mutex<Sessions>,
+    /// Told of each place that may have become free.
+    freed: Arc<Notify>,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// A place among the running commands, and the number of the one that takes it. Dropped, it is free again.
+pub(super) struct Place<'a> {
+    id: u32,
+    manager: &'a ExecManager,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.manager.sessions().starting -= 1;
+        self.manager.freed.notify_one();
+    }
 }
 
 #[derive(Default)]
@@ -88,6 +105,7 @@ impl ExecManager {
             version: options.version,
             token_limit,
             sessions: Mutex::default(),
+            freed: Arc::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
@@ -132,28 +150,53 @@ impl ExecManager {
         asked.unwrap_or(self.token_limit).min(self.token_limit)
     }
 
-    /// Starts a command; it appears in the events at once. Whoever drops its life leaves it running.
+    /// Takes a place for a new command, waiting until there is one: a model may ask for hundreds of short commands in one
+    /// response.
+    pub(super) async fn place(&self, patience: Duration) -> Result<Place<'_>, RunError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let freed = self.freed.notified();
+            match self.reserve() {
+                Err(RunError::TooMany) => {}
+                Err(error @ (RunError::Stopping | RunError::Spawn(_))) => return Err(error),
+                Ok(id) => return Ok(Place { id, manager: self }),
+            }
+            if tokio::time::timeout_at(deadline, freed).await.is_err() {
+                return Err(RunError::TooMany);
+            }
+        }
+    }
+
+    /// Starts a command in its place; it appears in the events at once. Whoever drops its life leaves it running.
     pub(super) fn start(
         &self,
+        place: Place<'_>,
         invocation: Invocation,
         directory: PathBuf,
         terminal: bool,
         context: &CallContext,
         call_id: &CallId,
     ) -> Result<(Arc<Session>, Life), RunError> {
-        let id = self.reserve()?;
+        let id = place.id;
         let environment = self.variables(context, call_id, terminal);
         let (start, trial) = self.prepare(&invocation, directory, environment, terminal);
-        let spawned = spawn::spawn(&start, &self.sandbox);
-        self.sessions().starting -= 1;
-        let (child, output) = spawned?;
-        let leader = child.id();
-        let argv = invocation.argv();
-        let marks = [context.thread_id.to_string(), call_id.as_str().to_owned()];
-        let session = Session::new(id, argv, start.directory, leader, marks, &output);
+        let (child, output) = spawn::spawn(&start, &self.sandbox)?;
+        let session = Session::new(
+            id,
+            Command {
+                argv: invocation.argv(),
+                directory: start.directory,
+                leader: child.id(),
+                marks: [context.thread_id.to_string(), call_id.as_str().to_owned()],
+            },
+            &output,
+            Arc::clone(&self.freed),
+        );
         let session = Arc::new(session);
         context.started(call_id, session.activity());
         self.sessions().by_id.insert(id, Arc::clone(&session));
+        // The session has it now.
+        drop(place);
         let reporter = (context.clone(), call_id.clone());
         let whole = Arc::clone(&session).run(child, output, self.stop.clone(), reporter);
         if let Some(trial) = trial {

@@ -10,6 +10,7 @@ use dovetail_core::event::{ActivityStatus, ToolActivity};
 use dovetail_core::ids::CallId;
 use dovetail_core::tool::CallContext;
 use dovetail_sandbox::kill_by_environment;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::process_group::ProcessGroup;
@@ -39,6 +40,18 @@ pub(super) struct Session {
     terminal: Option<Arc<Terminal>>,
     state: Mutex<State>,
     ended: CancellationToken,
+    /// Told of the end too: it makes room for another command.
+    freed: Arc<Notify>,
+}
+
+/// What a session is told of its command.
+pub(super) struct Command {
+    pub(super) argv: Vec<String>,
+    pub(super) directory: PathBuf,
+    /// The process that leads its group.
+    pub(super) leader: u32,
+    /// The thread and the call.
+    pub(super) marks: [String; 2],
 }
 
 #[derive(Debug, Default)]
@@ -51,24 +64,18 @@ struct State {
 }
 
 impl Session {
-    pub(super) fn new(
-        id: u32,
-        argv: Vec<String>,
-        directory: PathBuf,
-        leader: u32,
-        marks: [String; 2],
-        output: &Output,
-    ) -> Self {
+    pub(super) fn new(id: u32, command: Command, output: &Output, freed: Arc<Notify>) -> Self {
         Self {
             id,
-            argv,
-            directory,
+            argv: command.argv,
+            directory: command.directory,
             started: Instant::now(),
-            group: ProcessGroup::new(leader),
-            marks,
+            group: ProcessGroup::new(command.leader),
+            marks: command.marks,
             terminal: output.terminal(),
             state: Mutex::default(),
             ended: CancellationToken::new(),
+            freed,
         }
     }
 
@@ -132,6 +139,7 @@ impl Session {
         // Shown before any call is told, so that the item ends before the call's output enters the history.
         context.finished(&call_id, self.activity(), self.started.elapsed());
         self.ended.cancel();
+        self.freed.notify_one();
     }
 
     /// The command as people see it.

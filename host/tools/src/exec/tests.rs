@@ -5,12 +5,16 @@ mod profile;
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use dovetail_core::event::{ActivityStatus, ToolActivity};
 use dovetail_core::tool::{Tool, ToolCall, ToolOutcome};
 use dovetail_sandbox::{SandboxMode, SandboxPolicy};
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
+use super::session::Session;
 use super::shell::Invocation;
 use crate::options::ToolOptions;
 use crate::testing::{Bench, function};
@@ -469,32 +473,65 @@ async fn shutdown_ends_what_is_left_even_in_other_sessions() {
     );
 }
 
+/// Starts a command that does not end by itself.
+async fn start_endless(lab: &Lab) -> Arc<Session> {
+    let place = lab.tools.manager.place(Duration::ZERO).await.unwrap();
+    let invocation = Invocation {
+        shell: "/bin/sh".into(),
+        login: false,
+        command: "exec sleep 1000".to_owned(),
+    };
+    let directory = lab.bench.cwd().to_owned();
+    let call_id = dovetail_core::ids::CallId::new("call");
+    let started = lab.tools.manager.start(
+        place,
+        invocation,
+        directory,
+        false,
+        &lab.bench.context,
+        &call_id,
+    );
+    started.unwrap().0
+}
+
 #[tokio::test]
 async fn only_so_many_commands_run_at_a_time() {
     let mut lab = Lab::full_access();
-    let mut first = None;
-    for _ in 0..64 {
-        let session = lab.tools.manager.start(
-            Invocation {
-                shell: "/bin/sh".into(),
-                login: false,
-                command: "exec sleep 1000".to_owned(),
-            },
-            lab.bench.cwd().to_owned(),
-            false,
-            &lab.bench.context,
-            &dovetail_core::ids::CallId::new("call"),
-        );
-        first.get_or_insert(session.unwrap().0);
+    let first = start_endless(&lab).await;
+    for _ in 1..64 {
+        start_endless(&lab).await;
     }
-    let reply = lab.run("true").await;
+    let reply = lab.exec(json!({"cmd": "true", "yield_time_ms": 0})).await;
     assert_eq!(
         reply.whole,
         "the command was not run: 64 commands are running already; end one first"
     );
-    let first = first.unwrap();
+    let manager = Arc::clone(&lab.tools.manager);
+    let mut waiting = Box::pin(manager.place(Duration::from_secs(1000)));
+    assert!(
+        waiting.as_mut().now_or_never().is_none(),
+        "there is no place"
+    );
     first.kill().await;
-    first.ended().await;
+    drop(waiting.await.unwrap());
+    assert_eq!(lab.run("true").await.state, "Process exited with code 0");
+    lab.tools.manager.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_be_started_takes_no_place() {
+    let mut lab = Lab::full_access();
+    for _ in 0..100 {
+        let reply = lab
+            .exec(json!({"cmd": "true", "shell": "/no/such/shell"}))
+            .await;
+        assert!(
+            reply
+                .whole
+                .starts_with("the command was not run: cannot start"),
+            "{reply:?}"
+        );
+    }
     assert_eq!(lab.run("true").await.state, "Process exited with code 0");
     lab.tools.manager.shutdown().await;
 }
