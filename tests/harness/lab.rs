@@ -306,6 +306,11 @@ impl Lab {
         Running::start(self.command(args))
     }
 
+    /// Starts another program in this world.
+    pub fn start_other(&self, program: &str, args: &[&str]) -> Running {
+        Running::start(self.command_of(program, args))
+    }
+
     /// Runs the binary with something on its standard input.
     pub async fn run_with_input(&self, args: &[&str], input: impl AsRef<[u8]>) -> Ran {
         let mut command = self.command(args);

@@ -166,6 +166,27 @@ async fn a_request_to_end_is_an_interrupt() {
 }
 
 #[tokio::test]
+async fn a_terminal_that_is_closed_is_an_interrupt() {
+    check_command_is_gone("", "HUP").await;
+}
+
+#[tokio::test]
+async fn a_request_to_quit_is_an_interrupt() {
+    check_command_is_gone("", "QUIT").await;
+}
+
+#[tokio::test]
+async fn who_was_started_to_outlive_the_terminal_does() {
+    let lab = lab(&["[[response]]\nactions = [{ text = \"first\" }, { gate = true }]\n"]).await;
+    let exec = "trap '' HUP; exec \"$0\" exec --skip-git-repo-check --json go";
+    let mut running = lab.start_other("sh", &["-c", exec, env!("CARGO_BIN_EXE_dovetail")]);
+    running.wait_for("first").await;
+    running.signal("HUP");
+    lab.server().open_gate();
+    running.finish().await.expect_code(0);
+}
+
+#[tokio::test]
 async fn a_command_that_ignores_interrupts_is_ended_as_well() {
     check_command_is_gone("trap '' INT TERM HUP;", "INT").await;
 }

@@ -382,6 +382,38 @@ mod tests {
     }
 
     #[test]
+    fn going_back_to_what_was_said_before_is_said_again() {
+        let elsewhere = ContextFacts {
+            cwd: "/elsewhere".to_owned(),
+            timezone: "Asia/Tokyo".to_owned(),
+            workspace_roots: vec!["/elsewhere".to_owned()],
+            ..facts()
+        };
+        let mut history: Vec<Arc<ResponseItem>> = Vec::new();
+        let mut told = |facts: &ContextFacts| {
+            let said = context_items(&history, facts);
+            history.extend(said.iter().cloned().map(Arc::new));
+            let environment = texts(&said).pop().unwrap_or_default();
+            let tags = environment.lines().filter_map(environment::tag);
+            tags.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&facts()).len(), 7, "all, and what is round them");
+        for now in [&elsewhere, &facts(), &elsewhere] {
+            assert_eq!(
+                told(now),
+                [
+                    "environment_context",
+                    "cwd",
+                    "timezone",
+                    "filesystem",
+                    "/environment_context"
+                ]
+            );
+            assert_eq!(told(now), [""; 0]);
+        }
+    }
+
+    #[test]
     fn another_sandbox_changes_permissions_and_files_alone() {
         let said = said_after(|facts| "danger-full-access".clone_into(&mut facts.sandbox_mode));
         assert_eq!(said.len(), 2);

@@ -64,6 +64,22 @@ impl History {
         }
     }
 
+    /// Forgets every image, for a service that refuses one of them and does not say which. Says whether there was any.
+    pub fn forget_images(&mut self) -> bool {
+        images::forget(&mut self.items)
+    }
+
+    /// Whether the user's words of a turn came with an image.
+    pub fn shows_image(&self, turn_id: TurnId) -> bool {
+        let turn_id = turn_id.to_string();
+        let own = |item: &ResponseItem| item.turn_id() == Some(&turn_id);
+        self.items.iter().any(|item| {
+            matches!(&**item, ResponseItem::Message { role, .. } if role == "user")
+                && own(item)
+                && images::in_item(item)
+        })
+    }
+
     /// Forgets everything that is encrypted, for a service that cannot read it any more. Says whether there was any.
     pub fn forget_encrypted(&mut self) -> bool {
         let before = self.items.len();

@@ -121,6 +121,8 @@ pub enum ModelEvent {
     ReasoningDelta(String),
     /// A finished item: it is recorded now, and if it is a call it starts now.
     ItemDone(Box<ResponseItem>),
+    /// A finished item that cannot be read, for this reason.
+    ItemLost(String),
     /// The end.
     Completed {
         /// The response's id.
@@ -163,6 +165,8 @@ pub struct ModelError {
     pub retry_after: Option<Duration>,
     /// Whether trying again makes sense at all for an `Auth` failure.
     pub transient: bool,
+    /// Whether the service cannot use an image of the conversation.
+    pub about_image: bool,
     /// Rate limits that came with the failure.
     pub rate_limits: Option<Box<RateLimits>>,
 }
@@ -176,6 +180,7 @@ impl ModelError {
             message,
             retry_after: None,
             transient: false,
+            about_image: false,
             rate_limits: None,
         }
     }

@@ -265,12 +265,15 @@ async fn run_call(
 }
 
 fn unknown_tool(call: &ToolCall) -> ToolOutcome {
-    match call.input {
-        CallInput::Function(_) => ToolOutcome::refused(format!("unsupported call: {}", call.name)),
-        CallInput::Custom(_) => {
-            ToolOutcome::refused(format!("unsupported custom tool call: {}", call.name))
-        }
-    }
+    let name = format!(
+        "{}{}",
+        call.namespace.as_deref().unwrap_or_default(),
+        call.name
+    );
+    ToolOutcome::refused(match call.input {
+        CallInput::Function(_) => format!("unsupported call: {name}"),
+        CallInput::Custom(_) => format!("unsupported custom tool call: {name}"),
+    })
 }
 
 /// What the model reads of a call that a person stopped.

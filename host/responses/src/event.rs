@@ -33,6 +33,8 @@ pub enum Signal {
     ReasoningBreak,
     /// An item is done.
     ItemDone(Box<ResponseItem>),
+    /// An item is done, and cannot be read for this reason.
+    ItemLost(String),
     /// Rate limits.
     RateLimits(RateLimits),
     /// The response is complete.
@@ -156,6 +158,7 @@ pub fn decode(data: &[u8]) -> Result<Signal, serde_json::Error> {
         }
         "response.output_item.done" => {
             let Done { item } = serde_json::from_slice(data)?;
+            check_whole(&item)?;
             Signal::ItemDone(Box::new(item))
         }
         "response.created" => Signal::Created,
@@ -194,6 +197,33 @@ fn kind(data: &[u8]) -> Result<Cow<'_, str>, serde_json::Error> {
     }
     let tag: Tag<'_> = serde_json::from_slice(data)?;
     Ok(tag.kind)
+}
+
+/// Fails where a message or a call lacks what makes it one. Kept as an item of an unknown type it would be sent back, and
+/// services refuse every request with half a call in it.
+fn check_whole(item: &ResponseItem) -> Result<(), serde_json::Error> {
+    let ResponseItem::Other(fields) = item else {
+        return Ok(());
+    };
+    let text = |name: &str| fields.get(name).and_then(serde_json::Value::as_str);
+    let kind = text("type").unwrap_or_default();
+    let texts: &[&str] = match kind {
+        "message" => &["role"],
+        "function_call" => &["name", "arguments", "call_id"],
+        "custom_tool_call" => &["name", "input", "call_id"],
+        _ => return Ok(()),
+    };
+    let why = match texts.iter().find(|name| text(name).is_none()) {
+        Some(name) => format!("a `{kind}` has no text `{name}`"),
+        None => format!("a `{kind}` is not what it should be"),
+    };
+    Err(serde::de::Error::custom(why))
+}
+
+/// Reads an event that [`decode`] could not: what is lost with it.
+pub(crate) fn lost(data: &[u8], error: &serde_json::Error) -> Option<Signal> {
+    let is_item = kind(data).is_ok_and(|kind| kind == "response.output_item.done");
+    is_item.then(|| Signal::ItemLost(error.to_string()))
 }
 
 fn leading_kind(data: &[u8]) -> Option<&str> {
@@ -385,6 +415,8 @@ mod tests {
             b"{\"type\":\"response.output_text.delta\"}",
             b"{\"type\":\"response.output_text.delta\",\"delta\":\"\xff\"}",
             b"{\"type\":\"response.completed\",\"response\":{",
+            b"{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"name\":\"f\",\"arguments\":{},\"call_id\":\"c\"}}",
+            b"{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"message\",\"role\":\"assistant\",\"content\":\"hi\"}}",
             b"{\"type\":3}",
             b"{\"delta\":\"x\"}",
         ] {

@@ -57,6 +57,7 @@ pub(crate) async fn of_response(
     ModelError {
         kind: failure.kind,
         retry_after,
+        about_image: is_about_an_image(status, &ErrorWords::read(response.excerpt)),
         rate_limits: limits::from_headers(response.headers).map(Box::new),
         ..ModelError::new(FailureStage::Status(status), message)
     }
@@ -69,17 +70,20 @@ pub(crate) async fn of_event(provider: &dyn Provider, excerpt: &str) -> ModelErr
     let retry_after = failure
         .retry_after
         .or_else(|| retry_after::from_message(&words));
+    let about_image = is_about_an_image(0, &ErrorWords::read(excerpt));
     let message = match (known_text(failure.kind), failure.kind) {
         (Some(text), _) => text.to_owned(),
         (None, FailureKind::UsageLimitReached) => {
             usage_limit_text(&Reached::of(&ErrorWords::read(excerpt), None))
         }
+        (None, FailureKind::InvalidRequest) if about_image => image_text(&words),
         (None, FailureKind::InvalidRequest) => words,
         (None, _) => format!("{DISCONNECTED}{words}"),
     };
     ModelError {
         kind: failure.kind,
         retry_after,
+        about_image,
         ..ModelError::new(FailureStage::Event, message)
     }
 }
@@ -172,15 +176,15 @@ impl ErrorResponse<'_> {
                 self.target(),
                 self.details()
             ),
-            400 if own.is_about_an_image() => format!(
-                "the model's service cannot use an image of this conversation: {words}; go on without it in a new thread"
-            ),
+            status if is_about_an_image(status, &own) => image_text(&words),
             400 if own.code == "cyber_policy" => words,
             400 if !self.excerpt.trim().is_empty() => cut(self.excerpt.trim()),
             429 => format!("exceeded retry limit, last status: {}", self.status),
             500 => format!(
-                "the model's service is in high demand and could not answer ({}){}",
+                "the model's service is in high demand and could not answer ({}){}{}",
                 self.status,
+                own.message
+                    .map_or_else(String::new, |words| format!(": {}", cut(&words))),
                 self.details()
             ),
             _ => format!(
@@ -229,6 +233,15 @@ impl ErrorResponse<'_> {
     }
 }
 
+/// Whether a failure is that an image cannot be used: one of a request, or (0) of an event.
+fn is_about_an_image(status: u16, words: &ErrorWords) -> bool {
+    matches!(status, 0 | 400) && words.is_about_an_image()
+}
+
+fn image_text(words: &str) -> String {
+    format!("the model's service cannot use an image of this conversation: {words}")
+}
+
 /// The code of an error that a header carries as Base64 of JSON; none where it is anything else.
 fn coded_error(header: &str) -> Option<String> {
     let json = STANDARD.decode(header.trim()).ok()?;
@@ -252,6 +265,11 @@ async fn classify(
         failure.kind = usual_kind(status, &ErrorWords::read(excerpt));
     }
     failure
+}
+
+/// What the body of an error says in words.
+pub(crate) fn own_words(excerpt: &str) -> Option<String> {
+    ErrorWords::read(excerpt).message.as_deref().map(cut)
 }
 
 /// The server's own words, or what stands in for them.

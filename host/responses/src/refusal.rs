@@ -19,6 +19,8 @@ pub(crate) struct Refusal {
     status: StatusCode,
     headers: HeaderMap,
     content_type: String,
+    /// How the body is compressed, which nobody has asked for.
+    coding: Option<String>,
 }
 
 impl Refusal {
@@ -32,11 +34,16 @@ impl Refusal {
         // Login pages and error objects come with status 200 too. Other types are tried: not all servers name theirs.
         let is_page =
             content_type.starts_with("text/html") || content_type.starts_with("application/json");
-        let refused = !response.status().is_success() || is_page;
+        let coding = response.headers().get("content-encoding");
+        let coding = coding
+            .map(|coding| String::from_utf8_lossy(coding.as_bytes()).into_owned())
+            .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"));
+        let refused = !response.status().is_success() || is_page || coding.is_some();
         refused.then(|| Self {
             status: response.status(),
             headers: response.headers().clone(),
             content_type,
+            coding,
         })
     }
 
@@ -48,10 +55,7 @@ impl Refusal {
         excerpt: &str,
     ) -> ModelError {
         if self.status.is_success() {
-            let kind = &self.content_type;
-            return failure::disconnected(&format!(
-                "`{url}` answered with `{kind}` instead of an event stream"
-            ));
+            return failure::disconnected(&self.no_stream(url, excerpt));
         }
         let response = ErrorResponse {
             url,
@@ -60,6 +64,19 @@ impl Refusal {
             excerpt,
         };
         failure::of_response(provider, &response).await
+    }
+}
+
+impl Refusal {
+    /// What came instead of a stream.
+    fn no_stream(&self, url: &str, excerpt: &str) -> String {
+        if let Some(coding) = &self.coding {
+            return format!("`{url}` answered with a body in `{coding}`, which was not asked for");
+        }
+        let kind = &self.content_type;
+        let words =
+            failure::own_words(excerpt).map_or_else(String::new, |words| format!(": {words}"));
+        format!("`{url}` answered with `{kind}` instead of an event stream{words}")
     }
 }
 

@@ -4,11 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
 
+/// What is longer than a clock can count. Nobody waits for it.
+const FOR_EVER: Duration = Duration::MAX;
+
 /// `Retry-After`: whole seconds, or a date; a past date means now.
 pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("retry-after")?.to_str().ok()?.trim(); // Not ASCII: neither a number nor a date.
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Some(value.parse().map_or(FOR_EVER, Duration::from_secs));
     }
     let until: SystemTime = jiff::fmt::rfc2822::parse(value).ok()?.timestamp().into(); // Neither: nothing is asked.
     Some(until.duration_since(SystemTime::now()).unwrap_or_default())
@@ -33,7 +36,7 @@ pub(crate) fn from_message(message: &str) -> Option<Duration> {
         "s" | "second" | "seconds" => number,
         _ => return None,
     };
-    Duration::try_from_secs_f64(seconds).ok() // Longer than a clock can count: as good as nothing.
+    Some(Duration::try_from_secs_f64(seconds).unwrap_or(FOR_EVER))
 }
 
 #[cfg(test)]
@@ -59,8 +62,9 @@ mod tests {
         check_message("try again in 3 seconds", Some(3000));
         check_message("try again in 5 minutes", None);
         check_message("try again in a while", None);
-        check_message("try again in 99999999999999999999999s", None);
         check_message("try later", None);
+        let never = from_message("try again in 99999999999999999999999s");
+        assert_eq!(never, Some(FOR_EVER));
     }
 
     #[test]
@@ -76,7 +80,10 @@ mod tests {
             asked("Fri, 31 Dec 2100 23:59:59 GMT")
                 .is_some_and(|delay| delay > Duration::from_secs(1 << 26))
         );
-        assert_eq!(asked("soon"), None);
+        assert_eq!(asked("18446744073709551616"), Some(FOR_EVER));
+        for other in ["soon", "", "-5", "1.5", "+1"] {
+            assert_eq!(asked(other), None, "{other}");
+        }
         assert_eq!(from_headers(&HeaderMap::new()), None);
     }
 }

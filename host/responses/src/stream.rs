@@ -84,6 +84,7 @@ impl Incoming {
                 self.in_message &= item.assistant_text().is_none();
                 Ok(ModelEvent::ItemDone(item))
             }
+            Signal::ItemLost(why) => Ok(ModelEvent::ItemLost(self.redactor.clean(&why))),
             Signal::RateLimits(limits) => Ok(ModelEvent::RateLimits(limits)),
             Signal::Completed {
                 response_id,
@@ -157,7 +158,7 @@ fn decode(data: &[u8]) -> Option<Signal> {
             if data != b"[DONE]" {
                 tracing::warn!(%error, bytes = data.len(), "an event cannot be read and is left out");
             }
-            None
+            event::lost(data, &error)
         }
     }
 }

@@ -97,13 +97,13 @@ pub(crate) async fn run_granted(
     let Some(program) = command.argv.first() else {
         return Err(PluginError::Invalid("a command needs a program".to_owned()));
     };
-    let mut child = spawn(grant, env, &command).map_err(|error| {
+    let started = Group::start(|| spawn(grant, env, &command));
+    let (mut child, mut group) = started.map_err(|error| {
         PluginError::Unavailable(format!(
             "cannot start `{}`: {error}",
             display_argv(&[program])
         ))
     })?;
-    let mut group = Group::of(&child);
     let running = finish(&mut child, &mut group, command.stdin, output_limit);
     match tokio::time::timeout(timeout, running).await {
         Ok(Ok(output)) => Ok(output),
@@ -242,10 +242,13 @@ fn kill(group: libc::pid_t) {
 struct Group(Option<libc::pid_t>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    /// Starts a program. Whoever ends all programs waits meanwhile, so that none runs that is not known.
+    fn start(spawn: impl FnOnce() -> std::io::Result<Child>) -> std::io::Result<(Child, Self)> {
+        let mut running = running();
+        let child = spawn()?;
         let group = child.id().and_then(|id| libc::pid_t::try_from(id).ok());
-        running().extend(group);
-        Self(group)
+        running.extend(group);
+        Ok((child, Self(group)))
     }
 
     /// The program has ended by itself: what it left in the background is the user's, and the number may be given

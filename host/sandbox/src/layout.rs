@@ -111,26 +111,49 @@ impl Layout {
             return Err(WriteDenied::ReadOnly);
         }
         // Both the name that was given and the place it leads to count: a protected name may be a link.
-        let named = named_path(path);
-        let candidates = [Some(&resolved), named.as_ref()];
-        for candidate in candidates.into_iter().flatten() {
-            if self
-                .protected
-                .iter()
-                .any(|path| candidate.starts_with(path))
-            {
-                return Err(WriteDenied::Protected(path.to_owned()));
-            }
+        if named_path(path).is_some_and(|named| self.is_protected(&named)) {
+            return Err(WriteDenied::Protected(path.to_owned()));
         }
-        if self
-            .roots
-            .iter()
-            .any(|root| resolved.starts_with(root) && resolved != *root)
-        {
-            Ok(resolved)
+        self.check_place(path, resolved)
+    }
+
+    /// Whether a name may be taken away, and where it really is: the path without symbolic links but a last one, which
+    /// goes itself, whatever it leads to.
+    ///
+    /// # Errors
+    /// Says which rule stands against it.
+    pub fn check_remove(&self, path: &Path) -> Result<PathBuf, WriteDenied> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return self.check_write(path);
+        };
+        let parent = resolve_for_write(parent).map_err(|why| WriteDenied::Unresolved {
+            path: path.to_owned(),
+            why,
+        })?;
+        if self.unrestricted {
+            return Ok(parent.join(name));
+        }
+        if self.roots.is_empty() {
+            return Err(WriteDenied::ReadOnly);
+        }
+        self.check_place(path, parent.join(name))
+    }
+
+    /// Whether the place that a path stands for may change.
+    fn check_place(&self, path: &Path, place: PathBuf) -> Result<PathBuf, WriteDenied> {
+        if self.is_protected(&place) {
+            return Err(WriteDenied::Protected(path.to_owned()));
+        }
+        let below = |root: &PathBuf| place.starts_with(root) && place != *root;
+        if self.roots.iter().any(below) {
+            Ok(place)
         } else {
             Err(WriteDenied::Outside(path.to_owned()))
         }
+    }
+
+    fn is_protected(&self, place: &Path) -> bool {
+        self.protected.iter().any(|path| place.starts_with(path))
     }
 }
 

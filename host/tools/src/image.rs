@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::arguments;
+use crate::image_type::{UnusableImage, image_type};
 
 /// The largest file taken. Services refuse requests much beyond this, and the text form is a third larger.
 const LARGEST: u64 = 20 * 1024 * 1024;
@@ -38,10 +39,8 @@ enum ImageError {
     NotAFile(PathBuf),
     #[error("cannot show `{}`: it has {size} bytes, and {LARGEST} is the most", path.display())]
     TooLarge { path: PathBuf, size: u64 },
-    #[error("cannot show `{}`: it is no PNG, JPEG, GIF or WebP image", .0.display())]
-    UnknownFormat(PathBuf),
-    #[error("cannot show `{}`: it is damaged", .0.display())]
-    Damaged(PathBuf),
+    #[error("cannot show `{}`: {why}", path.display())]
+    Unusable { path: PathBuf, why: UnusableImage },
 }
 
 impl ViewImage {
@@ -128,66 +127,23 @@ async fn data_url(path: &Path) -> Result<String, ImageError> {
         });
     }
     let bytes = tokio::fs::read(path).await.map_err(failed)?;
-    let kind = media_type(&bytes).ok_or_else(|| ImageError::UnknownFormat(path.to_owned()))?;
-    // A service refuses the request that has a broken image in it, and every later one of the thread.
-    let size = imagesize::blob_size(&bytes);
-    if !size.is_ok_and(|size| size.width > 0 && size.height > 0) {
-        return Err(ImageError::Damaged(path.to_owned()));
-    }
+    let kind = image_type(&bytes).map_err(|why| ImageError::Unusable {
+        path: path.to_owned(),
+        why,
+    })?;
     Ok(format!("data:{kind};base64,{}", STANDARD.encode(bytes)))
-}
-
-/// What the first bytes say; names are not trusted.
-fn media_type(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some("image/png"),
-        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => Some("image/webp"),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image_type::PNG;
     use crate::testing::{Bench, function};
-
-    #[track_caller]
-    fn check(bytes: &[u8], expected: Option<&str>) {
-        assert_eq!(media_type(bytes), expected);
-    }
-
-    #[test]
-    fn formats_are_told_by_their_first_bytes() {
-        check(b"\x89PNG\r\n\x1a\nrest", Some("image/png"));
-        check(b"\xff\xd8\xff\xe0rest", Some("image/jpeg"));
-        check(b"GIF89arest", Some("image/gif"));
-        check(b"RIFF\x10\0\0\0WEBPVP8 ", Some("image/webp"));
-        check(b"RIFF\x10\0\0\0WAVEfmt ", None);
-        check(b"<svg/>", None);
-        check(b"", None);
-    }
 
     #[tokio::test]
     async fn an_image_becomes_a_data_url() {
         let mut bench = Bench::new();
-        let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01";
-        std::fs::write(bench.cwd().join("p.png"), head).unwrap();
+        std::fs::write(bench.cwd().join("p.png"), PNG).unwrap();
         let outcome = bench
             .run(
                 &ViewImage::new(),
@@ -195,7 +151,7 @@ mod tests {
             )
             .await;
         let item = ContentItem::InputImage {
-            image_url: "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB".to_owned(),
+            image_url: format!("data:image/png;base64,{}", STANDARD.encode(PNG)),
             detail: Some("original".to_owned()),
         };
         assert_eq!(

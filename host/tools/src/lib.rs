@@ -17,6 +17,7 @@ mod arguments;
 mod environment;
 mod exec;
 mod image;
+mod image_type;
 mod options;
 mod patch;
 mod plan;

@@ -14,7 +14,7 @@ mod write;
 pub(crate) use desk::{intended, plan};
 pub(crate) use parse::{FileOp, Patch};
 pub(crate) use update::updated;
-pub(crate) use write::{Change, write_all};
+pub(crate) use write::{Change, Entry, write_all};
 
 /// What a patch would make of a file's text, whatever the file's name: one entry for each operation, none for a
 /// deletion. Touches nothing; the fuzz target's way in.

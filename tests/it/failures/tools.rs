@@ -76,7 +76,10 @@ async fn a_tool_server_that_cannot_list_its_tools_is_left_out_with_a_warning() {
             complaints.contains("misbehaver") && complaints.contains(words),
             "{behave}: {complaints}"
         );
-        assert_eq!(lab.output_of("bad"), "unsupported call: obey");
+        assert_eq!(
+            lab.output_of("bad"),
+            "unsupported call: mcp__misbehaverobey"
+        );
         check_rest(&lab).await;
     }
 }

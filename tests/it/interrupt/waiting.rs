@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use dovetail_tests::script;
 
-use super::check_interrupted;
+use super::{announced, check_interrupted, is_running, pid};
 use crate::lab;
 
 #[tokio::test]
@@ -45,6 +45,28 @@ async fn an_interrupt_ends_the_wait_for_the_network() {
     let mut running = lab.start_exec(&[&patient[..], &["-c", &url, "go"]].concat());
     running.wait_for("waiting for network").await;
     check_interrupted(&lab, running, "INT").await;
+}
+
+#[tokio::test]
+async fn a_second_interrupt_leaves_no_command_behind() {
+    let mut lab = lab(&[&script::answer("unused")]).await;
+    let (pipe, cmd) = announced(&lab, "");
+    // Nothing leads from the command to this one but what it has inherited.
+    let cmd = format!("setsid sh -c {} & wait", shell_quoted(&cmd));
+    lab.play(&script::command("c", &cmd)).await;
+    lab.write_config(&lab.provider_config(""));
+    let running = lab.start_exec(&["--json", "-s", "danger-full-access", "go"]);
+    let pid = pid(pipe).await;
+    for signal in ["STOP", "INT", "TERM", "CONT"] {
+        running.signal(signal);
+    }
+    let ran = running.finish().await;
+    assert!(matches!(ran.code, Some(1 | 130 | 143)), "{ran:?}");
+    assert!(!is_running(pid), "the command outlived the process");
+}
+
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[tokio::test]

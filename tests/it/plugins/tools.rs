@@ -60,7 +60,7 @@ async fn a_tool_server_without_a_grant_is_left_out_with_a_warning() {
         complaints.contains("dovetail plugin grant notes"),
         "{complaints}"
     );
-    assert_eq!(lab.output_of("n"), "unsupported call: search");
+    assert_eq!(lab.output_of("n"), "unsupported call: mcp__notessearch");
 }
 
 #[tokio::test]

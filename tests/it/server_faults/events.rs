@@ -33,7 +33,10 @@ async fn failures_that_asking_again_does_not_mend_end_the_turn() {
         ),
         ("invalid_prompt", "the server's words"),
         ("cyber_policy", "the server's words"),
-        ("invalid_image_format", "the server's words"),
+        (
+            "invalid_image_format",
+            "the model's service cannot use an image of this conversation: the server's words",
+        ),
         (
             "server_is_overloaded",
             "Selected model is at capacity. Please try a different model.",
@@ -169,6 +172,16 @@ async fn a_page_in_the_place_of_a_stream_is_named() {
     check_repeated(
         "{ status = 200, body = { error = { code = 'invalid_prompt' } } }",
         &instead("application/json"),
+    )
+    .await;
+    check_repeated(
+        "{ status = 200, body = { error = { message = 'the model is not loaded' } } }",
+        &format!("{}: the model is not loaded", instead("application/json")),
+    )
+    .await;
+    check_repeated(
+        "{ headers = { content-encoding = 'gzip' } }, { text = 'as if it were compressed' }",
+        &format!("{DISCONNECTED}`http://127.0.0.1:<port>/v1/responses` answered with a body in `gzip`, which was not asked for"),
     )
     .await;
 }

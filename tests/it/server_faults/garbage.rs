@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{check_surviving, lab_with_retries, words};
+use crate::lab;
 use crate::raw_server::RawServer;
 use dovetail_tests::script;
 
@@ -23,6 +24,30 @@ actions = [
 ]
 "#;
     check_surviving(&[chaos], 1, &[], "Grüße aus dem Chaos 🌪").await;
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_read_is_mentioned() {
+    let broken = r#"
+[[response]]
+actions = [
+    { event = { type = "response.output_item.done", item = { type = "function_call", name = "exec_command", arguments = "{}" } } },
+    { event = { type = "response.output_item.done", item = { type = "function_call", name = "exec_command", arguments = { cmd = "ls" }, call_id = "c" } } },
+    { text = "on" },
+]
+"#;
+    let lab = lab(&[broken, &script::answer("and on")]).await;
+    let ran = lab.exec_json(&["go"], 0).await;
+    let items = ran.events().into_iter().map(|event| event["item"].clone());
+    let said: Vec<_> = items.filter(|item| !item.is_null()).collect();
+    let lost = "a part of the model's answer cannot be read and is left out: a `function_call` has no text";
+    assert_eq!(said[0]["message"], format!("{lost} `call_id`"));
+    assert_eq!(said[1]["message"], format!("{lost} `arguments`"));
+    assert_eq!(said[2]["text"], "on");
+    // Sent back, half a call would have every later request refused.
+    lab.exec_json(&["resume", "--last", "go on"], 0).await;
+    let input = lab.last_request()["input"].to_string();
+    assert!(!input.contains("function_call"), "{input}");
 }
 
 #[tokio::test]

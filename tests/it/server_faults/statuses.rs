@@ -46,7 +46,7 @@ async fn a_bad_request_ends_the_turn_with_the_servers_words() {
 
 #[tokio::test]
 async fn an_image_that_cannot_be_used_is_named() {
-    let words = "the model's service cannot use an image of this conversation: broken; go on without it in a new thread";
+    let words = "the model's service cannot use an image of this conversation: broken";
     check_fatal(
         "{ status = 400, body = { error = { code = 'invalid_image', message = 'broken' } } }",
         words,
@@ -54,7 +54,7 @@ async fn an_image_that_cannot_be_used_is_named() {
     .await;
     check_fatal(
         "{ status = 400, body = { error = { message = 'The image data you provided does not represent a valid image.' } } }",
-        "the model's service cannot use an image of this conversation: The image data you provided does not represent a valid image.; go on without it in a new thread",
+        "the model's service cannot use an image of this conversation: The image data you provided does not represent a valid image.",
     )
     .await;
 }
@@ -126,6 +126,12 @@ async fn a_server_that_fails_is_asked_again_quietly_then_visibly() {
         4,
         "{ status = 500, body = 'oops' }",
         "the model's service is in high demand and could not answer (500 Internal Server Error), URL",
+    )
+    .await;
+    check_repeated(
+        4,
+        "{ status = 500, body = { error = { message = 'out of memory' } } }",
+        "the model's service is in high demand and could not answer (500 Internal Server Error): out of memory, URL",
     )
     .await;
     check_repeated(

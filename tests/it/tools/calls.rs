@@ -10,6 +10,10 @@ async fn calls_that_cannot_be_made_are_answered_and_the_turn_goes_on() {
     let unknown = [
         script::call("a", "no_such_tool", "{ q = 1 }"),
         script::call("b", "shell", "{ command = [\"ls\"] }"),
+        script::response(
+            "{ event = { type = \"response.output_item.done\", item = { type = \"function_call\", \
+             name = \"find\", namespace = \"mcp__notes__\", arguments = \"{}\", call_id = \"n\" } } }",
+        ),
         script::response("{ custom_call = \"nope\", call_id = \"c\", input = \"abc\" }"),
         script::call("d", "exec_command", "{ bad = 1 }"),
         script::call("e", "exec_command", &script::quoted("{\"cmd\": ")),
@@ -34,6 +38,7 @@ async fn calls_that_cannot_be_made_are_answered_and_the_turn_goes_on() {
     for (id, expected) in [
         ("a", "unsupported call: no_such_tool".to_owned()),
         ("b", "unsupported call: shell".to_owned()),
+        ("n", "unsupported call: mcp__notes__find".to_owned()),
         ("c", "unsupported custom tool call: nope".to_owned()),
         ("d", parsing("missing field `cmd` at line 1 column 9")),
         ("e", parsing("EOF while parsing a value at line 1 column 8")),
@@ -140,6 +145,29 @@ async fn commands_of_one_response_overlap_and_answer_in_call_order() {
         .map(|item| item["call_id"].as_str().unwrap())
         .collect();
     assert_eq!(ids, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn hundreds_of_commands_of_one_response_all_run() {
+    let ids: Vec<String> = (0..200).map(|number| format!("c{number}")).collect();
+    let calls: Vec<Call<'_>> = ids
+        .iter()
+        .map(|id| {
+            (
+                id.as_str(),
+                "exec_command",
+                json!({ "cmd": format!("echo {id}"), "yield_time_ms": 30_000 }),
+            )
+        })
+        .collect();
+    let lab = with_script(&together(&calls)).await;
+    run(&lab).await;
+    for id in &ids {
+        assert_eq!(
+            lab.normal(&lab.output_of(id)),
+            report(0, &format!("{id}\n"))
+        );
+    }
 }
 
 #[tokio::test]

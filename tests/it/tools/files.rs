@@ -75,8 +75,10 @@ async fn what_is_no_image_is_named() {
         ("d", "view_image", json!({ "path": "cut.png" })),
         ("e", "view_image", json!({ "path": "huge.png" })),
         ("f", "view_image", json!({ "path": "pipe.png" })),
+        ("g", "view_image", json!({ "path": "half.png" })),
     ])
     .await;
+    lab.write("half.png", &decoded(PIXELS[0].2)[..60]);
     lab.write("text.png", "text");
     lab.write("cut.png", &decoded(PIXELS[0].2)[..20]);
     let huge = std::fs::File::create(lab.write("huge.png", decoded(PIXELS[0].2))).unwrap();
@@ -106,9 +108,31 @@ async fn what_is_no_image_is_named() {
             "cannot show `/project/huge.png`: it has 31457280 bytes, and 20971520 is the most",
         ),
         ("f", "cannot show `/project/pipe.png`: it is not a file"),
+        (
+            "g",
+            "cannot show `/project/half.png`: it is damaged: its end is missing",
+        ),
     ] {
         assert_eq!(lab.normal(&lab.output_of(id)), expected);
     }
+}
+
+#[tokio::test]
+async fn an_image_that_the_service_refuses_is_left_out_and_the_turn_goes_on() {
+    let refused = "[[response]]\nactions = [{ status = 400, body = { error = { code = 'invalid_image', message = 'odd' } } }]\n";
+    let show = super::response(&("a", "view_image", json!({ "path": "p.png" })));
+    let lab = super::with_script(&[show.as_str(), refused].concat()).await;
+    lab.write("p.png", decoded(PIXELS[0].2));
+    let ran = run(&lab).await;
+    let note = "[an image was here; the model's service cannot use an image of this conversation]";
+    let told: Value = serde_json::from_str(&lab.output_of("a")).unwrap();
+    assert_eq!(told, json!([{ "type": "input_text", "text": note }]));
+    let warning = "the model's service cannot use an image of this conversation: odd; the conversation goes on without its images";
+    let said = ran
+        .events()
+        .into_iter()
+        .any(|event| event["item"]["message"] == warning);
+    assert!(said, "{}", ran.stdout);
 }
 
 #[tokio::test]

@@ -192,6 +192,30 @@ async fn a_patch_stays_where_it_may_write() {
 }
 
 #[tokio::test]
+async fn deleting_a_link_leaves_what_it_leads_to() {
+    let lab = with_patch("*** Delete File: link.txt\n*** Delete File: lost.txt").await;
+    let theirs = lab.outside().join("theirs.txt");
+    fs::write(&theirs, "theirs\n").unwrap();
+    let link = |target: &std::path::Path, name: &str| {
+        std::os::unix::fs::symlink(target, lab.project().join(name)).unwrap();
+    };
+    link(&theirs, "link.txt");
+    link("nowhere".as_ref(), "lost.txt");
+    run_in(&lab, "workspace-write").await;
+    assert_eq!(
+        lab.normal(&lab.output_of("p")),
+        applied("D link.txt\nD lost.txt")
+    );
+    for name in ["link.txt", "lost.txt"] {
+        assert!(
+            fs::symlink_metadata(lab.project().join(name)).is_err(),
+            "{name}"
+        );
+    }
+    assert_eq!(fs::read_to_string(theirs).unwrap(), "theirs\n");
+}
+
+#[tokio::test]
 async fn an_envelope_that_is_none_is_refused() {
     for (patch, expected) in [
         (

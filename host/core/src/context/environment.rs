@@ -13,26 +13,22 @@ const END: &str = "</environment_context>";
 /// The lines that the conversation does not know yet; none where it knows them all.
 pub(super) fn news(history: &[Arc<ResponseItem>], facts: &ContextFacts) -> Option<String> {
     let lines = lines(facts);
-    let mut unknown: Vec<bool> = vec![true; lines.len()];
-    let mut undecided = lines.len();
+    let mut last_said: Vec<Option<&str>> = vec![None; lines.len()];
     for text in said(history, KIND, START) {
-        for (at, line) in lines.iter().enumerate() {
-            if !unknown[at] || undecided == 0 {
-                continue;
-            }
-            // The newest text that has such a line decides.
-            if let Some(known) = text.lines().find(|known| tag(known) == tag(line)) {
-                undecided -= 1;
-                unknown[at] = known != line;
+        for (line, last) in lines.iter().zip(&mut last_said) {
+            // The newest text that has such a line decides, whatever older ones say.
+            if last.is_none() {
+                *last = text.lines().find(|known| tag(known) == tag(line));
             }
         }
-        if undecided == 0 {
+        if last_said.iter().all(Option::is_some) {
             break;
         }
     }
     let mut text = format!("{START}\n");
     let mut any = false;
-    for (line, _) in lines.iter().zip(unknown).filter(|(_, unknown)| *unknown) {
+    let news = lines.iter().zip(last_said);
+    for (line, _) in news.filter(|(line, last)| *last != Some(line.as_str())) {
         any = true;
         text.push_str(line);
         text.push('\n');
@@ -42,7 +38,7 @@ pub(super) fn news(history: &[Arc<ResponseItem>], facts: &ContextFacts) -> Optio
 }
 
 /// The name of the element that a line holds.
-fn tag(line: &str) -> Option<&str> {
+pub(super) fn tag(line: &str) -> Option<&str> {
     let (tag, _) = line
         .trim_start()
         .strip_prefix('<')?

@@ -60,6 +60,14 @@ impl Thread {
                 })?;
                 continue;
             }
+            if self.goes_on_without_images(turn, &error) {
+                let message = format!(
+                    "{}; the conversation goes on without its images",
+                    error.message
+                );
+                self.emit(TurnEvent::Warning { message })?;
+                continue;
+            }
             match turn.budget.next(&error, jitter()) {
                 NextStep::Fail => return Err(Halt::Failed(error.message)),
                 NextStep::TooLong { asked } => {
@@ -89,6 +97,12 @@ impl Thread {
                 NextStep::Recover => self.recover(turn, error).await?,
             }
         }
+    }
+
+    /// Forgets the images of a conversation that its service refuses because of one. A person who has just shown an
+    /// image is not answered without it; what the turn before showed must not be the end of the thread.
+    fn goes_on_without_images(&mut self, turn: &Turn, error: &ModelError) -> bool {
+        error.about_image && !self.history.shows_image(turn.id) && self.history.forget_images()
     }
 
     async fn recover(&mut self, turn: &Turn, error: ModelError) -> Result<(), Halt> {
@@ -199,6 +213,11 @@ impl Thread {
                 self.emit(TurnEvent::TextDelta { delta })
             }
             ModelEvent::ReasoningDelta(delta) => self.emit(TurnEvent::ReasoningDelta { delta }),
+            ModelEvent::ItemLost(why) => {
+                let message =
+                    format!("a part of the model's answer cannot be read and is left out: {why}");
+                self.emit(TurnEvent::Warning { message })
+            }
             ModelEvent::ItemDone(item) => self.take_item(turn, answer, *item).await,
         }
     }

@@ -47,9 +47,10 @@ impl Thread {
 /// The words of a failure that could be repeated, if its server did not ask for so much time.
 pub(super) fn too_long(message: &str, asked: Duration) -> String {
     let minutes = |time: Duration| time.as_secs().div_ceil(60);
-    format!(
-        "{message} (the server asks to wait {} min; more than {} min is not waited for)",
-        minutes(asked),
-        minutes(MAX_DELAY)
-    )
+    let asked = match asked {
+        Duration::MAX => "for ever".to_owned(),
+        asked => format!("{} min", minutes(asked)),
+    };
+    let most = minutes(MAX_DELAY);
+    format!("{message} (the server asks to wait {asked}; more than {most} min is not waited for)")
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use dovetail_core::event::{RecordError, Recorder, TurnEvent};
 use dovetail_core::ids::ThreadId;
-use dovetail_core::model::{FailureStage, ModelClient, ModelEvent};
+use dovetail_core::item::{ContentItem, ResponseItem};
+use dovetail_core::model::{FailureStage, ModelClient, ModelError, ModelEvent};
 use dovetail_core::plugin::FailureKind;
 use dovetail_core::toolbox::Toolbox;
-use dovetail_core::turn::{Ports, Prompt, ServerFacts, Thread, TurnOutcome};
+use dovetail_core::turn::{Ports, Prompt, PromptImage, ServerFacts, Thread, TurnOutcome};
 use dovetail_core::verdict::HookChain;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,67 @@ async fn items_that_were_finished_before_a_break_are_sent_again_not_lost() {
     assert_eq!(house.log.notices(), 1);
     let requests = house.model.requests.lock().expect("lock");
     assert_eq!(requests[1].input.len(), requests[0].input.len() + 1);
+}
+
+/// An image that the service refuses, in the thread's next request.
+fn refused_image() -> Reply {
+    Reply::Refuse(ModelError {
+        about_image: true,
+        ..failure(FailureStage::Status(400), FailureKind::InvalidRequest)
+    })
+}
+
+fn shown_image(prompt: &str) -> Prompt {
+    let content = ContentItem::InputImage {
+        image_url: "data:image/png;base64,AA==".to_owned(),
+        detail: None,
+    };
+    Prompt {
+        images: vec![PromptImage {
+            path: "shown.png".into(),
+            content,
+        }],
+        text: prompt.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_the_service_refuses_is_not_the_end_of_the_thread() {
+    let answer = || Reply::Stream(vec![message("on"), done()]);
+    let replies = vec![
+        refused_image(),
+        refused_image(),
+        answer(),
+        answer(),
+        refused_image(),
+    ];
+    let mut house = house(replies, Vec::new());
+    let cancel = CancellationToken::new();
+    let first = house
+        .thread
+        .run_turn(shown_image("look"), options(), cancel);
+    let first = first.await;
+    assert!(
+        matches!(&first, TurnOutcome::Failed(why) if why == "it failed"),
+        "who has shown an image is not answered without it: {first:?}"
+    );
+    check_answer(house.turn().await, "on");
+    check_answer(house.turn().await, "on");
+    let last = house.turn().await;
+    assert!(
+        matches!(last, TurnOutcome::Failed(_)),
+        "no image is left to blame: {last:?}"
+    );
+    let requests = house.model.requests.lock().expect("lock");
+    let has_image = |item: &Arc<ResponseItem>| {
+        let text = serde_json::to_string(&**item).expect("JSON");
+        text.contains("input_image")
+    };
+    let images: Vec<bool> = requests
+        .iter()
+        .map(|request| request.input.iter().any(has_image))
+        .collect();
+    assert_eq!(images, [true, true, false, false, false]);
 }
 
 #[tokio::test]

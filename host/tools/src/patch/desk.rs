@@ -8,7 +8,7 @@ use dovetail_core::event::{FileChange, FileChangeKind};
 use dovetail_sandbox::{Layout, WriteDenied};
 use similar::TextDiff;
 
-use super::{Change, FileOp, Patch, updated};
+use super::{Change, Entry, FileOp, Patch, updated};
 
 /// Larger files are no source code; reading them to patch a line is a mistake.
 const MAX_FILE: u64 = 32 * 1024 * 1024;
@@ -35,8 +35,34 @@ struct Desk<'a> {
 }
 
 struct Sheet {
-    before: Option<Vec<u8>>,
-    now: Option<Vec<u8>>,
+    before: Option<Entry>,
+    now: Option<Entry>,
+}
+
+impl Sheet {
+    /// Puts content in the place of whatever is there.
+    fn write(&mut self, content: &str) {
+        self.now = Some(Entry::File(content.as_bytes().to_vec()));
+    }
+
+    /// Whether the patch has taken a link away here: its name leads nowhere any more.
+    fn was_link(&self) -> bool {
+        self.now.is_none() && matches!(self.before, Some(Entry::Link(_)))
+    }
+
+    /// What the file is to hold in the end, where that is something else than now.
+    fn change(&self, path: &Path) -> Option<Change> {
+        let after = match &self.now {
+            Some(Entry::File(content)) => Some(content.clone()),
+            Some(Entry::Link(_)) => return None,
+            None => None,
+        };
+        (self.before != self.now).then(|| Change {
+            path: path.to_owned(),
+            before: self.before.clone(),
+            after,
+        })
+    }
 }
 
 /// Works a patch out against the files as they are.
@@ -60,14 +86,7 @@ pub(crate) fn plan(text: &str, cwd: &Path, layout: &Layout) -> Result<Planned, S
     let changes = desk
         .order
         .iter()
-        .filter_map(|path| {
-            let sheet = desk.files.get(path)?;
-            (sheet.before != sheet.now).then(|| Change {
-                path: path.clone(),
-                before: sheet.before.clone(),
-                after: sheet.now.clone(),
-            })
-        })
+        .filter_map(|path| desk.files.get(path)?.change(path))
         .collect();
     Ok(Planned {
         changes,
@@ -87,22 +106,22 @@ impl Desk<'_> {
                         "`{path}` exists already; update it, or delete it first"
                     ));
                 }
-                sheet.now = Some(content.clone().into_bytes());
+                sheet.write(content);
                 Ok((
                     change(&real, FileChangeKind::Add, "", content, None),
                     format!("A {path}"),
                 ))
             }
             FileOp::Delete { path } => {
-                let real = self.open(path)?;
-                let sheet = self.sheet(&real)?;
-                let Some(before) = sheet.now.take() else {
-                    return Err(format!("`{path}` does not exist"));
+                let place = self.open_to_remove(path)?;
+                let before = match self.sheet(&place)?.now.take() {
+                    // What is no text can go too; only its difference is not worth showing in full.
+                    Some(Entry::File(before)) => String::from_utf8(before).unwrap_or_default(),
+                    Some(Entry::Link(_)) => String::new(),
+                    None => return Err(format!("`{path}` does not exist")),
                 };
-                // What is no text can go too; only its difference is not worth showing in full.
-                let before = String::from_utf8(before).unwrap_or_default();
                 Ok((
-                    change(&real, FileChangeKind::Delete, &before, "", None),
+                    change(&place, FileChangeKind::Delete, &before, "", None),
                     format!("D {path}"),
                 ))
             }
@@ -120,10 +139,11 @@ impl Desk<'_> {
                     .transpose()?;
                 match &moved {
                     Some(target) => {
-                        self.sheet(&real)?.now = None;
-                        self.sheet(target)?.now = Some(after.clone().into_bytes());
+                        let place = self.open_to_remove(path)?;
+                        self.sheet(&place)?.now = None;
+                        self.sheet(target)?.write(&after);
                     }
-                    None => self.sheet(&real)?.now = Some(after.clone().into_bytes()),
+                    None => self.sheet(&real)?.write(&after),
                 }
                 let line = move_to
                     .as_ref()
@@ -146,15 +166,19 @@ impl Desk<'_> {
 
     /// Where a path really leads, if it may be written.
     fn open(&self, path: &str) -> Result<PathBuf, String> {
-        self.layout
-            .check_write(&self.cwd.join(path))
-            .map_err(|denied| match denied {
-                WriteDenied::ReadOnly => READ_ONLY.to_owned(),
-                WriteDenied::Outside(_) => format!("{OUTSIDE} ({denied})"),
-                WriteDenied::Protected(_) | WriteDenied::Unresolved { .. } => {
-                    format!("patch rejected: {denied}")
-                }
-            })
+        if let Ok(place) = self.open_to_remove(path)
+            && self.files.get(&place).is_some_and(Sheet::was_link)
+        {
+            return Ok(place);
+        }
+        let real = self.layout.check_write(&self.cwd.join(path));
+        real.map_err(|denied| refusal(&denied))
+    }
+
+    /// Where a name is that is to go, if it may: a link goes itself, not what it leads to.
+    fn open_to_remove(&self, path: &str) -> Result<PathBuf, String> {
+        let place = self.layout.check_remove(&self.cwd.join(path));
+        place.map_err(|denied| refusal(&denied))
     }
 
     fn sheet(&mut self, path: &Path) -> Result<&mut Sheet, String> {
@@ -175,17 +199,34 @@ impl Desk<'_> {
     }
 
     fn text(&mut self, real: &Path, path: &str) -> Result<String, String> {
-        let Some(bytes) = self.sheet(real)?.now.clone() else {
-            return Err(format!("`{path}` does not exist"));
-        };
-        String::from_utf8(bytes)
-            .map_err(|_| format!("`{path}` is not UTF-8 text, so it cannot be patched"))
+        match &self.sheet(real)?.now {
+            Some(Entry::File(bytes)) => String::from_utf8(bytes.clone())
+                .map_err(|_| format!("`{path}` is not UTF-8 text, so it cannot be patched")),
+            Some(Entry::Link(_)) => Err(format!("`{path}` became a link just now")),
+            None => Err(format!("`{path}` does not exist")),
+        }
     }
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+fn refusal(denied: &WriteDenied) -> String {
+    match denied {
+        WriteDenied::ReadOnly => READ_ONLY.to_owned(),
+        WriteDenied::Outside(_) => format!("{OUTSIDE} ({denied})"),
+        WriteDenied::Protected(_) | WriteDenied::Unresolved { .. } => {
+            format!("patch rejected: {denied}")
+        }
+    }
+}
+
+/// What is at a place whose path has no links in it, but perhaps is one.
+fn read(path: &Path) -> Result<Option<Entry>, String> {
     let shown = path.display();
-    match fs::metadata(path) {
+    let unreadable = |error: std::io::Error| format!("cannot read `{shown}`: {error}");
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_symlink() => {
+            let target = fs::read_link(path).map_err(unreadable)?;
+            return Ok(Some(Entry::Link(target)));
+        }
         Ok(meta) if meta.is_dir() => return Err(format!("`{shown}` is a directory")),
         Ok(meta) if !meta.is_file() => return Err(format!("`{shown}` is no ordinary file")),
         Ok(meta) if meta.len() > MAX_FILE => {
@@ -193,11 +234,10 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
         }
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("cannot read `{shown}`: {error}")),
+        Err(error) => return Err(unreadable(error)),
     }
-    fs::read(path)
-        .map(Some)
-        .map_err(|error| format!("cannot read `{shown}`: {error}"))
+    let content = fs::read(path).map_err(unreadable)?;
+    Ok(Some(Entry::File(content)))
 }
 
 fn change(
@@ -308,6 +348,46 @@ mod tests {
         );
     }
 
+    /// What a patch makes of a directory with `link` to `real`: both files' texts, none where there is no file; the
+    /// first none too where it is still a link.
+    fn with_link(body: &str) -> [Option<String>; 2] {
+        let (_dir, cwd, layout) = lab(workspace());
+        fs::write(cwd.join("real"), "x\n").expect("a file");
+        std::os::unix::fs::symlink("real", cwd.join("link")).expect("a link");
+        let patch = format!("*** Begin Patch\n{body}\n*** End Patch");
+        let planned = plan(&patch, &cwd, &layout).unwrap_or_else(|error| panic!("{error}"));
+        super::super::write_all(&planned.changes).expect("it is written");
+        let at_link = fs::symlink_metadata(cwd.join("link"));
+        assert!(
+            body.starts_with("*** Update File: link\n@@")
+                == at_link.as_ref().is_ok_and(|found| found.is_symlink()),
+            "only a change in place goes through the link"
+        );
+        ["link", "real"].map(|name| fs::read_to_string(cwd.join(name)).ok())
+    }
+
+    #[test]
+    fn a_link_is_changed_where_it_leads_and_removed_itself() {
+        let text = |text: &str| Some(text.to_owned());
+        for (body, expected) in [
+            (
+                "*** Update File: link\n@@\n-x\n+y",
+                [text("y\n"), text("y\n")],
+            ),
+            ("*** Delete File: link", [None, text("x\n")]),
+            (
+                "*** Update File: link\n*** Move to: new\n@@\n-x\n+y",
+                [None, text("x\n")],
+            ),
+            (
+                "*** Delete File: link\n*** Add File: link\n+own",
+                [text("own\n"), text("x\n")],
+            ),
+        ] {
+            assert_eq!(with_link(body), expected, "{body}");
+        }
+    }
+
     #[test]
     fn a_file_may_be_named_twice() {
         let (_dir, cwd, layout) = lab(workspace());
@@ -319,7 +399,7 @@ mod tests {
             [
                 Change {
                     path: cwd.join("f"),
-                    before: Some(b"a\nb\n".to_vec()),
+                    before: Some(Entry::File(b"a\nb\n".to_vec())),
                     after: None
                 },
                 Change {

@@ -3,24 +3,35 @@
 //! Every file is reached through an open directory that was opened without following links, so a path that was
 //! checked a moment ago cannot be turned elsewhere by a command that runs beside us.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dovetail_sandbox::open_directory;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 /// A file that changes. Paths are resolved: free of links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     /// The file.
     pub(crate) path: PathBuf,
-    /// What it holds now; none if it is not there.
-    pub(crate) before: Option<Vec<u8>>,
+    /// What is there now; none if nothing is.
+    pub(crate) before: Option<Entry>,
     /// What it will hold; none if it goes away.
     pub(crate) after: Option<Vec<u8>>,
+}
+
+/// What a name in a directory stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// A file with this content.
+    File(Vec<u8>),
+    /// A symbolic link to this place. It is only ever taken away or replaced.
+    Link(PathBuf),
 }
 
 /// A file that could not be written, and what has changed all the same.
@@ -150,7 +161,9 @@ fn stage_content(dir: &OwnedFd, name: &Path, content: &[u8]) -> io::Result<PathB
 }
 
 fn fill(fd: OwnedFd, dir: &OwnedFd, name: &Path, content: &[u8]) -> io::Result<()> {
-    if let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+    if let Ok(stat) = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
+        && FileType::from_raw_mode(stat.st_mode).is_file()
+    {
         rustix::fs::fchmod(&fd, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
     }
     let mut file = File::from(fd);
@@ -165,9 +178,13 @@ fn check_unchanged(staged: &Staged<'_>) -> io::Result<()> {
         Ok(fd) => {
             let mut content = Vec::new();
             File::from(fd).read_to_end(&mut content)?;
-            Some(content)
+            Some(Entry::File(content))
         }
         Err(rustix::io::Errno::NOENT) => None,
+        Err(rustix::io::Errno::LOOP) => {
+            let target = rustix::fs::readlinkat(&staged.dir, &staged.name, Vec::new())?;
+            Some(Entry::Link(OsStr::from_bytes(target.as_bytes()).into()))
+        }
         Err(error) => return Err(error.into()),
     };
     if now == staged.change.before {
@@ -188,9 +205,15 @@ fn commit(staged: &Staged<'_>) -> io::Result<()> {
 /// Puts a file back as it was.
 fn restore(staged: &Staged<'_>) -> io::Result<()> {
     match &staged.change.before {
-        Some(before) => {
+        Some(Entry::File(before)) => {
             let temporary = stage_content(&staged.dir, &staged.name, before)?;
             rustix::fs::renameat(&staged.dir, &temporary, &staged.dir, &staged.name)?;
+        }
+        Some(Entry::Link(target)) => {
+            if staged.change.after.is_some() {
+                rustix::fs::unlinkat(&staged.dir, &staged.name, AtFlags::empty())?;
+            }
+            rustix::fs::symlinkat(target, &staged.dir, &staged.name)?;
         }
         None => rustix::fs::unlinkat(&staged.dir, &staged.name, AtFlags::empty())?,
     }
@@ -222,7 +245,7 @@ mod tests {
         let bytes = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
         Change {
             path,
-            before: bytes(before),
+            before: bytes(before).map(Entry::File),
             after: bytes(after),
         }
     }
@@ -310,6 +333,45 @@ mod tests {
                 fs::read_to_string(root.join("two")).expect("a file"),
                 "theirs"
             );
+        }
+    }
+
+    #[test]
+    fn a_link_goes_itself_and_comes_back_where_the_patch_fails() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().canonicalize().expect("a path");
+        fs::write(root.join("real"), "old").expect("a file");
+        fs::create_dir(root.join("busy")).expect("a directory");
+        let link = |name: &str, after: Option<&str>| {
+            std::os::unix::fs::symlink("real", root.join(name)).expect("a link");
+            Change {
+                before: Some(Entry::Link("real".into())),
+                ..change(root.join(name), None, after)
+            }
+        };
+        let both = [link("gone", None), link("file", Some("new"))];
+        write_all(&both).expect("all is written");
+        assert!(fs::symlink_metadata(root.join("gone")).is_err());
+        assert!(
+            fs::symlink_metadata(root.join("file"))
+                .expect("a file")
+                .is_file()
+        );
+        assert_eq!(
+            fs::read_to_string(root.join("file")).expect("a file"),
+            "new"
+        );
+        assert_eq!(
+            fs::read_to_string(root.join("real")).expect("a file"),
+            "old"
+        );
+        // The directory only shows when it is put in place, after the links.
+        let busy = change(root.join("busy"), None, Some("not a file"));
+        let failing = [link("one", None), link("two", Some("new")), busy];
+        write_all(&failing).expect_err("a directory is in the way");
+        for name in ["one", "two"] {
+            let target = fs::read_link(root.join(name)).expect("it is a link again");
+            assert_eq!(target, Path::new("real"));
         }
     }
 
