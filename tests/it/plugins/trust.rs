@@ -17,7 +17,7 @@ async fn check_stopped(change: impl AsyncFn(&Lab), sentence: &str) {
         complaints.contains(sentence) && complaints.contains("dovetail plugin grant notes"),
         "{complaints}"
     );
-    assert_eq!(lab.output_of("n"), "unsupported call: search");
+    assert_eq!(lab.output_of("n"), "unsupported call: mcp__notessearch");
 }
 
 #[tokio::test]
