@@ -192,6 +192,13 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Whether nothing but empty lines are left before the next file: they set files apart and belong to none.
+    fn at_gap(&self) -> bool {
+        let mut rest = self.lines.iter().skip(self.at).map(|(_, line)| *line);
+        let next = rest.find(|line| !line.trim().is_empty());
+        next.is_none_or(|line| line.starts_with("*** ") && line.trim_end() != "*** End of File")
+    }
+
     fn new_lines(&mut self) -> Result<String, PatchError> {
         let mut content = String::new();
         while let Some((number, line)) = self.peek() {
@@ -199,7 +206,7 @@ impl<'a> Reader<'a> {
                 break;
             }
             let Some(text) = line.strip_prefix('+') else {
-                if line.trim().is_empty() {
+                if self.at_gap() {
                     self.at += 1;
                     continue;
                 }
@@ -245,6 +252,9 @@ impl<'a> Reader<'a> {
                 break;
             }
             self.at += 1;
+            if line.is_empty() && self.at_gap() {
+                continue;
+            }
             self.section_line(&mut sections, number, line)?;
         }
         sections.retain(|section| !section.lines.is_empty());
@@ -352,6 +362,28 @@ mod tests {
         );
     }
 
+    #[test]
+    fn empty_lines_between_files_belong_to_none() {
+        let gaps = "*** Begin Patch\n*** Add File: a\n+x\n\n*** Update File: b\n@@\n keep\n\n-old\n+new\n\n\n\
+                    *** Delete File: c\n\n*** Update File: d\n@@\n-old\n\n*** End of File\n\n*** End Patch";
+        let [
+            FileOp::Add { content, .. },
+            FileOp::Update { sections, .. },
+            _,
+            FileOp::Update { sections: last, .. },
+        ] = &Patch::parse(gaps).expect("a patch").ops[..]
+        else {
+            panic!("four files");
+        };
+        assert_eq!(content, "x\n");
+        let texts = |sections: &[Section]| -> Vec<String> {
+            let lines = sections.iter().flat_map(|section| &section.lines);
+            lines.map(|line| line.text().to_owned()).collect()
+        };
+        assert_eq!(texts(sections), ["keep", "", "old", "new"]);
+        assert_eq!(texts(last), ["old", ""], "the file is to end with it");
+    }
+
     #[track_caller]
     fn check_error(text: &str, expected: &str) {
         assert_eq!(
@@ -378,6 +410,10 @@ mod tests {
         check_error(
             "*** Begin Patch\n*** Add File: a\nx\n*** End Patch",
             "line 3: a line of a new file starts with `+`, found `x`",
+        );
+        check_error(
+            "*** Begin Patch\n*** Add File: a\n+x\n\n+y\n*** End Patch",
+            "line 4: a line of a new file starts with `+`, found ``",
         );
         check_error(
             "*** Begin Patch\n*** Update File: a\n@@\nx\n*** End Patch",
