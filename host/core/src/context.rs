@@ -189,8 +189,9 @@ fn permissions(facts: &ContextFacts) -> String {
             "Commands run without a sandbox and may change any file.".to_owned()
         }
         "workspace-write" => format!(
-            "Commands may read all files and write below: {}. `.git`, `.codex` and plugin files stay read-only.",
-            facts.writable_roots.join(", ")
+            "Commands may read all files and write below: {}. `{}` and plugin files stay read-only.",
+            facts.writable_roots.join(", "),
+            environment::PROTECTED.join("`, `")
         ),
         _ => "Commands may read all files and write none.".to_owned(),
     };
@@ -335,6 +336,13 @@ mod tests {
             said_after(|facts| facts.developer_instructions = Some("hm".to_owned())),
             ["<developer_instructions>\nhm\n</developer_instructions>"]
         );
+    }
+
+    #[test]
+    fn what_stays_read_only_is_named() {
+        let said = said_after(|facts| "workspace-write".clone_into(&mut facts.sandbox_mode));
+        let names = "`.git`, `.agents`, `.codex`, `.aws` and plugin files stay read-only.";
+        assert!(said[0].contains(names), "{said:?}");
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn lines(facts: &ContextFacts) -> Vec<String> {
 }
 
 /// Names below a writable root that stay read-only.
-const PROTECTED: [&str; 4] = [".git", ".agents", ".codex", ".aws"];
+pub(super) const PROTECTED: [&str; 4] = [".git", ".agents", ".codex", ".aws"];
 
 /// Everybody words this in the same way, so that a conversation that goes on elsewhere does not hear it again.
 fn work_tree(git: &GitFacts) -> String {
