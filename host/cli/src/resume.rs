@@ -10,11 +10,13 @@ use dovetail_store::ThreadSummary;
 use crate::args::{ExecArgs, ExecCommand, ResumeArgs};
 use crate::exec::{self, Stage};
 use crate::fatal::Fatal;
-use crate::plugin_cmd::layout::table;
+use crate::plugin_cmd::layout::{WIDTH, table};
 use crate::thread_cmd::{Here, Row, about};
 
 /// How many threads are shown at once.
 const SHOWN: usize = 15;
+/// The columns before what a thread is about: the number, the age, the turns and the blanks between them.
+const FIXED: usize = 2 + 2 + 5 + 2 + 5 + 2;
 
 /// Runs the command.
 ///
@@ -26,7 +28,7 @@ pub(crate) async fn run(args: ResumeArgs) -> anyhow::Result<ExitCode> {
         prompt,
         last,
         all,
-        run,
+        mut run,
     } = args;
     let (id, prompt) = if last || id.is_some() {
         (id, prompt)
@@ -40,7 +42,15 @@ pub(crate) async fn run(args: ResumeArgs) -> anyhow::Result<ExitCode> {
                 .hint("dovetail thread list shows them")
                 .into());
         }
-        let picked = pick(&threads, all, &mut stdin.lock(), &mut std::io::stderr())?;
+        let picked = pick(
+            &threads,
+            all,
+            window_width(),
+            &mut stdin.lock(),
+            &mut std::io::stderr(),
+        )?;
+        // That is for runs that nobody watches; here somebody has just chosen what to go on with.
+        run.options.skip_git_repo_check = true;
         let prompt = match prompt {
             Some(prompt) => prompt,
             None => ask(&mut stdin.lock(), &mut std::io::stderr())?,
@@ -78,6 +88,7 @@ fn candidates(cwd: Option<PathBuf>) -> anyhow::Result<Vec<ThreadSummary>> {
 fn pick(
     threads: &[ThreadSummary],
     places: bool,
+    width: usize,
     input: &mut impl BufRead,
     output: &mut impl Write,
 ) -> anyhow::Result<String> {
@@ -87,12 +98,16 @@ fn pick(
             .iter()
             .filter(|thread| matches(thread, &words))
             .collect();
-        show(&matching, places, output)?;
+        show(&matching, places, width, output)?;
         write!(output, "number, or words to filter by (empty to leave): ")?;
         output.flush()?;
         let mut line = String::new();
         let read = input.read_line(&mut line)?;
         let line = line.trim();
+        if read == 0 {
+            // The terminal has not ended the line.
+            writeln!(output)?;
+        }
         if read == 0 || (line.is_empty() && words.is_empty()) {
             return Err(Fatal::new("no thread was picked").into());
         }
@@ -102,6 +117,14 @@ fn pick(
             None => line.clone_into(&mut words),
         }
     }
+}
+
+/// The width of the window, as far as lists use it.
+fn window_width() -> usize {
+    let size = terminal_size::terminal_size_of(std::io::stderr());
+    // One less: some terminals wrap when the last column is written.
+    size.map_or(WIDTH, |(width, _)| usize::from(width.0).saturating_sub(1))
+        .clamp(FIXED, WIDTH)
 }
 
 fn matches(thread: &ThreadSummary, words: &str) -> bool {
@@ -119,7 +142,12 @@ fn matches(thread: &ThreadSummary, words: &str) -> bool {
         .all(|word| text.contains(word))
 }
 
-fn show(threads: &[&ThreadSummary], places: bool, output: &mut impl Write) -> std::io::Result<()> {
+fn show(
+    threads: &[&ThreadSummary],
+    places: bool,
+    width: usize,
+    output: &mut impl Write,
+) -> std::io::Result<()> {
     if threads.is_empty() {
         return writeln!(output, "nothing matches");
     }
@@ -135,7 +163,7 @@ fn show(threads: &[&ThreadSummary], places: bool, output: &mut impl Write) -> st
         .zip(1..)
         .map(|(thread, number)| {
             let mut cells = vec![number.to_string()];
-            cells.extend(Row::of(thread, now, places).short());
+            cells.extend(Row::of(thread, now, places, width - FIXED).short());
             cells
         })
         .collect();
@@ -192,7 +220,7 @@ mod tests {
     /// What is picked after typing this, and what was shown until then.
     fn typed(threads: &[ThreadSummary], input: &str) -> (Option<String>, String) {
         let mut output = Vec::new();
-        let picked = pick(threads, false, &mut Cursor::new(input), &mut output).ok();
+        let picked = pick(threads, false, 80, &mut Cursor::new(input), &mut output).ok();
         (picked, String::from_utf8(output).expect("text"))
     }
 
@@ -226,6 +254,20 @@ mod tests {
             picked, None,
             "an empty line after a filter shows all, then the input ends"
         );
+    }
+
+    #[test]
+    fn lines_are_as_long_as_the_window_is_wide() {
+        let long =
+            "fix the parser in the module that reads what the other program has written there";
+        for width in [40, 60, 79] {
+            let mut output = Vec::new();
+            let (threads, mut input) = ([thread(long, None)], Cursor::new("1\n"));
+            pick(&threads, false, width, &mut input, &mut output).expect("it is picked");
+            let shown = String::from_utf8(output).expect("text");
+            let row = shown.lines().nth(1).expect("a row").chars().count();
+            assert!(row <= width && row + 12 > width, "{width}: {shown}");
+        }
     }
 
     #[test]

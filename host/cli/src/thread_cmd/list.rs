@@ -122,7 +122,7 @@ fn render(threads: &[ThreadSummary], places: bool) -> String {
     let now = SystemTime::now();
     let rows: Vec<Row> = threads
         .iter()
-        .map(|thread| Row::of(thread, now, places))
+        .map(|thread| Row::of(thread, now, places, WIDTH - FIXED))
         .collect();
     let mut head = vec!["thread", "age", "turns"];
     if places {
@@ -147,11 +147,16 @@ const FIXED: usize = 36 + 2 + 5 + 2 + 5 + 2;
 /// What the name of a directory may take.
 const PLACE: usize = 12;
 
+/// So much of what a thread is about has to be there to choose by, however narrow the window is.
+const FEWEST: usize = 12;
+
 impl Row {
-    pub(crate) fn of(thread: &ThreadSummary, now: SystemTime, place: bool) -> Self {
+    /// `room` is what the place and the last column may take together.
+    pub(crate) fn of(thread: &ThreadSummary, now: SystemTime, place: bool, room: usize) -> Self {
         let name = thread.cwd.file_name().unwrap_or(thread.cwd.as_os_str());
         let place = place.then(|| one_line(&name.to_string_lossy(), PLACE));
-        let room = WIDTH - FIXED - if place.is_some() { PLACE + 2 } else { 0 };
+        let room = room.saturating_sub(if place.is_some() { PLACE + 2 } else { 0 });
+        let room = room.max(FEWEST);
         Self {
             id: thread.id.to_string(),
             age: age(now, thread.modified),
