@@ -32,6 +32,7 @@ use crate::features::FeatureSetting;
 #[schemars(deny_unknown_fields, rename = "Configuration")]
 pub(crate) struct ConfigFile {
     /// The model.
+    #[schemars(length(min = 1))]
     pub(crate) model: Option<String>,
     /// The id of the provider to ask: `openai`, or one that a table or a plugin serves.
     pub(crate) model_provider: Option<String>,

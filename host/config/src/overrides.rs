@@ -28,13 +28,15 @@ impl Override {
     /// There is no `=`, or the key is not a key.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let (key, value) = split_at_assignment(text).ok_or_else(|| bad(text, "there is no `=`"))?;
-        let keys = toml_edit::Key::parse(key)
-            .map_err(|_| bad(key, "the part before `=` is not a dotted key"))?;
-        let path: Vec<String> = keys.iter().map(|key| key.get().to_owned()).collect();
+        let path = match toml_edit::Key::parse(key) {
+            Ok(keys) => keys.iter().map(|key| key.get().to_owned()).collect(),
+            Err(_) => split_plainly(key)
+                .ok_or_else(|| bad(key, "the part before `=` is not a dotted key"))?,
+        };
         let value = value.trim();
         let parsed = value
             .parse()
-            .unwrap_or_else(|_| toml::Value::String(value.to_owned()));
+            .unwrap_or_else(|_| toml::Value::String(without_quotes(value).to_owned()));
         Ok(Self {
             flag: format!("-c {}", key.trim()),
             path,
@@ -93,6 +95,27 @@ fn split_at_assignment(text: &str) -> Option<(&str, &str)> {
     None
 }
 
+/// The parts of a key whose quotes a shell has taken away, such as `projects./work/app.trust_level`.
+fn split_plainly(key: &str) -> Option<Vec<String>> {
+    let fits = |part: &str| {
+        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'');
+        !part.is_empty() && !part.contains(odd)
+    };
+    let parts = key.trim().split('.');
+    parts
+        .map(|part| fits(part).then(|| part.to_owned()))
+        .collect()
+}
+
+/// Plain text as it was meant. A quote at its beginning that TOML could make nothing of is one that a shell left over.
+fn without_quotes(text: &str) -> &str {
+    let quotes = ['"', '\''];
+    match text.strip_prefix(quotes) {
+        Some(rest) => rest.strip_suffix(quotes).unwrap_or(rest),
+        None => text,
+    }
+}
+
 fn bad(text: &str, problem: &str) -> ConfigError {
     // Without an `=` all of it could be a value that slipped in: show no more than a key's length.
     ConfigError::BadOverride {
@@ -139,6 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn quotes_that_a_shell_left_over_or_took_away_do_no_harm() {
+        check("model=\"gpt-5.4", json!({"model": "gpt-5.4"}));
+        check("model='a' b'", json!({"model": "a' b"}));
+        check("model=say \"hi\"", json!({"model": "say \"hi\""}));
+        check(
+            "projects./work/app.trust_level=trusted",
+            json!({"projects": {"/work/app": {"trust_level": "trusted"}}}),
+        );
+    }
+
+    #[test]
     fn quoted_parts_may_hold_dots_and_equals_signs() {
         check(
             "projects.\"/a.b/c=d\".trust_level=trusted",
@@ -152,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_no_override_is_refused() {
-        for text in ["model", "=x", "a..b=1", "", "a b=1"] {
+        for text in ["model", "=x", "a..b=1", "", "a b=1", "a.\"b=1"] {
             assert!(Override::parse(text).is_err(), "{text:?} was accepted");
         }
     }

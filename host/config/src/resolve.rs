@@ -76,7 +76,9 @@ impl Tree<'_> {
         project: Project,
     ) -> Result<Config, ConfigError> {
         self.check_reserved(&file)?;
-        self.check_effort(&file)?;
+        let effort = file.model_reasoning_effort.as_deref();
+        self.check_not_empty("model_reasoning_effort", effort)?;
+        self.check_not_empty("model", file.model.as_deref())?;
         Ok(Config {
             home: request.home.to_owned(),
             cwd: request.cwd.to_owned(),
@@ -184,11 +186,11 @@ impl Tree<'_> {
         }
     }
 
-    fn check_effort(&self, file: &ConfigFile) -> Result<(), ConfigError> {
-        match file.model_reasoning_effort.as_deref().map(str::trim) {
+    fn check_not_empty(&self, key: &str, value: Option<&str>) -> Result<(), ConfigError> {
+        match value.map(str::trim) {
             Some("") => Err(self.invalid(Mismatch {
-                path: vec!["model_reasoning_effort".to_owned()],
-                problem: "it is empty; leave it out to use the model's default".to_owned(),
+                path: vec![key.to_owned()],
+                problem: "it is empty; leave it out to use the default".to_owned(),
             })),
             Some(_) | None => Ok(()),
         }

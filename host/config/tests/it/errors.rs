@@ -93,6 +93,15 @@ fn wrong_values_name_the_right_ones() {
     ] {
         check(Stage::new().user(text), expected);
     }
+    for (text, key) in [
+        ("model=", "model"),
+        ("model_reasoning_effort=' '", "model_reasoning_effort"),
+    ] {
+        check(
+            Stage::new().set(text),
+            &format!("`{key}` in `-c {key}`: it is empty; leave it out to use the default"),
+        );
+    }
     check(
         Stage::new().set("web_search=slow"),
         "`web_search` in `-c web_search`: \"slow\" is not one of `disabled`, `cached`, `indexed`, `live`",
