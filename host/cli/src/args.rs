@@ -154,6 +154,7 @@ pub(crate) enum Command {
     /// Check this machine, the home directory, the sandbox and the plugins.
     Doctor(crate::doctor::DoctorArgs),
     /// Print a completion script for a shell.
+    #[command(alias = "completion")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
