@@ -26,7 +26,7 @@ use crate::redact::Redactor;
 use crate::refusal::{self, Refusal};
 use crate::sse::SseParser;
 use crate::stream::Incoming;
-use crate::{address, body, limits, transport};
+use crate::{address, body, limits, proxy, transport};
 
 /// What requests say of this host, and how patient it is.
 #[derive(Debug, Clone)]
@@ -203,7 +203,9 @@ impl ResponsesClient {
             Ok(Err(error)) => {
                 let broken = transport::Broken::of(&error);
                 let cause = redactor.clean(&transport::cause(error));
-                Err(failure::unanswered(broken, &self.shown_url, &cause))
+                let variable = |name: &str| std::env::var(name).ok();
+                let proxy = proxy::variable(&self.url, variable);
+                Err(failure::unanswered(broken, &self.shown_url, proxy, &cause))
             }
             Err(_elapsed) => {
                 let limit = self.options.idle_timeout.as_millis();

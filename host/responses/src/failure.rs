@@ -104,14 +104,22 @@ pub(crate) fn disconnected(why: &str) -> ModelError {
     ModelError::new(FailureStage::Stream, format!("{DISCONNECTED}{why}"))
 }
 
-/// A request that got no answer; `url` as it may be shown.
-pub(crate) fn unanswered(broken: Broken, url: &str, cause: &str) -> ModelError {
+/// A request that got no answer; `url` as it may be shown, `proxy` the variable that names one on the way.
+pub(crate) fn unanswered(
+    broken: Broken,
+    url: &str,
+    proxy: Option<&str>,
+    cause: &str,
+) -> ModelError {
     let (stage, what) = match broken {
         Broken::Unreachable => (FailureStage::Connect, "cannot connect to"),
         Broken::Unsafe => (FailureStage::Exchange, "no secure connection to"),
         Broken::Unanswered => (FailureStage::Exchange, "no answer from"),
     };
-    ModelError::new(stage, format!("{what} `{url}`: {cause}"))
+    let way = proxy.map_or_else(String::new, |name| {
+        format!(" through the proxy of `{name}`")
+    });
+    ModelError::new(stage, format!("{what} `{url}`{way}: {cause}"))
 }
 
 /// A request whose server said nothing for so many milliseconds.

@@ -14,6 +14,7 @@ pub mod event;
 mod failure;
 mod head;
 mod limits;
+mod proxy;
 mod redact;
 mod refusal;
 mod retry_after;

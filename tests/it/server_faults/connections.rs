@@ -44,6 +44,17 @@ async fn an_address_where_nobody_listens_is_named() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_nobody_runs_is_named() {
+    let mut lab = lab_with_retries(&[&script::answer("well again")], "0", "0").await;
+    lab.set_env("http_proxy", &format!("http://user:secret@{}", nobody()));
+    let url = "http://llm.example.invalid";
+    let refused = format!(
+        "cannot connect to `{url}/v1/responses` through the proxy of `http_proxy`: Connection refused (os error 111)"
+    );
+    check_address(&lab, url, &[&refused]).await;
+}
+
+#[tokio::test]
 async fn a_name_that_nobody_knows_is_named() {
     let lab = lab_with_retries(&[&script::answer("well again")], "0", "0").await;
     let ran = lab
