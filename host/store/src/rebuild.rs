@@ -175,7 +175,10 @@ impl Rebuild {
         let keeps = self.keeps_current();
         let base = match compacted.replacement_history {
             _ if !keeps => Vec::new(),
-            Some(items) => items,
+            Some(mut items) => {
+                items.retain(|item| !is_control(item));
+                items
+            }
             None => self.legacy_base(&compacted.message),
         };
         if keeps {

@@ -178,6 +178,15 @@ fn items_that_only_controlled_something_are_left_out_and_unknown_ones_are_kept()
         &[&turn("a"), &[trigger, ghost, unknown, other]],
         &["a", "A", ""],
     );
+    let replacement = json!([
+        message("user", "s"), {"type": "ghost_snapshot", "ghost_commit": {}}, {"type": "compaction_trigger"},
+        {"type": "hologram", "depth": 3},
+    ]);
+    let compacted = line(
+        "compacted",
+        json!({"message": "", "replacement_history": replacement}),
+    );
+    check(&[&turn("a"), &[compacted]], &["s", ""]);
 }
 
 #[test]
