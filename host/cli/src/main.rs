@@ -45,6 +45,14 @@ use crate::fatal::Fatal;
 fn main() -> ExitCode {
     let command = args::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     start_log();
+    outlive_file_limits();
+    let command = match command {
+        // Without a runtime: what only looks at files is done by the time that one is set up.
+        Command::Thread(args) => {
+            return thread_cmd::run(args).unwrap_or_else(|error| fatal::report(&error));
+        }
+        command => command,
+    };
     // Two workers: one for the turn, one so that a guest that spins between two ticks delays nobody.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -95,6 +103,16 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// A file that may not grow any more (`ulimit -f`) is a failed write, as a full disk is, and not the end of the process.
+/// Programs that we start are not affected: what is not ignored but handled is as it was for them.
+fn outlive_file_limits() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let handler: extern "C" fn(libc::c_int) = nothing;
+    // SAFETY: the handler does nothing, which is safe at any moment, and there is one thread yet. It cannot fail for
+    // a signal that exists.
+    unsafe { libc::signal(libc::SIGXFSZ, handler as libc::sighandler_t) };
 }
 
 /// The log is for finding faults: off unless asked for, and always on standard error.
