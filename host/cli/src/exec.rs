@@ -355,7 +355,12 @@ async fn run_plan(mut plan: Plan, stage: Stage) -> anyhow::Result<ExitCode> {
         &plan.options,
         &opened.info,
         &turn.settings,
-        opened.resumed.is_some(),
+        match &plan.target {
+            Target::Fork { .. } => "fork",
+            _ if opened.resumed.is_some() => "resumed",
+            _ => "",
+        },
+        opened.path.clone(),
         thinking,
     );
     printer.begin(&prompt, &plan.warnings);
@@ -473,7 +478,13 @@ fn new_thread(plan: &Plan) -> Opened {
 }
 
 fn resume_thread(path: &Path, plan: &Plan) -> anyhow::Result<Opened> {
-    let (mut loaded, recorder) = RolloutRecorder::resume(path)?;
+    // What is not going on with the file leaves it as it is, whoever writes to it.
+    let (mut loaded, recorder) = if plan.options.ephemeral {
+        (dovetail_store::load_thread(path)?, None)
+    } else {
+        let (loaded, recorder) = RolloutRecorder::resume(path)?;
+        (loaded, Some(recorder))
+    };
     loaded.info.cwd.clone_from(&plan.setup.cwd);
     loaded
         .info
@@ -484,11 +495,12 @@ fn resume_thread(path: &Path, plan: &Plan) -> anyhow::Result<Opened> {
 
 fn fork_thread(path: &Path, at: &ForkAt, plan: &Plan) -> anyhow::Result<Opened> {
     let (loaded, recorder) = dovetail_store::fork_thread(path, at, fork_settings(plan))?;
+    let recorder = (!plan.options.ephemeral).then_some(recorder);
     Ok(taken_up(loaded, recorder, plan))
 }
 
 /// A thread that goes on from what is on disk.
-fn taken_up(loaded: LoadedThread, recorder: RolloutRecorder, plan: &Plan) -> Opened {
+fn taken_up(loaded: LoadedThread, recorder: Option<RolloutRecorder>, plan: &Plan) -> Opened {
     let warnings = warnings_of(&loaded);
     let service_tier = loaded.last_settings.and_then(|last| last.service_tier);
     let mut info = loaded.info;
@@ -503,18 +515,16 @@ fn taken_up(loaded: LoadedThread, recorder: RolloutRecorder, plan: &Plan) -> Ope
         window_number: loaded.window_number,
         providers: loaded.providers,
     };
-    let path = recorder.path().to_owned();
-    let syncer = recorder.syncer();
-    let (recorder, syncer): (Box<dyn Recorder>, _) = if plan.options.ephemeral {
-        (Box::new(NullRecorder), None)
-    } else {
-        (Box::new(recorder), Some(syncer))
-    };
+    let path = recorder.as_ref().map(|recorder| recorder.path().to_owned());
+    let syncer = recorder.as_ref().map(RolloutRecorder::syncer);
     Opened {
         info,
         resumed: Some(resumed),
-        recorder,
-        path: Some(path),
+        recorder: match recorder {
+            Some(recorder) => Box::new(recorder),
+            None => Box::new(NullRecorder),
+        },
+        path,
         syncer,
         warnings,
         service_tier,

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dovetail_config::env;
@@ -22,7 +22,8 @@ use crate::{exec, out};
 /// Prints one run.
 pub(crate) struct Printer {
     thread_id: ThreadId,
-    kept: bool,
+    /// Where the thread is kept; there may be no file of that name yet.
+    file: Option<PathBuf>,
     form: Form,
 }
 
@@ -42,7 +43,8 @@ impl Printer {
         options: &ExecOptions,
         info: &ThreadInfo,
         settings: &TurnSettings,
-        resumed: bool,
+        origin: &str,
+        file: Option<PathBuf>,
         thinking: Thinking,
     ) -> Self {
         let form = if options.json {
@@ -59,7 +61,7 @@ impl Printer {
                 network: settings.network_access,
                 approvals: &settings.approval_policy,
                 thread_id: info.thread_id,
-                resumed,
+                origin,
             };
             let look = Look {
                 style,
@@ -74,7 +76,7 @@ impl Printer {
         };
         Self {
             thread_id: info.thread_id,
-            kept: !options.ephemeral,
+            file,
             form,
         }
     }
@@ -143,7 +145,8 @@ impl Printer {
             | TurnOutcome::Unrecorded(_) => "",
         };
         if let (Form::Text { look, .. }, true) = (&self.form, farewell) {
-            out::stderr(&render::farewell(look.style, self.thread_id, self.kept));
+            let kept = self.file.as_deref().is_some_and(Path::exists);
+            out::stderr(&render::farewell(look.style, self.thread_id, kept));
         }
         if let Some(path) = answer_file {
             std::fs::write(path, answer).map_err(|error| unwritable(path, &error))?;

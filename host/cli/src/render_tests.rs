@@ -340,7 +340,7 @@ fn the_frame_around_a_turn() {
         network: false,
         approvals: "never",
         thread_id: ThreadId::parse(THREAD).expect("an id"),
-        resumed: true,
+        origin: "resumed",
     };
     let text = banner.text(Style::Plain)
         + &warning(Style::Plain, "a plugin was refused")

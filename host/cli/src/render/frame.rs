@@ -20,7 +20,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) network: bool,
     pub(crate) approvals: &'a str,
     pub(crate) thread_id: ThreadId,
-    pub(crate) resumed: bool,
+    /// What the thread is going on from: `resumed`, `fork`; empty for a new one.
+    pub(crate) origin: &'a str,
 }
 
 impl Banner<'_> {
@@ -36,7 +37,10 @@ impl Banner<'_> {
             _ if self.network => ", network on",
             _ => ", network off",
         };
-        let resumed = if self.resumed { " (resumed)" } else { "" };
+        let origin = match self.origin {
+            "" => String::new(),
+            origin => format!(" ({origin})"),
+        };
         [
             style.paint(Ink::Bold, &format!("dovetail {}", self.version)),
             format!(
@@ -56,7 +60,7 @@ impl Banner<'_> {
                 self.sandbox,
                 self.approvals
             ),
-            format!("  {}{}{resumed}", label("thread"), self.thread_id),
+            format!("  {}{}{origin}", label("thread"), self.thread_id),
             "\n".to_owned(),
         ]
         .join("\n")
