@@ -164,7 +164,11 @@ impl LineFile {
                 Err(error) => {
                     // Takes half a line away again, so that the file stays whole. Should that fail too, the next
                     // reader meets a torn last line, which it knows how to handle.
-                    drop(file.set_len(*length));
+                    drop(match *length {
+                        // A file without a line is no thread.
+                        0 => std::fs::remove_file(&self.path),
+                        length => file.set_len(length),
+                    });
                     error.to_string()
                 }
             },

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use dovetail_core::ids::ThreadId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::damage::{Damage, Problem};
 use crate::error::StoreError;
@@ -16,7 +16,7 @@ use crate::lineage::{self, Part};
 use crate::lines::Line;
 use crate::lock::WriterLock;
 use crate::parse::Record;
-use crate::place::Compression;
+use crate::place::{Compression, FileName};
 use crate::walk::Walk;
 use crate::{names, place};
 
@@ -95,9 +95,29 @@ pub fn check_file(path: &Path) -> Checked {
         repairable: false,
     };
     if let Err(error) = look_through(path, &mut checked) {
+        // What has not one line of a thread can be put aside.
+        checked.repairable |= matches!(&error, StoreError::NoMeta { .. });
         checked.unusable = Some(error);
     }
     checked
+}
+
+/// Files that nobody reads because another one of the same thread counts, with that one: somebody copied them.
+///
+/// # Errors
+/// A directory cannot be listed.
+pub fn copies(home: &Path) -> Result<Vec<(PathBuf, PathBuf)>, StoreError> {
+    let files = Files::scan(home)?;
+    let mut copies: Vec<(PathBuf, PathBuf)> = files
+        .all()
+        .iter()
+        .filter_map(|file| {
+            let counts = files.rollout(file.name.rollout)?;
+            (counts != file).then(|| (file.path.clone(), counts.path.clone()))
+        })
+        .collect();
+    copies.sort();
+    Ok(copies)
 }
 
 fn look_through(path: &Path, checked: &mut Checked) -> Result<(), StoreError> {
@@ -109,6 +129,7 @@ fn look_through(path: &Path, checked: &mut Checked) -> Result<(), StoreError> {
         Ok::<(), Infallible>(())
     })?;
     read.unwrap_or_else(|never| match never {});
+    walk.damage.sort_by_key(|damage| damage.line);
     checked.repairable = !walk.damage.is_empty();
     checked.findings = describe_all(&part, walk.damage)?;
     // The files it begins in are checked on their own; here it matters that they are there.
@@ -126,7 +147,15 @@ fn describe_all(part: &Part, damage: Vec<Damage>) -> Result<Vec<Finding>, StoreE
             break;
         };
         if let Some(damage) = damage.next_if(|damage| damage.line == line.number) {
-            let lost = what_it_held(text);
+            let lost = match damage.problem {
+                Problem::NoMeta => "where and how the thread began".to_owned(),
+                Problem::OtherThread { .. } => "nothing: the file's name counts".to_owned(),
+                Problem::Torn
+                | Problem::Unreadable(_)
+                | Problem::TooLong
+                | Problem::Unpackable
+                | Problem::EndsEarly { .. } => what_it_held(text),
+            };
             findings.push(Finding { damage, lost });
         }
     }
@@ -166,8 +195,8 @@ fn what_it_held(text: &[u8]) -> String {
 /// What a repair left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repaired {
-    /// The mended file.
-    pub path: PathBuf,
+    /// The mended file; none where there was not one line to keep.
+    pub path: Option<PathBuf>,
     /// The file as it was.
     pub original: PathBuf,
 }
@@ -179,7 +208,10 @@ pub struct Repaired {
 /// # Errors
 /// The thread is in use, or something cannot be written; the file is then as it was.
 pub fn repair(path: &Path) -> Result<Repaired, StoreError> {
-    let part = Part::open(path)?;
+    let part = match Part::open(path) {
+        Err(StoreError::NoMeta { .. }) => return put_aside(path),
+        part => part?,
+    };
     let thread = ThreadId::parse(&part.meta.id).map_err(|_| StoreError::NoMeta {
         path: path.to_owned(),
     })?;
@@ -202,7 +234,23 @@ pub fn repair(path: &Path) -> Result<Repaired, StoreError> {
         std::fs::remove_file(path).map_err(failed)?;
     }
     Ok(Repaired {
-        path: mended,
+        path: Some(mended),
+        original,
+    })
+}
+
+/// Takes a file without a line of any thread out of the lists.
+fn put_aside(path: &Path) -> Result<Repaired, StoreError> {
+    let name = path
+        .file_name()
+        .and_then(|name| FileName::parse(name.to_str()?));
+    let _lock = name
+        .map(|name| WriterLock::take(place::home_of(path), name.thread))
+        .transpose()?;
+    let original = free_name(path);
+    std::fs::rename(path, &original).map_err(|source| StoreError::io("repair", path, source))?;
+    Ok(Repaired {
+        path: None,
         original,
     })
 }
@@ -217,7 +265,8 @@ fn write_mended(part: &Part, temporary: &Path) -> Result<(), StoreError> {
         Ok::<(), Infallible>(())
     })?;
     read.unwrap_or_else(|never| match never {});
-    let lost_meta = walk.damage.first().is_some_and(|damage| damage.line == 1);
+    walk.damage.sort_by_key(|damage| damage.line);
+    let lost_meta = part.meta_line.is_none();
     let mut damage = walk.damage.iter().peekable();
     let failed = |source| StoreError::io("write", temporary, source);
     let opened = OpenOptions::new()
@@ -230,9 +279,20 @@ fn write_mended(part: &Part, temporary: &Path) -> Result<(), StoreError> {
     let mut lines = part.lines()?;
     // A compressed file that breaks off was read as far as it goes.
     while let Ok(Some((line, text))) = lines.next() {
-        match damage.next_if(|damage| damage.line == line.number) {
-            None => out.write_all(text).and_then(|()| out.write_all(b"\n")),
-            Some(damage) if damage.problem == Problem::Torn => Ok(()),
+        let whole = |out: &mut BufWriter<File>| out.write_all(text).and_then(|()| end(out));
+        match damage
+            .next_if(|damage| damage.line == line.number)
+            .map(|damage| &damage.problem)
+        {
+            None => whole(&mut out),
+            Some(Problem::Torn) => Ok(()),
+            Some(Problem::NoMeta) => out
+                .write_all(&meta_again(part, cwd.as_deref()))
+                .and_then(|()| end(&mut out))
+                .and_then(|()| whole(&mut out)),
+            Some(Problem::OtherThread { .. }) => {
+                write_padded(&mut out, &of_this_thread(text, &part.meta.id), line)
+            }
             Some(_) if line.number == 1 && lost_meta => {
                 write_padded(&mut out, &meta_again(part, cwd.as_deref()), line)
             }
@@ -246,6 +306,24 @@ fn write_mended(part: &Part, temporary: &Path) -> Result<(), StoreError> {
     file.sync_all().map_err(failed)
 }
 
+fn end(out: &mut impl Write) -> std::io::Result<()> {
+    out.write_all(b"\n")
+}
+
+/// The line that says which thread a file is of, with the thread that it is of.
+fn of_this_thread(text: &[u8], id: &str) -> Vec<u8> {
+    let Ok(mut line) = serde_json::from_slice::<Value>(text) else {
+        return text.to_vec();
+    };
+    // The first files have it on the line itself.
+    let place = match line.get("payload") {
+        Some(_) => &mut line["payload"]["id"],
+        None => &mut line["id"],
+    };
+    *place = id.into();
+    line.to_string().into_bytes()
+}
+
 /// A text in the place of a line, filled up to its length where it is shorter.
 fn write_padded(out: &mut impl Write, text: &[u8], line: Line) -> std::io::Result<()> {
     out.write_all(text)?;
@@ -256,18 +334,24 @@ fn write_padded(out: &mut impl Write, text: &[u8], line: Line) -> std::io::Resul
         out.write_all(&blanks[..usize::try_from(length).unwrap_or(blanks.len())])?;
         left -= length;
     }
-    out.write_all(b"\n")
+    end(out)
 }
 
 /// The first line again, as far as the file's name and what follows tell.
 fn meta_again(part: &Part, cwd: Option<&str>) -> Vec<u8> {
     let id = &part.meta.id;
     let time = "1970-01-01T00:00:00.000Z";
-    let payload = json!({
+    let mut payload = json!({
         "session_id": id, "id": id, "timestamp": time, "cwd": cwd.unwrap_or("/"), "originator": "",
-        "cli_version": "", "source": "unknown", "history_mode": "paginated",
+        "cli_version": "", "source": "unknown",
     });
-    let line = json!({"timestamp": time, "ordinal": 0, "type": "session_meta", "payload": payload});
+    let mut line = json!({"timestamp": time});
+    if let Some(mode) = &part.meta.history_mode {
+        payload["history_mode"] = mode.as_str().into();
+        line["ordinal"] = 0.into();
+    }
+    line["type"] = "session_meta".into();
+    line["payload"] = payload;
     line.to_string().into_bytes()
 }
 

@@ -51,6 +51,13 @@ pub enum Problem {
     TooLong,
     /// From there on the compressed file cannot be unpacked.
     Unpackable,
+    /// No line says which thread the file is of; its name does.
+    NoMeta,
+    /// The line says that the file is of another thread than its name does.
+    OtherThread {
+        /// The id on the line, which may be anything.
+        said: String,
+    },
     /// The file ends before the place where another thread begins in it.
     EndsEarly {
         /// How many lines are not there.
@@ -67,6 +74,10 @@ impl Damage {
             Problem::Unreadable(why) => format!("cannot be read ({why}, {bytes} bytes)"),
             Problem::TooLong => format!("too long ({bytes} bytes)"),
             Problem::Unpackable => "cannot be unpacked from here on".to_owned(),
+            Problem::NoMeta => "no line says which thread it is".to_owned(),
+            Problem::OtherThread { said } => {
+                format!("says that it is thread {}", quoted(said))
+            }
             Problem::EndsEarly { missing } => format!("{missing} lines are missing"),
         }
     }
@@ -95,10 +106,25 @@ impl fmt::Display for Damage {
                 f,
                 "line {line} and what follows cannot be unpacked; it is left out"
             ),
+            Problem::NoMeta => write!(
+                f,
+                "no line says which thread it is; its name counts, and the rest of what was known is lost"
+            ),
+            Problem::OtherThread { said } => write!(
+                f,
+                "line {line} says that it is thread {}; the file's name counts",
+                quoted(said)
+            ),
             Problem::EndsEarly { missing } => write!(
                 f,
                 "{missing} lines from line {line} on are missing, and the thread went on from there"
             ),
         }
     }
+}
+
+/// The beginning of a text that may be anything, for a message.
+fn quoted(text: &str) -> String {
+    let end = text.floor_char_boundary(40);
+    format!("`{}`", text[..end].escape_debug())
 }

@@ -60,7 +60,7 @@ pub enum StoreError {
         forks: Vec<ThreadId>,
     },
     /// The file does not say which thread it is.
-    #[error("`{}` does not begin with a readable `session_meta` line", path.display())]
+    #[error("`{}` has no line that says which thread it is", path.display())]
     NoMeta {
         /// The file.
         path: PathBuf,
@@ -144,9 +144,9 @@ impl StoreError {
                 let forks: Vec<String> = forks.iter().map(ToString::to_string).collect();
                 Some(format!("delete them first: {}", forks.join(" ")))
             }
-            Self::NoMeta { .. } => {
-                Some("the file's beginning is lost; it cannot be resumed".into())
-            }
+            Self::NoMeta { .. } => Some(
+                "nothing in it can be read; put it aside: dovetail thread fsck --repair".into(),
+            ),
             Self::NoParent { parent, .. } => Some(format!(
                 "put the file of `{parent}` back under sessions/ or archived_sessions/"
             )),

@@ -4,11 +4,12 @@
 //! hold what it begins with.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::DirEntry;
+use std::fs::{DirEntry, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use dovetail_core::ids::ThreadId;
+use rayon::prelude::*;
 
 use crate::error::StoreError;
 use crate::place::{self, Compression, FileName};
@@ -23,13 +24,16 @@ pub(crate) struct RolloutFile {
 
 impl RolloutFile {
     /// Which of two files of one thread counts: the later revert, and of two forms of one file the one that is in use.
-    fn rank(&self) -> (bool, ThreadId, bool, bool) {
+    /// Copies of one file should not be there; of those it is the one with the later time in its name.
+    fn rank(&self) -> impl Ord + '_ {
         (
             self.name.rollout != self.name.thread,
             // These ids sort by age.
             self.name.rollout,
             !self.archived,
             self.name.compression == Compression::None,
+            self.path.file_name(),
+            &self.path,
         )
     }
 }
@@ -56,8 +60,7 @@ impl Files {
     /// # Errors
     /// One of the directories is there but cannot be listed.
     pub(crate) fn scan(home: &Path) -> Result<Self, StoreError> {
-        let mut all = Vec::new();
-        walk_home(home, &mut |file, _| all.push(file))?;
+        let all = walk_home(home, &|file, _| Some(file))?;
         Ok(Self { all })
     }
 
@@ -66,33 +69,24 @@ impl Files {
     /// # Errors
     /// As for [`Files::scan`].
     pub(crate) fn scan_stamped(home: &Path) -> Result<Vec<Stamped>, StoreError> {
-        let (mut all, mut stamps) = (Vec::new(), HashMap::new());
-        walk_home(home, &mut |file, entry| {
+        let mut stamped = walk_home(home, &|file, entry| {
             // A file that goes away while we look is no longer there to be listed.
-            if let Ok(metadata) = entry.metadata() {
-                let modified =
-                    metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec();
-                let size = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
-                stamps.insert(all.len(), (modified, size));
-                all.push(file);
-            }
+            let metadata = state_of(entry, &file.path)?;
+            let modified = metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec();
+            let size = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
+            Some(Stamped {
+                file,
+                modified,
+                size,
+            })
         })?;
-        let files = Self { all };
-        let current = files.current_indices();
-        let stamped = files
-            .all
-            .into_iter()
-            .enumerate()
-            .filter_map(|(index, file)| {
-                let (modified, size) =
-                    stamps.remove(&index).filter(|_| current.contains(&index))?;
-                Some(Stamped {
-                    file,
-                    modified,
-                    size,
-                })
-            });
-        Ok(stamped.collect())
+        let current = current_indices(stamped.iter().map(|stamped| &stamped.file));
+        let mut index = 0;
+        stamped.retain(|_| {
+            index += 1;
+            current.contains(&(index - 1))
+        });
+        Ok(stamped)
     }
 
     /// The file with that id of its own.
@@ -120,50 +114,79 @@ impl Files {
 
     /// How many threads there are that were not put away.
     pub(crate) fn count(&self) -> usize {
-        let current = self.current_indices();
+        let current = current_indices(self.all.iter());
         current.iter().filter(|at| !self.all[**at].archived).count()
     }
+}
 
-    /// Which files are those of a thread that count.
-    fn current_indices(&self) -> HashSet<usize> {
-        let mut newest: HashMap<ThreadId, usize> = HashMap::with_capacity(self.all.len());
-        for (index, file) in self.all.iter().enumerate() {
-            let best = newest.entry(file.name.thread).or_insert(index);
-            if file.rank() > self.all[*best].rank() {
-                *best = index;
-            }
+/// Which files are those of a thread that count.
+fn current_indices<'f>(files: impl ExactSizeIterator<Item = &'f RolloutFile>) -> HashSet<usize> {
+    let mut newest: HashMap<ThreadId, (usize, &RolloutFile)> = HashMap::with_capacity(files.len());
+    for (index, file) in files.enumerate() {
+        let best = newest.entry(file.name.thread).or_insert((index, file));
+        if file.rank() > best.1.rank() {
+            *best = (index, file);
         }
-        newest.into_values().collect()
     }
+    newest.into_values().map(|(index, _)| index).collect()
 }
 
-type Visit<'v> = dyn FnMut(RolloutFile, &DirEntry) + 'v;
-
-fn walk_home(home: &Path, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-    walk(&place::sessions(home), false, visit)?;
-    walk(&place::archived(home), true, visit)
+/// The state of a file; through a link that of what it leads to, because that is what grows.
+fn state_of(entry: &DirEntry, path: &Path) -> Option<Metadata> {
+    let metadata = entry.metadata().ok()?;
+    if metadata.is_symlink() {
+        // A link that leads nowhere is listed as what it is: a file that cannot be read.
+        return Some(std::fs::metadata(path).unwrap_or(metadata));
+    }
+    Some(metadata)
 }
 
-/// Visits all thread files below a directory that may not exist. Links to directories are not followed.
-fn walk(directory: &Path, archived: bool, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+/// What becomes of a file that was found: nothing, where it is of no interest.
+type Take<'t, T> = dyn Fn(RolloutFile, &DirEntry) -> Option<T> + Sync + 't;
+
+fn walk_home<T: Send>(home: &Path, take: &Take<'_, T>) -> Result<Vec<T>, StoreError> {
+    let mut found = walk(&place::sessions(home), false, take)?;
+    found.append(&mut walk(&place::archived(home), true, take)?);
+    Ok(found)
+}
+
+/// From so many directories on they are looked through on several cores. Most commands meet a few, and starting threads
+/// would take longer.
+const MANY_DIRECTORIES: usize = 8;
+
+/// Looks through all thread files below a directory that may not exist. Links to directories are not followed.
+fn walk<T: Send>(
+    directory: &Path,
+    archived: bool,
+    take: &Take<'_, T>,
+) -> Result<Vec<T>, StoreError> {
     let failed = |source| StoreError::io("list", directory, source);
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
+    let (mut found, mut below) = (Vec::new(), Vec::new());
     for entry in entries {
         let entry = entry.map_err(failed)?;
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            walk(&entry.path(), archived, visit)?;
+            below.push(entry.path());
         } else if let Some(name) = entry.file_name().to_str().and_then(FileName::parse) {
+            let path = entry.path();
             let file = RolloutFile {
-                path: entry.path(),
+                path,
                 name,
                 archived,
             };
-            visit(file, &entry);
+            found.extend(take(file, &entry));
         }
     }
-    Ok(())
+    let inside = |directory: &PathBuf| walk(directory, archived, take);
+    let inside: Vec<Vec<T>> = if below.len() < MANY_DIRECTORIES {
+        below.iter().map(inside).collect::<Result<_, _>>()?
+    } else {
+        below.par_iter().map(inside).collect::<Result<_, _>>()?
+    };
+    found.extend(inside.into_iter().flatten());
+    Ok(found)
 }

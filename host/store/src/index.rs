@@ -5,13 +5,16 @@
 //! the files are read without it.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dovetail_core::ids::ThreadId;
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, Statement, params};
+use rusqlite::Error::FromSqlConversionFailure;
+use rusqlite::types::Type;
+use rusqlite::{Connection, ErrorCode, Row, Statement, TransactionBehavior, params};
 
 use crate::error::StoreError;
 use crate::files::Stamped;
@@ -31,12 +34,16 @@ const TABLE: &str = "CREATE TABLE threads (
 /// Somebody else may be writing; that takes no longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the index knows of a file: none for one that is no thread.
-pub(crate) type Known = Option<Facts>;
+/// What the index knows of a file: none for one that is no thread. Boxed, because thousands of them change hands.
+pub(crate) type Known = Option<Box<Facts>>;
+
+/// What the index has of a file: when it was last written to, its size then, and what it says.
+type Entry = (i64, i64, Known);
 
 pub(crate) struct Index {
     connection: Connection,
     home: PathBuf,
+    entries: HashMap<String, Entry>,
 }
 
 impl Index {
@@ -45,13 +52,25 @@ impl Index {
         home.join("dovetail").join("threads.sqlite3")
     }
 
-    /// Opens the index, or makes a new one where there is none or none that can be used.
+    /// Whether there is one, of whatever kind.
+    pub(crate) fn exists(home: &Path) -> bool {
+        Self::path(home).symlink_metadata().is_ok()
+    }
+
+    /// Opens the index and reads it, or makes a new one where there is none or none that can be used.
     pub(crate) fn open(home: &Path) -> Result<Self, StoreError> {
         let path = Self::path(home);
+        let failed = |source| StoreError::Index {
+            path: path.clone(),
+            source,
+        };
         Self::try_open(home, &path).or_else(|error| {
+            if is_no_damage(&error) {
+                return Err(failed(error));
+            }
             tracing::debug!(%error, "the index of threads is made anew");
             Self::remove(home)?;
-            Self::try_open(home, &path).map_err(|source| StoreError::Index { path, source })
+            Self::try_open(home, &path).map_err(failed)
         })
     }
 
@@ -62,13 +81,25 @@ impl Index {
             path.push(suffix);
             let path = PathBuf::from(path);
             match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(StoreError::io("remove", &path, error));
-                }
-                Ok(()) | Err(_) => {}
+                Ok(()) => {}
+                // Where there is no directory for it either, making it anew will say so.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                Err(error) => return Err(StoreError::io("remove", &path, error)),
             }
         }
         Ok(())
+    }
+
+    /// Takes whatever is in its place away: a directory is put aside, because what is in it is not ours.
+    pub(crate) fn clear(home: &Path) -> Result<(), StoreError> {
+        let path = Self::path(home);
+        if path.is_dir() {
+            let aside = path.with_extension("aside");
+            std::fs::rename(&path, &aside)
+                .map_err(|source| StoreError::io("move", &path, source))?;
+        }
+        Self::remove(home)
     }
 
     fn try_open(home: &Path, path: &Path) -> rusqlite::Result<Self> {
@@ -91,24 +122,28 @@ impl Index {
                 "BEGIN IMMEDIATE; DROP TABLE IF EXISTS threads; {TABLE}; PRAGMA user_version = {VERSION}; COMMIT"
             ))?;
         }
+        let entries = read(&connection)?;
         Ok(Self {
             connection,
             home: home.to_owned(),
+            entries,
         })
     }
 
-    /// Brings the index up to these files, and gives what it then knows of them.
+    /// Brings the index up to these files, and gives what is then known of them.
+    ///
+    /// # Errors
+    /// It cannot be written. While somebody else does that, it is left as it is: the next list will bring it up.
     pub(crate) fn sync(
-        &mut self,
+        mut self,
         files: &[Stamped],
         read: &mut dyn FnMut(&Stamped, Known) -> Known,
     ) -> rusqlite::Result<Vec<Known>> {
-        let mut rows = self.rows()?;
         let mut known = Vec::with_capacity(files.len());
         let mut changed = Vec::new();
         for file in files {
             let key = self.key(file);
-            match rows.remove(&key) {
+            match self.entries.remove(&key) {
                 Some((modified, size, facts)) if (modified, size) == (file.modified, file.size) => {
                     known.push(facts);
                 }
@@ -119,48 +154,94 @@ impl Index {
                 }
             }
         }
-        if !changed.is_empty() || !rows.is_empty() {
-            let write = self.connection.transaction()?;
-            {
-                let mut insert = write.prepare(INSERT)?;
-                for (key, at) in &changed {
-                    put(&mut insert, key, &files[*at], known[*at].as_ref())?;
-                }
-                let mut delete = write.prepare("DELETE FROM threads WHERE path = ?1")?;
-                for key in rows.keys() {
-                    delete.execute([key])?;
-                }
+        match self.write(files, &known, &changed) {
+            Err(error) if is_busy(&error) => {
+                tracing::debug!(%error, "the index of threads is left as it is");
+                Ok(known)
             }
-            write.commit()?;
+            written => written.map(|()| known),
         }
-        Ok(known)
+    }
+
+    /// Writes what changed, and takes away what is left of files that are gone.
+    fn write(
+        &mut self,
+        files: &[Stamped],
+        known: &[Known],
+        changed: &[(String, usize)],
+    ) -> rusqlite::Result<()> {
+        if changed.is_empty() && self.entries.is_empty() {
+            return Ok(());
+        }
+        let write = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        {
+            let mut insert = write.prepare(INSERT)?;
+            for (key, at) in changed {
+                put(&mut insert, key, &files[*at], known[*at].as_deref())?;
+            }
+            let mut delete = write.prepare("DELETE FROM threads WHERE path = ?1")?;
+            for key in self.entries.keys() {
+                delete.execute([key])?;
+            }
+        }
+        write.commit()
     }
 
     /// Paths are kept relative to the home, which may be moved.
     fn key(&self, file: &Stamped) -> String {
-        let path = &file.file.path;
-        path.strip_prefix(&self.home)
-            .unwrap_or(path)
-            .to_string_lossy()
-            .into_owned()
+        let path = file.file.path.as_os_str().as_encoded_bytes();
+        // Files are found below the home, so this is where the rest begins. Looking at each part takes longer.
+        let below = path.strip_prefix(self.home.as_os_str().as_encoded_bytes());
+        let relative = below.map(|rest| rest.strip_prefix(b"/").unwrap_or(rest));
+        String::from_utf8_lossy(relative.unwrap_or(path)).into_owned()
     }
+}
 
-    fn rows(&self) -> rusqlite::Result<HashMap<String, (i64, i64, Known)>> {
-        let mut statement = self.connection.prepare(
-            "SELECT path, modified, size, scanned, thread, created, cwd, source, subagent, thread_source, originator,
-             provider, model, forked_from, parent, preview, turns, name, named FROM threads",
-        )?;
-        let rows = statement.query_map([], |row| {
-            Ok((row.get(0)?, (row.get(1)?, row.get(2)?, facts(row)?)))
-        })?;
-        rows.collect()
-    }
+/// Whether the index may be as good as ever: taking it away would not help, and whoever has it would lose it.
+pub(crate) fn is_no_damage(error: &rusqlite::Error) -> bool {
+    let elsewhere = matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::DiskFull
+                | ErrorCode::PermissionDenied
+                | ErrorCode::OutOfMemory
+        )
+    );
+    elsewhere || is_busy(error)
+}
+
+/// Whether somebody else has the index.
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+fn read(connection: &Connection) -> rusqlite::Result<HashMap<String, Entry>> {
+    let mut statement = connection.prepare(
+        "SELECT path, modified, size, scanned, thread, created, cwd, source, subagent, thread_source, originator,
+         provider, model, forked_from, parent, preview, turns, name, named FROM threads",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok((row.get(0)?, (row.get(1)?, row.get(2)?, facts(row)?)))
+    })?;
+    rows.collect()
 }
 
 fn facts(row: &Row<'_>) -> rusqlite::Result<Known> {
     let id = |at| {
-        let text: Option<String> = row.get(at)?;
-        Ok::<_, rusqlite::Error>(text.and_then(|text| ThreadId::parse(&text).ok()))
+        // A text that is no id is damage: the index cannot be believed.
+        let text = row
+            .get_ref(at)?
+            .as_str_or_null()
+            .map_err(|error| FromSqlConversionFailure(at, Type::Text, Box::new(error)))?;
+        let parsed = text.map(ThreadId::parse).transpose();
+        parsed.map_err(|error| FromSqlConversionFailure(at, Type::Text, Box::new(error)))
     };
     let time = |at| {
         let micros: Option<i64> = row.get(at)?;
@@ -170,7 +251,7 @@ fn facts(row: &Row<'_>) -> rusqlite::Result<Known> {
         return Ok(None);
     };
     let name: Option<String> = row.get(17)?;
-    Ok(Some(Facts {
+    Ok(Some(Box::new(Facts {
         thread,
         scanned: row.get::<_, i64>(3)?.try_into().unwrap_or(0),
         created: time(5)?,
@@ -186,7 +267,7 @@ fn facts(row: &Row<'_>) -> rusqlite::Result<Known> {
         preview: row.get(15)?,
         turns: row.get::<_, i64>(16)?.try_into().unwrap_or(0),
         naming: time(18)?.map(|since| Naming { name, since }),
-    }))
+    })))
 }
 
 const INSERT: &str =

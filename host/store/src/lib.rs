@@ -34,7 +34,9 @@ mod turns;
 mod uri;
 mod walk;
 
-pub use check::{Checked, Finding, Repaired, check_file, check_names, files_to_check, repair};
+pub use check::{
+    Checked, Finding, Repaired, check_file, check_names, copies, files_to_check, repair,
+};
 pub use damage::{Damage, Problem};
 pub use error::StoreError;
 pub use find::{count_threads, find_by_id, find_called, find_last, find_named, same_place};

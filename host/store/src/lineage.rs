@@ -1,12 +1,14 @@
 //! Where a thread's history is: in its own file, and for forks and reverts in those it begins in.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Seek as _;
+use std::fs::{File, OpenOptions};
+use std::io::{Error, ErrorKind, Seek as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use dovetail_core::ids::ThreadId;
 
+use crate::damage::Problem;
 use crate::error::StoreError;
 use crate::files::Files;
 use crate::lines::Lines;
@@ -21,6 +23,11 @@ pub(crate) struct Part {
     /// The file's own id; the thread's for files that are named otherwise.
     pub(crate) rollout: ThreadId,
     pub(crate) meta: Meta,
+    /// The line that says so; none where it is lost.
+    pub(crate) meta_line: Option<u64>,
+    /// What is wrong with how it says which thread it is, and on which line. A line that cannot be read at all is damage
+    /// of its own.
+    pub(crate) doubt: Option<(u64, Problem)>,
     /// Lines with this ordinal and above are not of the history.
     pub(crate) limit: u64,
 }
@@ -28,7 +35,7 @@ pub(crate) struct Part {
 impl Part {
     /// Opens a file and reads what it says of its thread.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = File::open(path).map_err(|source| StoreError::io("read", path, source))?;
+        let file = open(path).map_err(|source| StoreError::io("read", path, source))?;
         Self::of(file, path)
     }
 
@@ -42,17 +49,34 @@ impl Part {
             None if path.extension().is_some_and(|ending| ending == "zst") => Compression::Zstd,
             None => Compression::None,
         };
-        let meta = first_meta(&file, path, compression, name)?;
+        let Beginning {
+            mut meta,
+            line,
+            damaged,
+        } = beginning(&file, path, compression, name)?;
+        let said = ThreadId::parse(&meta.id).ok();
         let no_meta = || StoreError::NoMeta {
             path: path.to_owned(),
         };
-        let thread = ThreadId::parse(&meta.id).map_err(|_| no_meta())?;
+        // Threads are found by the names of their files, so the name counts: what a list shows can be taken up.
+        let named = name.map(|name| name.thread);
+        let thread = named.or(said).ok_or_else(no_meta)?;
+        let doubt = match line {
+            Some(line) if said != Some(thread) => {
+                Some((line, Problem::OtherThread { said: meta.id }))
+            }
+            Some(_) => None,
+            None => (!damaged).then_some((1, Problem::NoMeta)),
+        };
+        meta.id = thread.to_string();
         Ok(Self {
             path: path.to_owned(),
             compression,
             file,
             rollout: name.map_or(thread, |name| name.rollout),
             meta,
+            meta_line: line,
+            doubt,
             limit: u64::MAX,
         })
     }
@@ -123,39 +147,69 @@ pub(crate) fn parts(own: Part) -> Result<Vec<Part>, StoreError> {
     Ok(parts)
 }
 
-/// What a file says of its thread. Where its first line is lost, its name must do.
-fn first_meta(
+/// What a file says of its thread.
+struct Beginning {
+    meta: Meta,
+    /// On which line; none where that is lost and the file's name has to do.
+    line: Option<u64>,
+    /// Whether lines before it, or in its place, cannot be read.
+    damaged: bool,
+}
+
+/// Reads a file up to where it says which thread it is.
+fn beginning(
     file: &File,
     path: &Path,
     compression: Compression,
     name: Option<FileName>,
-) -> Result<Meta, StoreError> {
+) -> Result<Beginning, StoreError> {
     let failed = |source| StoreError::io("read", path, source);
     let mut lines = lines_of(file, compression).map_err(failed)?;
-    let mut lost = false;
-    while let Some((_, text)) = lines.next().map_err(failed)? {
+    let mut damaged = false;
+    while let Some((line, text)) = lines.next().map_err(failed)? {
         if parse::is_blank(text) {
             continue;
         }
-        match parse::parse_first(text).map(|parsed| parsed.record) {
-            Ok(Record::Meta(meta)) => return Ok(*meta),
+        let Ok(parsed) = parse::parse_first(text) else {
+            damaged = true;
+            continue;
+        };
+        let (meta, line) = match (parsed.record, name) {
+            (Record::Meta(meta), _) => (*meta, Some(line.number)),
             // Something of the thread comes first: its beginning is lost, and the rest is not.
-            Ok(_) => {
-                lost = true;
-                break;
-            }
-            Err(_) => {}
-        }
+            (_, Some(name)) => (known_by_name(name, parsed.ordinal), None),
+            (_, None) => break,
+        };
+        return Ok(Beginning {
+            meta,
+            line,
+            damaged,
+        });
     }
-    match name {
-        Some(name) if lost => Ok(Meta {
-            id: name.thread.to_string(),
-            history_mode: Some("paginated".to_owned()),
-            ..Meta::default()
-        }),
-        Some(_) | None => Err(StoreError::NoMeta {
-            path: path.to_owned(),
-        }),
+    Err(StoreError::NoMeta {
+        path: path.to_owned(),
+    })
+}
+
+/// What is known of a thread by its file's name, and by whether its lines are numbered.
+fn known_by_name(name: FileName, ordinal: Option<u64>) -> Meta {
+    Meta {
+        id: name.thread.to_string(),
+        history_mode: ordinal.map(|_| "paginated".to_owned()),
+        ..Meta::default()
+    }
+}
+
+/// Opens a file to read it. What only has a file's name, such as a pipe, could keep us waiting for ever.
+pub(crate) fn open(path: &Path) -> std::io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(Error::new(ErrorKind::InvalidInput, "it is no regular file"))
     }
 }
 

@@ -19,7 +19,10 @@ pub(crate) enum Shape {
     /// The last one, without a line end.
     Unended,
     /// Longer than [`MAX_LINE`]; only its beginning was kept.
-    TooLong,
+    TooLong {
+        /// Whether a line end was found.
+        ended: bool,
+    },
 }
 
 /// Where a line is.
@@ -91,8 +94,9 @@ impl Lines {
             }
             Some(_) if bytes < MAX_LINE => Shape::Unended,
             Some(_) => {
-                bytes += skip_line(&mut self.reader)?;
-                Shape::TooLong
+                let (skipped, ended) = skip_line(&mut self.reader)?;
+                bytes += skipped;
+                Shape::TooLong { ended }
             }
         };
         self.number += 1;
@@ -107,19 +111,20 @@ impl Lines {
     }
 }
 
-fn skip_line(reader: &mut impl BufRead) -> std::io::Result<u64> {
+/// Goes to the next line. Says how far that was, and whether there was a line end at all.
+fn skip_line(reader: &mut impl BufRead) -> std::io::Result<(u64, bool)> {
     let mut skipped = 0;
     loop {
         let chunk = reader.fill_buf()?;
         if chunk.is_empty() {
-            return Ok(skipped);
+            return Ok((skipped, false));
         }
         let end = memchr::memchr(b'\n', chunk).map(|at| at + 1);
         let length = end.unwrap_or(chunk.len());
         reader.consume(length);
         skipped += length as u64;
         if end.is_some() {
-            return Ok(skipped);
+            return Ok((skipped, true));
         }
     }
 }

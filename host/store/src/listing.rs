@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dovetail_core::ids::ThreadId;
 use jiff::Timestamp;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, with_source};
 use crate::files::{Files, Stamped};
-use crate::index::{Index, Known};
+use crate::index::{Index, Known, is_no_damage};
 use crate::names::{self, Naming};
 use crate::summary::Facts;
 
@@ -74,26 +74,33 @@ pub struct Listing {
 /// # Errors
 /// A directory is there but cannot be listed.
 pub fn list_threads(home: &Path) -> Result<Listing, StoreError> {
-    let files = Files::scan_stamped(home)?;
+    // With thousands of threads each of the two takes as long as the other.
+    let (files, index) = rayon::join(
+        || Files::scan_stamped(home),
+        || Index::exists(home).then(|| Index::open(home)),
+    );
+    let files = files?;
     let named = names::read(home)?;
     let mut listing = Listing::default();
     let known = if files.is_empty() {
         Vec::new()
     } else {
-        know(home, &files, &mut listing)
+        let index = index.unwrap_or_else(|| Index::open(home));
+        know(home, index, &files, &mut listing)
     };
+    listing.threads.reserve(files.len());
     for (file, facts) in files.into_iter().zip(known) {
         match facts {
             Some(facts) => {
                 let naming = named.get(&file.file.name.thread);
-                listing.threads.push(summary(file, facts, naming));
+                listing.threads.push(summary(file, *facts, naming));
             }
             None => listing.unreadable.push(file.file.path),
         }
     }
     listing
         .threads
-        .sort_by_key(|thread| Reverse((thread.modified, thread.id)));
+        .sort_by_cached_key(|thread| Reverse((thread.modified, thread.id)));
     inherit_previews(&mut listing.threads);
     Ok(listing)
 }
@@ -132,7 +139,7 @@ const MAX_FORKS: usize = 100;
 /// # Errors
 /// The index cannot be removed or made.
 pub fn rebuild_index(home: &Path) -> Result<Listing, StoreError> {
-    Index::remove(home)?;
+    Index::clear(home)?;
     drop(Index::open(home)?);
     list_threads(home)
 }
@@ -142,27 +149,31 @@ pub fn index_path(home: &Path) -> PathBuf {
     Index::path(home)
 }
 
-fn know(home: &Path, files: &[Stamped], listing: &mut Listing) -> Vec<Known> {
+fn know(
+    home: &Path,
+    index: Result<Index, StoreError>,
+    files: &[Stamped],
+    listing: &mut Listing,
+) -> Vec<Known> {
     let mut count = 0;
     let mut read = |file: &Stamped, old: Known| {
         count += 1;
         read_facts(file, old)
     };
-    let mut known = Index::open(home)
-        .map_err(|error| crate::error::with_source(&error))
-        .and_then(|mut index| {
-            let synced = index.sync(files, &mut read);
-            synced.map_err(|error| error.to_string())
-        });
-    if known.is_err() {
-        // Damage may show only when rows are read. What is thrown away is only what can be read again.
-        let again = Index::remove(home).and_then(|()| Index::open(home));
-        if let Ok(mut index) = again {
-            known = index
-                .sync(files, &mut read)
-                .map_err(|error| error.to_string());
-        }
-    }
+    let known = match index {
+        Ok(index) => index.sync(files, &mut read).or_else(|error| {
+            if is_no_damage(&error) {
+                return Err(error.to_string());
+            }
+            // Damage may show only when rows are written. What is thrown away is only what can be read again.
+            tracing::debug!(%error, "the index of threads is made anew");
+            let anew = Index::remove(home).and_then(|()| Index::open(home));
+            let anew = anew.map_err(|error| with_source(&error))?;
+            anew.sync(files, &mut read)
+                .map_err(|error| error.to_string())
+        }),
+        Err(error) => Err(with_source(&error)),
+    };
     let known = known.unwrap_or_else(|why| {
         listing.without_index = Some(why);
         files.iter().map(|file| read(file, None)).collect()
@@ -177,6 +188,7 @@ fn read_facts(file: &Stamped, old: Known) -> Known {
     let grown = old.and_then(|facts| facts.read_on(path, size).ok().flatten());
     let facts = grown.map_or_else(|| Facts::read(path), Ok);
     facts
+        .map(Box::new)
         .inspect_err(|error| tracing::debug!(%error, "a file is no thread"))
         .ok()
 }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
+use crate::lineage;
 
 /// The longest name, in characters. Longer ones are no help in a list.
 const MAX_NAME: usize = 200;
@@ -93,7 +94,7 @@ pub(crate) fn read(home: &Path) -> Result<HashMap<ThreadId, Naming>, StoreError>
     let path = path(home);
     let failed = |source| StoreError::io("read", &path, source);
     let mut names: HashMap<ThreadId, Naming> = HashMap::new();
-    let file = match File::open(&path) {
+    let file = match lineage::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
         Err(error) => return Err(failed(error)),

@@ -1,6 +1,5 @@
 //! What a list shows of a thread, read without understanding all of its file.
 
-use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::LazyLock;
@@ -61,21 +60,38 @@ impl Facts {
         Ok(facts)
     }
 
-    /// Reads what was added to a file since. None if it is not the same file any more.
+    /// Reads what was added to a file since. None if it is not the same file any more, or did not grow.
     pub(crate) fn read_on(mut self, path: &Path, size: u64) -> Result<Option<Self>, StoreError> {
-        if self.scanned == 0 || size < self.scanned {
+        if self.scanned == 0 || size <= self.scanned {
+            return Ok(None);
+        }
+        let part = Part::open(path)?;
+        if !self.began_as(&Self::of(&part.meta, path)?) {
             return Ok(None);
         }
         let failed = |source| StoreError::io("read", path, source);
-        let mut file = File::open(path).map_err(failed)?;
+        let (mut file, form) = (part.file, part.meta.form);
         file.seek(SeekFrom::Start(self.scanned)).map_err(failed)?;
         let lines = Lines::starting_at(file, Compression::None, 0, self.scanned).map_err(failed)?;
         let mut scan = Scan {
             facts: &mut self,
-            form: Form::Enveloped,
+            form,
         };
         scan.lines(lines).map_err(failed)?;
         Ok(Some(self))
+    }
+
+    /// Whether what the first line says is the same.
+    fn began_as(&self, other: &Self) -> bool {
+        let first_line = |facts: &Self| Self {
+            model: String::new(),
+            preview: String::new(),
+            turns: 0,
+            naming: None,
+            scanned: 0,
+            ..facts.clone()
+        };
+        first_line(self) == first_line(other)
     }
 
     fn of(meta: &Meta, path: &Path) -> Result<Self, StoreError> {

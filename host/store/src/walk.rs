@@ -11,6 +11,9 @@ use crate::load::Tail;
 use crate::parse::{self, Record};
 use crate::place::Compression;
 
+/// No thread has that many lines.
+const MAX_ORDINAL: u64 = 1 << 48;
+
 /// A line that could be read.
 pub(crate) struct Entry<'a> {
     pub(crate) line: Line,
@@ -40,6 +43,14 @@ impl Walk {
         let form = part.meta.form;
         let mut lines = part.lines()?;
         let (mut begun, mut last) = (false, 0);
+        if let Some((line, problem)) = &part.doubt {
+            self.damage.push(Damage {
+                path: part.path.clone(),
+                line: *line,
+                bytes: 0,
+                problem: problem.clone(),
+            });
+        }
         self.tail = Tail::default();
         loop {
             let (line, text) = match lines.next() {
@@ -55,7 +66,7 @@ impl Walk {
             };
             last = line.number;
             let parsed = match line.shape {
-                Shape::TooLong => Err(Problem::TooLong),
+                Shape::TooLong { .. } => Err(Problem::TooLong),
                 Shape::Whole | Shape::Unended if parse::is_blank(text) => {
                     self.tail.whole_bytes += line.bytes;
                     continue;
@@ -64,7 +75,12 @@ impl Walk {
                 Shape::Whole => parse::parse_first(text),
                 Shape::Unended => parse::parse(text, form).map_err(|_| Problem::Torn),
             };
-            self.tail.lacks_line_end = parsed.is_ok() && line.shape == Shape::Unended;
+            // What is too long stays where it is, and the next line must not become a part of it.
+            self.tail.lacks_line_end = match line.shape {
+                Shape::Whole => false,
+                Shape::Unended => parsed.is_ok(),
+                Shape::TooLong { ended } => !ended,
+            };
             if !matches!(parsed, Err(Problem::Torn)) {
                 self.tail.whole_bytes += line.bytes;
             }
@@ -78,7 +94,9 @@ impl Walk {
                 }
             };
             begun = true;
-            let ordinal = parsed.ordinal.unwrap_or(self.next_ordinal);
+            // A number that no file gets to is damage, and would end the history here.
+            let said = parsed.ordinal.filter(|ordinal| *ordinal < MAX_ORDINAL);
+            let ordinal = said.unwrap_or(self.next_ordinal);
             if ordinal >= part.limit {
                 self.next_ordinal = self.next_ordinal.min(part.limit);
                 return Ok(Ok(()));

@@ -1,5 +1,6 @@
 //! `dovetail thread fsck` and `reindex`.
 
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -42,8 +43,12 @@ impl Outcome {
 
     /// Whether the file can be used now without losing anything more.
     fn is_good(&self) -> bool {
-        self.checked.unusable.is_none()
-            && (self.checked.findings.is_empty() || matches!(self.repaired, Some(Ok(_))))
+        match &self.repaired {
+            // What it begins in may still be missing.
+            Some(Ok(repaired)) => repaired.path.is_none() || self.checked.unusable.is_none(),
+            Some(Err(_)) => false,
+            None => self.checked.is_sound(),
+        }
     }
 }
 
@@ -63,6 +68,8 @@ pub(super) fn fsck(home: &Path, args: &FsckArgs) -> anyhow::Result<ExitCode> {
         Some(_) => None,
         None => Some(dovetail_store::check_names(home)?).filter(|(_, lines)| !lines.is_empty()),
     };
+    let mut copies = dovetail_store::copies(home)?;
+    copies.retain(|(copy, _)| paths.contains(copy));
     let count = paths.len();
     let outcomes: Vec<Outcome> = paths
         .iter()
@@ -72,18 +79,25 @@ pub(super) fn fsck(home: &Path, args: &FsckArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         out::stdout(&format!(
             "{:#}\n",
-            as_json(count, &outcomes, names.as_ref())
+            as_json(count, &outcomes, &copies, names.as_ref())
         ));
     } else {
-        out::stdout(&render(count, &outcomes, names.as_ref(), args.repair));
+        out::stdout(&render(
+            count,
+            &outcomes,
+            &copies,
+            names.as_ref(),
+            args.repair,
+        ));
     }
-    let good = outcomes.iter().all(Outcome::is_good) && names.is_none();
+    let good = outcomes.iter().all(Outcome::is_good) && copies.is_empty() && names.is_none();
     Ok(ExitCode::from(if good { fatal::OK } else { fatal::FAILED }))
 }
 
 fn render(
     count: usize,
     outcomes: &[Outcome],
+    copies: &[(PathBuf, PathBuf)],
     names: Option<&(PathBuf, Vec<u64>)>,
     repair: bool,
 ) -> String {
@@ -91,7 +105,8 @@ fn render(
     for Outcome { checked, repaired } in outcomes {
         let path = checked.path.display();
         if let Some(error) = &checked.unusable {
-            text.push_str(&format!("{path}: {error}\n"));
+            let cause = error.source().map(|cause| format!(": {cause}"));
+            text.push_str(&format!("{error}{}\n", cause.unwrap_or_default()));
         }
         for finding in &checked.findings {
             text.push_str(&format!(
@@ -104,12 +119,23 @@ fn render(
         }
         match repaired {
             Some(Ok(repaired)) => text.push_str(&format!(
-                "  repaired; as it was: {}\n",
+                "  {}: {}\n",
+                match repaired.path {
+                    Some(_) => "repaired; as it was",
+                    None => "nothing could be kept; it is now",
+                },
                 repaired.original.display()
             )),
             Some(Err(error)) => text.push_str(&format!("  not repaired: {error}\n")),
             None => {}
         }
+    }
+    for (copy, counts) in copies {
+        text.push_str(&format!(
+            "{}: not used; the thread's file is {}\n",
+            copy.display(),
+            counts.display()
+        ));
     }
     if let Some((path, lines)) = names {
         for line in lines {
@@ -119,8 +145,9 @@ fn render(
             ));
         }
     }
-    let bad = outcomes.len() + usize::from(names.is_some());
-    text.push_str(&format!("{count} files checked, {bad} damaged\n"));
+    let bad = outcomes.len() + copies.len() + usize::from(names.is_some());
+    let files = if count == 1 { "file" } else { "files" };
+    text.push_str(&format!("{count} {files} checked, {bad} damaged\n"));
     let mendable = outcomes.iter().any(|outcome| outcome.checked.repairable);
     if mendable && !repair {
         text.push_str("hint: dovetail thread fsck --repair\n");
@@ -128,7 +155,12 @@ fn render(
     text
 }
 
-fn as_json(count: usize, outcomes: &[Outcome], names: Option<&(PathBuf, Vec<u64>)>) -> Value {
+fn as_json(
+    count: usize,
+    outcomes: &[Outcome],
+    copies: &[(PathBuf, PathBuf)],
+    names: Option<&(PathBuf, Vec<u64>)>,
+) -> Value {
     let file = |Outcome { checked, repaired }: &Outcome| {
         let findings: Vec<Value> = checked
             .findings
@@ -144,7 +176,7 @@ fn as_json(count: usize, outcomes: &[Outcome], names: Option<&(PathBuf, Vec<u64>
             .collect();
         let repaired = repaired.as_ref().map(|repaired| match repaired {
             Ok(repaired) => json!({
-                "path": repaired.path.to_string_lossy(),
+                "path": repaired.path.as_ref().map(|path| path.to_string_lossy()),
                 "original": repaired.original.to_string_lossy(),
             }),
             Err(error) => json!({ "error": error.to_string() }),
@@ -159,9 +191,13 @@ fn as_json(count: usize, outcomes: &[Outcome], names: Option<&(PathBuf, Vec<u64>
         })
     };
     let files: Vec<Value> = outcomes.iter().map(file).collect();
+    let copies = copies.iter().map(|(copy, counts)| {
+        json!({ "path": copy.to_string_lossy(), "counts": counts.to_string_lossy() })
+    });
     json!({
         "checked": count,
         "damaged": files,
+        "copies": copies.collect::<Vec<Value>>(),
         "damaged_names": names.map_or(&[][..], |(_, lines)| lines),
     })
 }

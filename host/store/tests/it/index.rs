@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use dovetail_core::ids::ThreadId;
 use dovetail_store::{
-    ForkAt, ForkSettings, Listing, StoreError, archive_thread, find_called, find_last, find_named,
-    fork_thread, index_path, list_threads, rebuild_index, search_threads, set_name,
-    unarchive_thread,
+    ForkAt, ForkSettings, Listing, StoreError, archive_thread, copies, find_called, find_last,
+    find_named, fork_thread, index_path, list_threads, load_thread, rebuild_index, search_threads,
+    set_name, unarchive_thread,
 };
 use serde_json::json;
 
@@ -134,8 +134,136 @@ fn where_no_index_can_be_everything_is_read() {
     let listing = list_threads(home.path()).expect("a list");
     assert_eq!(shown(&listing), [row(A, "first", 1)]);
     assert!(listing.without_index.is_some());
+    let rebuilt = rebuild_index(home.path()).expect("what is in its place is put aside");
+    assert_eq!(rebuilt.without_index, None);
+    assert!(home.path().join("dovetail/threads.aside").is_dir());
+    assert_eq!(list(&home).read, 0);
+
+    std::fs::remove_dir_all(home.path().join("dovetail")).expect("removed");
+    std::fs::write(home.path().join("dovetail"), "").expect("a file in the directory's place");
+    let listing = list_threads(home.path()).expect("a list");
+    assert_eq!(shown(&listing), [row(A, "first", 1)]);
     let error = rebuild_index(home.path()).expect_err("it cannot be made");
+    assert!(matches!(error, StoreError::Index { .. }), "{error}");
+}
+
+#[test]
+fn an_index_that_somebody_else_writes_is_left_to_them() {
+    let home = Home::new();
+    let path = home.thread(A, &turns(&["first"]));
+    list(&home);
+    let other = rusqlite::Connection::open(index_path(home.path())).expect("the index");
+    other.execute_batch("BEGIN IMMEDIATE").expect("their turn");
+    append(
+        &path,
+        &format!("{}\n", line("event_msg", json!({"type": "task_started"}))),
+    );
+    let listing = list(&home);
+    assert_eq!(shown(&listing), [row(A, "first", 2)]);
+    other.execute_batch("COMMIT").expect("it is still there");
+    assert_eq!(list(&home).read, 1, "now it is brought up");
+    assert_eq!(list(&home).read, 0);
+}
+
+#[test]
+fn a_row_that_names_no_thread_is_not_believed() {
+    let home = Home::new();
+    home.thread(A, &turns(&["first"]));
+    list(&home);
+    let other = rusqlite::Connection::open(index_path(home.path())).expect("the index");
+    other
+        .execute_batch("UPDATE threads SET thread = 'x'")
+        .expect("damaged");
+    drop(other);
+    let listing = list(&home);
+    assert_eq!(shown(&listing), [row(A, "first", 1)]);
+    assert_eq!((listing.unreadable.len(), listing.read), (0, 1));
+}
+
+#[test]
+fn a_file_that_was_replaced_by_a_longer_one_is_read_as_a_whole() {
+    let home = Home::new();
+    let path = home.thread(A, &turns(&["first"]));
+    list(&home);
+    let other = [
+        &[meta(A, json!({"cwd": "/elsewhere"}))],
+        &*turns(&["other", "words"]),
+    ]
+    .concat();
+    std::fs::write(&path, crate::lines::text(&numbered(0, &other))).expect("replaced");
+    assert_eq!(shown(&list(&home)), [row(A, "other", 2)]);
+    std::fs::write(
+        &path,
+        crate::lines::text(&numbered(0, &other)).replace("other", "third"),
+    )
+    .expect("replaced by one of the same length");
+    aged(&path, 7);
+    assert_eq!(shown(&list(&home)), [row(A, "third", 2)]);
+}
+
+#[test]
+fn a_link_is_as_its_file_and_a_pipe_keeps_nobody_waiting() {
+    let home = Home::new();
+    let path = home.thread(A, &turns(&["first"]));
+    let real = home.path().join("real.jsonl");
+    std::fs::rename(&path, &real).expect("moved");
+    std::os::unix::fs::symlink(&real, &path).expect("a link");
+    let pipe = home.write(B, &[]);
+    std::fs::remove_file(&pipe).expect("removed");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+
+    let listing = list(&home);
+    assert_eq!(shown(&listing), [row(A, "first", 1)]);
+    assert_eq!(listing.unreadable, std::slice::from_ref(&pipe));
+    let size = std::fs::metadata(&real).expect("the file").len();
+    assert_eq!(listing.threads[0].size, size);
+    let more: String = numbered(5, &turn("second"))
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    append(&real, &more);
+    assert_eq!(shown(&list(&home)), [row(A, "first", 2)]);
+    assert_eq!(find_last(home.path(), None).expect("the newest"), path);
+    let error = load_thread(&pipe).expect_err("a pipe is no thread");
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
+}
+
+#[test]
+fn of_two_copies_all_take_the_same() {
+    let home = Home::new();
+    let older = home.thread(A, &turns(&["first"]));
+    for later in ["2027-01-01T00-00-00", "2025-01-01T00-00-00"] {
+        let copy = older.with_file_name(format!("rollout-{later}-{A}.jsonl"));
+        std::fs::copy(&older, &copy).expect("a copy");
+    }
+    let expected = older.with_file_name(format!("rollout-2027-01-01T00-00-00-{A}.jsonl"));
+    let listing = list(&home);
+    let paths: Vec<&Path> = listing.threads.iter().map(|thread| &*thread.path).collect();
+    assert_eq!(paths, [&*expected]);
+    assert_eq!(find_called(home.path(), A).expect("found"), expected);
+    let copies = copies(home.path()).expect("they are looked for");
+    let counted: Vec<&Path> = copies.iter().map(|(_, counts)| &**counts).collect();
+    assert_eq!(counted, [&*expected, &*expected]);
+}
+
+#[test]
+fn a_thread_is_listed_by_the_id_that_it_is_found_by() {
+    let home = Home::new();
+    let path = home.write(
+        A,
+        &numbered(0, &[&[meta(B, json!({}))], &*turns(&["first"])].concat()),
+    );
+    assert_eq!(shown(&list(&home)), [row(A, "first", 1)]);
+    let thread = load_thread(&path).expect("it loads");
+    assert_eq!(thread.info.thread_id, id(A));
+    let told: Vec<String> = thread.damage.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [format!(
+            "line 1 says that it is thread `{B}`; the file's name counts"
+        )]
+    );
 }
 
 #[test]

@@ -72,6 +72,72 @@ fn a_line_that_lacks_only_its_end_is_kept() {
 }
 
 #[test]
+fn a_line_that_is_too_long_does_not_swallow_the_next_one() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = copy(home.path());
+    let end = path.metadata().expect("the file").len();
+    let file = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .expect("the file opens");
+    // Blocks that nobody wrote take no space.
+    file.set_len(end + (257 << 20)).expect("it grows");
+    let (thread, recorder) = RolloutRecorder::resume(&path).expect("it resumes");
+    let mut feed = Feed::of(recorder, thread.info.thread_id);
+    feed.turn("again", "Yes.");
+    let again = load_thread(&path).expect("it loads");
+    assert_eq!(again.items.len(), thread.items.len() + 2);
+    let damaged = |thread: &dovetail_store::LoadedThread| -> Vec<u64> {
+        thread.damage.iter().map(|damage| damage.line).collect()
+    };
+    assert_eq!((damaged(&again), damaged(&thread)), (vec![24], vec![24]));
+}
+
+#[test]
+fn a_number_that_no_line_can_have_ends_no_history() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = copy(home.path());
+    let text = std::fs::read_to_string(&path).expect("the file");
+    let odd = text.replace("\"ordinal\":9,", "\"ordinal\":18446744073709551615,");
+    assert_ne!(odd, text);
+    std::fs::write(&path, odd).expect("written");
+    let thread = load_thread(&path).expect("it loads");
+    assert_eq!((thread.items.len(), thread.next_ordinal), (8, 23));
+}
+
+#[test]
+fn a_thread_whose_first_line_cannot_be_written_leaves_no_file() {
+    const LIMIT: &str = "DOVETAIL_TEST_LIMITED_HOME";
+    let Some(home) = std::env::var_os(LIMIT) else {
+        let home = tempfile::tempdir().expect("a directory");
+        let test = std::env::current_exe().expect("this program");
+        let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" --exact survive::a_thread_whose_first_line_cannot_be_written_leaves_no_file";
+        let ran = Command::new("sh")
+            .args(["-c", script])
+            .arg(test)
+            .env(LIMIT, home.path())
+            .output();
+        let ran = ran.expect("the shell runs");
+        assert!(
+            ran.status.success(),
+            "{}",
+            String::from_utf8_lossy(&ran.stdout)
+        );
+        return;
+    };
+    let mut info = crate::fixture::thread_info();
+    info.base_instructions = "long ".repeat(1000);
+    let mut recorder = RolloutRecorder::create(Path::new(&home), info);
+    let error = recorder.begin().expect_err("the limit is reached");
+    assert!(
+        error.message.contains("File too large"),
+        "{}",
+        error.message
+    );
+    assert!(!recorder.path().exists());
+}
+
+#[test]
 fn damaged_lines_are_named_and_skipped() {
     let home = tempfile::tempdir().expect("a directory");
     let path = copy(home.path());
