@@ -160,6 +160,10 @@ async fn service_tiers_have_the_services_names() {
         warning.contains("`ultrafast`") && warning.contains("does not have it"),
         "{warning}"
     );
+    let (lab, ran) = ask("model = \"acme-1\"\nservice_tier = \"fast\"", &[]).await;
+    assert_eq!(options(&lab)["tier"], Value::Null);
+    let warning = ran.complaints().join("\n");
+    assert!(warning.contains("`acme-1` does not have it"), "{warning}");
     let own = "service_tier = \"slow\"\n[dovetail.models.\"gpt-5.5\"]\nservice_tiers = [{ id = \"slow\", name = \"Slow\" }]";
     let (lab, _) = ask(own, &[]).await;
     check_options(&lab, json!({"tier": "slow"}));

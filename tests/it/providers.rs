@@ -264,3 +264,21 @@ async fn an_address_that_is_no_url_is_refused() {
         "`model_providers.rehearsal.base_url` is not an http or https URL: `ftp://x`",
     ]);
 }
+
+#[tokio::test]
+async fn providers_of_other_clients_say_that_they_are_not_there_yet() {
+    let lab = lab(&[&script::answer("hi")]).await;
+    for table in [
+        "",
+        "[model_providers.amazon-bedrock.aws]\nprofile = \"dev\"",
+        "[model_providers.amazon-bedrock]\nbase_url = \"http://127.0.0.1:9\"",
+    ] {
+        lab.write_config(&format!("model_provider = \"amazon-bedrock\"\n{table}"));
+        let ran = lab.exec(&["hello"]).await.expect_code(1);
+        ran.expect_errors(&[
+            "the provider `amazon-bedrock` is not supported yet",
+            "hint: install a plugin",
+        ]);
+    }
+    assert!(lab.requests().is_empty());
+}

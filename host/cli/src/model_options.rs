@@ -125,30 +125,31 @@ impl Decider<'_> {
             (None, Some(tier)) => (tier, "thread".to_owned()),
             (None, None) => return nowhere("default".to_owned()),
         };
+        let known = ServiceTier::parse(tier);
+        let Some(wire) = known.map_or(Some(tier), |known| known.wire()) else {
+            return nowhere(from);
+        };
         let offered = || {
             let mut tiers = self.model.info.service_tiers.iter();
-            tiers.any(|offered| offered.id == tier)
+            tiers.any(|offered| offered.id == wire)
         };
-        let wire = match ServiceTier::parse(tier) {
-            Some(known) => known.wire(),
-            // A tier of another client's thread is passed on as it is.
-            None if self.config.service_tier.is_none() || offered() => Some(tier),
-            None => {
-                warnings.push(format!(
-                    "the service tier `{tier}` ({from}) has no effect: the model `{}` does not have it",
-                    self.model.slug
-                ));
-                return nowhere(from);
-            }
-        };
-        if wire == ServiceTier::Fast.wire() && !self.config.has_feature("fast_mode") {
+        // Every model can wait. A tier of another client's thread is passed on as it is.
+        let foreign = known.is_none() && self.config.service_tier.is_none();
+        if known != Some(ServiceTier::Flex) && !foreign && !offered() {
+            warnings.push(format!(
+                "the service tier `{tier}` ({from}) has no effect: the model `{}` does not have it",
+                self.model.slug
+            ));
+            return nowhere(from);
+        }
+        if Some(wire) == ServiceTier::Fast.wire() && !self.config.has_feature("fast_mode") {
             warnings.push(format!(
                 "the service tier `fast` ({from}) has no effect: the feature `fast_mode` is off"
             ));
             return nowhere("feature fast_mode".to_owned());
         }
         Chosen {
-            value: wire.map(str::to_owned),
+            value: Some(wire.to_owned()),
             from,
         }
     }

@@ -29,6 +29,10 @@ impl UnusableProvider {
     }
 }
 
+/// Providers that other clients bring along. Their tables leave out what the built-in plugins need, so that those would
+/// complain of something else.
+const UNSERVED: [&str; 3] = ["amazon-bedrock", "amazon-bedrock-runtime", "gcp"];
+
 /// The plugin that serves the chosen provider: one that names the id, else the built-in one for the user's table.
 pub(super) async fn choose_provider(
     config: &Config,
@@ -55,6 +59,15 @@ pub(super) async fn choose_provider(
         .find(|plugin| named.is_none() && plugin.id.as_str() == id)
     {
         return Err(wanted.fatal());
+    }
+    if named.is_none() && UNSERVED.contains(&id) {
+        return Err(Fatal::new(format!(
+            "the provider `{id}` is not supported yet: no plugin that comes along signs its requests"
+        ))
+        .hint(format!(
+            "install a plugin that serves `{id}`, or choose another `model_provider`"
+        ))
+        .into());
     }
     let Some(plugin) = named.or_else(builtin) else {
         let broken = table.and_then(|table| {
