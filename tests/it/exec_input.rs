@@ -51,6 +51,16 @@ async fn no_prompt_is_exit_code_1() {
 }
 
 #[tokio::test]
+async fn no_word_of_a_prompt_without_quotes_is_dropped() {
+    let lab = lab(&[&script::answer("one")]).await;
+    lab.exec(&["first"]).await.expect_code(0);
+    let ran = lab.exec(&["resume", "--last", "fix", "it"]).await;
+    ran.expect_code(1)
+        .expect_errors(&["`fix` and `it` are two"]);
+    assert_eq!(lab.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn input_that_is_no_text_is_refused() {
     let lab = lab(&[&script::answer("hi")]).await;
     let ran = lab

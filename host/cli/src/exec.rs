@@ -254,6 +254,13 @@ fn target(
             ..
         }) => {
             // With `--last` there is no id, so a lone argument is the prompt.
+            if let (Some(first), Some(second)) = (&id, &prompt) {
+                return Err(Fatal::new(format!(
+                    "with `--last` there is one argument, the prompt: `{first}` and `{second}` are two"
+                ))
+                .hint("put the prompt in quotes, or leave `--last` out")
+                .into());
+            }
             let text = prompt.or(id);
             let found = dovetail_store::find_last(home, (!all).then_some(cwd))?;
             Ok((Target::Resume(found), text))
