@@ -56,8 +56,10 @@ pub enum Signal {
 
 #[derive(Deserialize)]
 struct Tag<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -196,7 +198,12 @@ fn kind(data: &[u8]) -> Result<Cow<'_, str>, serde_json::Error> {
         return Ok(Cow::Borrowed(kind));
     }
     let tag: Tag<'_> = serde_json::from_slice(data)?;
-    Ok(tag.kind)
+    match (tag.kind, tag.error) {
+        (Some(kind), _) => Ok(kind),
+        // Some servers end a stream with their error as they would send it in the place of one.
+        (None, Some(IgnoredAny)) => Ok(Cow::Borrowed("error")),
+        (None, None) => Err(serde::de::Error::missing_field("type")),
+    }
 }
 
 /// Fails where a message or a call lacks what makes it one. Kept as an item of an unknown type it would be sent back, and
@@ -397,6 +404,7 @@ mod tests {
             r#"{"type":"error","status":429,"error":{"code":"a"}}"#,
             body(),
         );
+        check(r#"{"error":{"code":"a"}}"#, body());
         check(
             r#"{"type":"error","code":"a"}"#,
             Signal::Failed(r#"{"error":{"type":"error","code":"a"}}"#.to_owned()),

@@ -191,8 +191,10 @@ impl ErrorResponse<'_> {
             500 => format!(
                 "the model's service is in high demand and could not answer ({}){}{}",
                 self.status,
+                // A body that is no error object is a page, which tells nothing.
                 own.message
-                    .map_or_else(String::new, |words| format!(": {}", cut(&words))),
+                    .as_deref()
+                    .map_or_else(String::new, |words| format!(": {}", cut(words))),
                 self.details()
             ),
             _ => format!(

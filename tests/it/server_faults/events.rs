@@ -69,6 +69,11 @@ async fn other_failures_are_asked_again() {
     )
     .await;
     check_repeated(
+        "{ event = { error = { message = 'without a type' } } }",
+        &format!("{DISCONNECTED}without a type"),
+    )
+    .await;
+    check_repeated(
         "{ event = { type = 'error', code = 'server_error', message = 'in the older form' } }",
         &format!("{DISCONNECTED}in the older form"),
     )

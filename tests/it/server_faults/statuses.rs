@@ -136,6 +136,12 @@ async fn a_server_that_fails_is_asked_again_quietly_then_visibly() {
     .await;
     check_repeated(
         4,
+        "{ status = 500, body = { error = 'the runner has stopped' } }",
+        "the model's service is in high demand and could not answer (500 Internal Server Error): the runner has stopped, URL",
+    )
+    .await;
+    check_repeated(
+        4,
         "{ status = 502, body = '<html>bad gateway</html>' }",
         "unexpected status 502 Bad Gateway: <html>bad gateway</html>, URL",
     )

@@ -46,10 +46,23 @@ impl ErrorWords {
     pub(super) fn read(excerpt: &str) -> Self {
         #[derive(Default, Deserialize)]
         struct Body {
-            error: Option<ErrorWords>,
+            error: Option<Said>,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Said {
+            Words(ErrorWords),
+            Text(String),
         }
         let body: Body = serde_json::from_str(excerpt).unwrap_or_default();
-        let mut words = body.error.unwrap_or_default();
+        let mut words = match body.error {
+            Some(Said::Words(words)) => words,
+            Some(Said::Text(text)) => ErrorWords {
+                message: Some(text),
+                ..Self::default()
+            },
+            None => Self::default(),
+        };
         if words.code.is_empty() {
             words.code = std::mem::take(&mut words.kind);
         }
@@ -124,6 +137,13 @@ mod tests {
         );
         assert_eq!(kind(401, ""), FailureKind::Unauthorized);
         assert_eq!(kind(418, ""), FailureKind::Unknown);
+    }
+
+    #[test]
+    fn an_error_may_be_its_message_alone() {
+        let words = ErrorWords::read(r#"{"error":"out of memory"}"#);
+        assert_eq!(words.message.as_deref(), Some("out of memory"));
+        assert_eq!(ErrorWords::read(r#"{"error":7}"#).message, None);
     }
 
     #[test]
