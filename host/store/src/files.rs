@@ -150,9 +150,10 @@ fn walk_home<T: Send>(home: &Path, take: &Take<'_, T>) -> Result<Vec<T>, StoreEr
     Ok(found)
 }
 
-/// From so many directories on they are looked through on several cores. Most commands meet a few, and starting threads
-/// would take longer.
+/// From so many directories on, and so many files in one, they are looked at on several cores. Most commands meet fewer,
+/// and starting threads would take longer.
 const MANY_DIRECTORIES: usize = 8;
+const MANY_FILES: usize = 1024;
 
 /// Looks through all thread files below a directory that may not exist. Links to directories are not followed.
 fn walk<T: Send>(
@@ -166,7 +167,7 @@ fn walk<T: Send>(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
-    let (mut found, mut below) = (Vec::new(), Vec::new());
+    let (mut files, mut below) = (Vec::new(), Vec::new());
     for entry in entries {
         let entry = entry.map_err(failed)?;
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -178,9 +179,15 @@ fn walk<T: Send>(
                 name,
                 archived,
             };
-            found.extend(take(file, &entry));
+            files.push((file, entry));
         }
     }
+    let take_one = |(file, entry): (RolloutFile, DirEntry)| take(file, &entry);
+    let mut found: Vec<T> = if files.len() < MANY_FILES {
+        files.into_iter().filter_map(take_one).collect()
+    } else {
+        files.into_par_iter().filter_map(take_one).collect()
+    };
     let inside = |directory: &PathBuf| walk(directory, archived, take);
     let inside: Vec<Vec<T>> = if below.len() < MANY_DIRECTORIES {
         below.iter().map(inside).collect::<Result<_, _>>()?

@@ -230,6 +230,33 @@ fn a_link_is_as_its_file_and_a_pipe_keeps_nobody_waiting() {
 }
 
 #[test]
+fn many_files_and_many_directories_are_all_seen_once() {
+    let home = Home::new();
+    let mut expected = Vec::new();
+    for number in 0..1200 {
+        let id = format!("01a1fb58-2811-7ea0-9e27-{number:012}");
+        let path = home.thread(&id, &[]);
+        if number >= 1100 {
+            let day = format!("sessions/2026/10/{:02}", number % 20);
+            let day = home.path().join(day);
+            std::fs::create_dir_all(&day).expect("directories");
+            let name = path.file_name().expect("a name");
+            std::fs::rename(&path, day.join(name)).expect("moved");
+        }
+        expected.push(id);
+    }
+    let listing = list(&home);
+    let mut ids: Vec<String> = listing
+        .threads
+        .iter()
+        .map(|thread| thread.id.to_string())
+        .collect();
+    ids.sort();
+    assert_eq!(ids, expected);
+    assert_eq!((listing.read, list(&home).read), (1200, 0));
+}
+
+#[test]
 fn of_two_copies_all_take_the_same() {
     let home = Home::new();
     let older = home.thread(A, &turns(&["first"]));
