@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use dovetail_core::ids::ThreadId;
 
+/// What was tried with a packed file that is to be gone on with.
+pub(crate) const UNPACK: &str = "unpack";
+
 /// Why a thread cannot be read, taken up or moved.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -129,6 +132,14 @@ impl StoreError {
     /// What to do about it, where there is something to add.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Io {
+                action: UNPACK,
+                source,
+                ..
+            } if is_damage(source) => Some(
+                "`dovetail thread fsck --repair` keeps what of it can be read, and the file as it is"
+                    .into(),
+            ),
             Self::Io { .. } | Self::Circle { .. } | Self::NotArchived { .. } => None,
             Self::NotFound { .. } | Self::NoSuchName { .. } => Some(
                 "`dovetail thread list --all` shows all threads; `--last` takes the newest".into(),
@@ -173,4 +184,13 @@ pub(crate) fn with_source(error: &StoreError) -> String {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
+}
+
+/// Whether unpacking failed because of what is in the file, rather than for want of space or rights.
+fn is_damage(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::Other | ErrorKind::UnexpectedEof | ErrorKind::InvalidData
+    )
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use dovetail_core::ids::ThreadId;
 
-use crate::error::StoreError;
+use crate::error::{self, StoreError};
 use crate::lineage::{self, Part};
 use crate::load::{self, LoadedThread, Tail};
 use crate::lock::WriterLock;
@@ -63,7 +63,7 @@ fn mend(file: &mut File, tail: &mut Tail) -> std::io::Result<()> {
 /// there less than one whole copy.
 pub(crate) fn unpack(packed: &Path) -> Result<PathBuf, StoreError> {
     let path = packed.with_extension("");
-    let failed = |source| StoreError::io("unpack", packed, source);
+    let failed = |source| StoreError::io(error::UNPACK, packed, source);
     let source = File::open(packed).map_err(failed)?;
     let modified = source.metadata().and_then(|metadata| metadata.modified());
     let temporary = packed.with_extension("unpacking");

@@ -99,6 +99,11 @@ fn a_packed_file_that_breaks_off_is_repaired_by_what_is_left_of_it() {
     let broken = path.with_extension("jsonl.zst");
     std::fs::write(&broken, &packed[..packed.len() / 2]).expect("written");
     let before = load_thread(&broken).expect("it loads").items.len();
+    let error = RolloutRecorder::resume(&broken)
+        .err()
+        .expect("it is not whole");
+    let hint = error.hint().expect("something can be done");
+    assert!(hint.contains("dovetail thread fsck --repair"), "{hint}");
     let repaired = repair(&broken).expect("it is repaired");
     assert_eq!(repaired.path, Some(path.clone()));
     assert!(repaired.original.exists() && !broken.exists());
