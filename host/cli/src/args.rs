@@ -5,7 +5,7 @@ mod options;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::identity::LONG_VERSION;
@@ -43,9 +43,22 @@ pub(crate) fn definition() -> clap::Command {
 pub(crate) fn parse(
     args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<Command, clap::Error> {
-    let matches = definition().try_get_matches_from(args)?;
+    let matches = definition().try_get_matches_from(args).map_err(with_tip)?;
     let Cli { run, command } = Cli::from_arg_matches(&matches)?;
     command.within(run)
+}
+
+/// A prompt where a command should be is what other clients take without one.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let is_prompt = matches!(
+        error.get(ContextKind::InvalidSubcommand),
+        Some(ContextValue::String(word)) if word.contains(' ')
+    );
+    if is_prompt {
+        let tip = "to run a prompt, put `exec` before it".into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
 }
 
 impl Command {
@@ -344,6 +357,16 @@ mod tests {
             let error = parse(line.split(' ')).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");
         }
+    }
+
+    #[test]
+    fn a_prompt_without_a_command_is_told_where_to_go() {
+        let tip = |args: [&str; 2]| {
+            let error = parse(args).expect_err("there is no such command");
+            error.to_string().contains("put `exec` before it")
+        };
+        assert!(tip(["dovetail", "fix the test"]));
+        assert!(!tip(["dovetail", "exce"]));
     }
 
     #[test]
