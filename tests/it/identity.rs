@@ -185,3 +185,17 @@ async fn a_fork_is_a_root_of_its_own_that_says_where_it_left_the_other() {
     assert_eq!(fork["context_window_id"], parent["context_window_id"]);
     assert_eq!(originators(&lab), pair("my_desktop", "codex_exec"));
 }
+
+#[tokio::test]
+async fn a_work_tree_of_pipes_and_devices_holds_nobody_up() {
+    let lab = lab(&[&script::answer("one"), &script::answer("two")]).await;
+    lab.write(".git/HEAD", "ref: /dev/zero\n");
+    lab.exec(&["first"]).await.expect_code(0);
+    std::fs::remove_file(lab.project().join(".git/HEAD")).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(lab.project().join(".git/HEAD"))
+        .status();
+    assert!(made.unwrap().success());
+    lab.exec(&["second"]).await.expect_code(0);
+    assert_eq!(blob(&lab.requests()[1])["workspaces"], Value::Null);
+}

@@ -14,6 +14,9 @@ use tokio_util::task::AbortOnDropHandle;
 /// How long a turn runs before anybody looks for changes: one that ends sooner sends no request that could say so.
 const CHANGES_AFTER: Duration = Duration::from_millis(200);
 
+/// A list of a million refs is smaller.
+const MAX_BYTES: u64 = 64 << 20;
+
 /// The root of the work tree that a directory is in.
 pub(crate) fn root_of(dir: &Path) -> Option<PathBuf> {
     dir.ancestors()
@@ -44,7 +47,7 @@ pub(crate) fn standing(root: &Path) -> Option<GitFacts> {
 }
 
 fn head_branch(git_dir: &Path) -> Option<String> {
-    let head = std::fs::read_to_string(git_dir.join("HEAD")).ok()?;
+    let head = text_of(&git_dir.join("HEAD"))?;
     let name = head.trim().strip_prefix("ref:")?.trim();
     Some(name.strip_prefix("refs/heads/").unwrap_or(name).to_owned())
 }
@@ -92,36 +95,45 @@ async fn has_changes(root: &Path) -> Option<bool> {
     ended.success().then_some(false)
 }
 
+/// The text of a file. Where a repository has a pipe instead, or names a device, nobody waits for its end.
+fn text_of(path: &Path) -> Option<String> {
+    let metadata = path.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > MAX_BYTES {
+        return None;
+    }
+    std::fs::read_to_string(path).ok()
+}
+
 /// `.git` is a directory, or in linked work trees a file that names one.
 fn git_dir(root: &Path) -> Option<PathBuf> {
     let dot_git = root.join(".git");
     if dot_git.is_dir() {
         return Some(dot_git);
     }
-    let text = std::fs::read_to_string(&dot_git).ok()?;
+    let text = text_of(&dot_git)?;
     let named = text.strip_prefix("gitdir:")?.trim();
     Some(root.join(named))
 }
 
 /// Where refs and configuration live: linked work trees share the main one's.
 fn common_dir(git_dir: &Path) -> PathBuf {
-    match std::fs::read_to_string(git_dir.join("commondir")) {
-        Ok(text) => git_dir.join(text.trim()),
-        Err(_) => git_dir.to_owned(),
+    match text_of(&git_dir.join("commondir")) {
+        Some(text) => git_dir.join(text.trim()),
+        None => git_dir.to_owned(),
     }
 }
 
 fn head_commit(git_dir: &Path, common: &Path) -> Option<String> {
-    let head = std::fs::read_to_string(git_dir.join("HEAD")).ok()?;
+    let head = text_of(&git_dir.join("HEAD"))?;
     let head = head.trim();
     let Some(name) = head.strip_prefix("ref:").map(str::trim) else {
         return is_hash(head).then(|| head.to_owned());
     };
-    let loose = std::fs::read_to_string(common.join(name)).ok();
+    let loose = text_of(&common.join(name));
     if let Some(hash) = loose.as_deref().map(str::trim).filter(|text| is_hash(text)) {
         return Some(hash.to_owned());
     }
-    let packed = std::fs::read_to_string(common.join("packed-refs")).ok()?;
+    let packed = text_of(&common.join("packed-refs"))?;
     packed
         .lines()
         .filter_map(|line| line.split_once(' '))
@@ -134,7 +146,7 @@ fn is_hash(text: &str) -> bool {
 }
 
 fn remotes(common: &Path) -> BTreeMap<String, String> {
-    let Ok(config) = std::fs::read_to_string(common.join("config")) else {
+    let Some(config) = text_of(&common.join("config")) else {
         return BTreeMap::new();
     };
     let mut remotes = BTreeMap::new();
