@@ -1,0 +1,70 @@
+//! What a turn needs beside its thread: plugins, and what the model is told and asked for.
+
+use dovetail_core::turn::{Prompt, TurnOptions};
+use tokio_util::sync::CancellationToken;
+
+use super::open::Opened;
+use super::plan::Plan;
+use crate::fatal::Fatal;
+use crate::identity;
+use crate::plugins::{self, House};
+
+/// Loads the plugins, unless somebody interrupts it.
+pub(super) async fn load_plugins(
+    plan: &Plan,
+    without_keys: bool,
+    cancel: &CancellationToken,
+) -> anyhow::Result<House> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => {
+            // A plugin that was being asked for its tools may have started something.
+            dovetail_runtime::process::end_all();
+            Err(Fatal::new("interrupted before the turn began").into())
+        }
+        house = plugins::load(&plan.config, plan.options.strict, without_keys) => house,
+    }
+}
+
+/// Settles what the turn asks for, and collects what the user should know before it begins.
+pub(super) fn prepare_turn(
+    plan: &mut Plan,
+    opened: &mut Opened,
+    house: &House,
+    prompt: &Prompt,
+) -> anyhow::Result<TurnOptions> {
+    plan.warnings.append(&mut opened.warnings);
+    plan.warnings.extend(house.warnings.iter().cloned());
+    if let Some(tier) = opened.service_tier.take() {
+        plan.setup.keep_service_tier(&plan.config, &tier);
+    }
+    plan.warnings.extend(plan.setup.warnings(&plan.config));
+    if !prompt.images.is_empty() && !plan.setup.model.info.takes_images() {
+        plan.warnings.push(format!(
+            "the model `{}` takes no images: it is told that there was one",
+            plan.setup.model.slug
+        ));
+    }
+
+    let docs = dovetail_config::collect_project_docs(
+        &plan.config.home,
+        &plan.config.project,
+        &plan.setup.cwd,
+        &plan.config.project_docs,
+    );
+    plan.warnings.extend(docs.warnings);
+    let installation = identity::installation_id(&plan.config.home).map_err(|error| {
+        Fatal::new(format!(
+            "cannot keep an installation id in `{}`: {error}",
+            plan.config.home.join(identity::INSTALLATION_ID).display()
+        ))
+    })?;
+    let agents_md = (!docs.text.is_empty()).then_some(docs.text);
+    Ok(plan.setup.turn_options(
+        &plan.config,
+        installation,
+        agents_md,
+        house.capabilities.hosted_tools,
+        opened.path.as_deref(),
+    ))
+}
