@@ -57,6 +57,16 @@ pub(crate) fn command(binary: &str, cwd: &Path, home: &Path) -> Command {
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Whoever runs the tests under `nohup`, or in the background of a shell, has signals ignored in all below.
+        // SAFETY: `signal` may be called between fork and exec, and touches no memory of ours.
+        unsafe {
+            command.pre_exec(|| {
+                for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+                Ok(())
+            });
+        }
         let mut child = command.spawn().expect("the binary starts");
         let stdout = BufReader::new(child.stdout.take().expect("its output is piped"));
         Self {

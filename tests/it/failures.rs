@@ -18,7 +18,7 @@ pub(crate) type Row = (&'static str, u64, &'static str);
 pub(crate) const FAULTS: &[Row] = &[
     ("trap", 0, "trapped as ordered"),
     ("exit", 0, "plugin `misbehaver` trapped in"),
-    ("spin", 0, "within 400 ms"),
+    ("spin", 0, "within 2000 ms"),
     ("allocate", 0, "passed its limit of 64 MiB of memory"),
     ("recurse", 0, "plugin `misbehaver` trapped in"),
     ("flood-stdout", 0, "plugin `misbehaver` "),
@@ -33,7 +33,7 @@ pub(crate) async fn order(lab: &Lab, orders: Value) {
     lab.configure(&MISBEHAVER, orders);
     lab.install_with(
         &MISBEHAVER,
-        &format!("{}\n[limits]\ndeadline_ms = 400\n", MISBEHAVER.manifest),
+        &format!("{}\n[limits]\ndeadline_ms = 2000\n", MISBEHAVER.manifest),
     )
     .await;
 }

@@ -21,7 +21,7 @@ async fn provider(responses: &[&str], orders: Value) -> Lab {
         .replace("https://granted.example", origin);
     lab.install_with(
         &MISBEHAVER,
-        &format!("{manifest}\n[limits]\ndeadline_ms = 400\n"),
+        &format!("{manifest}\n[limits]\ndeadline_ms = 2000\n"),
     )
     .await;
     lab

@@ -46,7 +46,7 @@ impl Lab {
     async fn misbehaver(&self, orders: Value) -> Plugin {
         self.load(request(
             MISBEHAVER,
-            "[limits]\ndeadline_ms = 300\nmemory_mb = 16\n",
+            "[limits]\ndeadline_ms = 1000\nmemory_mb = 16\n",
             orders,
         ))
         .await
@@ -214,19 +214,19 @@ async fn every_way_to_break_has_its_sentence() {
         (json!({ "behave": "recurse" }), "trapped in `handle`: "),
         (
             json!({ "behave": "spin" }),
-            "did not answer `handle` within 300 ms",
+            "did not answer `handle` within 1000 ms",
         ),
         (
             json!({ "behave": "sleep", "amount": 60_000 }),
-            "did not answer `handle` within 300 ms",
+            "did not answer `handle` within 1000 ms",
         ),
         (
             json!({ "behave": "flood-stdout" }),
-            "did not answer `handle` within 300 ms",
+            "did not answer `handle` within 1000 ms",
         ),
         (
             json!({ "behave": "flood-log" }),
-            "did not answer `handle` within 300 ms",
+            "did not answer `handle` within 1000 ms",
         ),
         (
             json!({ "behave": "allocate" }),
