@@ -74,11 +74,13 @@ pub struct Listing {
 /// # Errors
 /// A directory is there but cannot be listed.
 pub fn list_threads(home: &Path) -> Result<Listing, StoreError> {
-    // With thousands of threads each of the two takes as long as the other.
-    let (files, index) = rayon::join(
-        || Files::scan_stamped(home),
-        || Index::exists(home).then(|| Index::open(home)),
-    );
+    // With thousands of threads each of the two takes as long as the other. The index is read on this thread: it makes
+    // many small strings, and only the first thread's heap grows in large steps.
+    let mut files = Ok(Vec::new());
+    let index = rayon::in_place_scope(|scope| {
+        scope.spawn(|_| files = Files::scan_stamped(home));
+        Index::exists(home).then(|| Index::open(home))
+    });
     let files = files?;
     let named = names::read(home)?;
     let mut listing = Listing::default();
