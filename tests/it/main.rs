@@ -13,6 +13,7 @@ mod captures;
 mod compat;
 mod config;
 mod context;
+mod coverage;
 mod demo;
 mod exec;
 mod exec_input;

@@ -72,6 +72,43 @@ async fn a_slow_command_is_polled_to_its_end() {
     );
 }
 
+#[tokio::test]
+async fn nobody_waits_less_than_the_least() {
+    let lab = with_calls(&[
+        (
+            "command",
+            "exec_command",
+            json!({ "cmd": "read line", "tty": true, "yield_time_ms": 1 }),
+        ),
+        (
+            "typing",
+            "write_stdin",
+            json!({ "session_id": FIRST, "chars": "x", "yield_time_ms": 0 }),
+        ),
+        (
+            "looking",
+            "write_stdin",
+            json!({ "session_id": FIRST, "yield_time_ms": 250 }),
+        ),
+    ])
+    .await;
+    run(&lab).await;
+    for (call, least) in [("command", 0.25), ("typing", 0.25), ("looking", 5.0)] {
+        let output = lab.output_of(call);
+        assert!(
+            output.contains("Process running with session ID"),
+            "{call}: {output}"
+        );
+        let waited: f64 = output
+            .lines()
+            .find_map(|line| line.strip_prefix("Wall time: ")?.strip_suffix(" seconds"))
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(waited >= least, "{call}: {waited} s");
+    }
+}
+
 fn sorted(lines: &[String]) -> Vec<String> {
     let mut lines = lines.to_vec();
     lines.sort();

@@ -284,6 +284,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_call_waits_a_quarter_of_a_second_to_half_a_minute() {
+        for (asked, expected) in [
+            (None, 10_000),
+            (Some(0), 250),
+            (Some(251), 251),
+            (Some(30_000), 30_000),
+            (Some(u64::MAX), 30_000),
+        ] {
+            assert_eq!(wait(asked), Duration::from_millis(expected), "{asked:?}");
+        }
+    }
+
+    #[test]
     fn a_patch_for_the_shell_is_recognised() {
         let patch = "*** Begin Patch\n*** Delete File: a\n*** End Patch";
         for (command, expected) in [

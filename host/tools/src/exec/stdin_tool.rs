@@ -100,13 +100,7 @@ impl Tool for WriteStdin {
             ));
         };
         let chars = arguments.chars.unwrap_or_default();
-        let (least, most) = if chars.is_empty() {
-            LOOKING_RANGE_MS
-        } else {
-            TYPING_RANGE_MS
-        };
-        let wait =
-            Duration::from_millis(arguments.yield_time_ms.unwrap_or(least).clamp(least, most));
+        let wait = wait(arguments.yield_time_ms, &chars);
         let typed_and_waited = async {
             type_into(&session, &chars).await?;
             session.ended().await;
@@ -144,5 +138,34 @@ async fn type_into(session: &Session, chars: &str) -> Result<(), String> {
             Ok(())
         }
         None => Err("the command has no terminal to type into; start it with `tty`".to_owned()),
+    }
+}
+
+/// How long a call waits for the command to end.
+fn wait(asked: Option<u64>, chars: &str) -> Duration {
+    let (least, most) = if chars.is_empty() {
+        LOOKING_RANGE_MS
+    } else {
+        TYPING_RANGE_MS
+    };
+    Duration::from_millis(asked.unwrap_or(least).clamp(least, most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typing_waits_as_long_as_a_call_and_looking_up_to_five_minutes() {
+        for (asked, chars, expected) in [
+            (None, "x", 250),
+            (Some(u64::MAX), "x", 30_000),
+            (None, "", 5_000),
+            (Some(1), "", 5_000),
+            (Some(u64::MAX), "", 300_000),
+        ] {
+            let expected = Duration::from_millis(expected);
+            assert_eq!(wait(asked, chars), expected, "{asked:?} {chars:?}");
+        }
     }
 }
