@@ -9,6 +9,7 @@ mod lite_model;
 mod many_calls;
 mod normalise;
 mod resume;
+mod review;
 mod workspace_write;
 
 use dovetail_rehearsal::RecordedRequest;
@@ -70,6 +71,7 @@ impl Traces {
 fn rollout_of(capture: &str) -> &str {
     match capture {
         "resume" => "resumed",
+        "review" => "review-child",
         name => name,
     }
 }

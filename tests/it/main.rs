@@ -30,6 +30,7 @@ mod plugins;
 mod providers;
 mod raw_server;
 mod readme;
+mod review;
 mod sandbox;
 mod server_faults;
 mod threads;

@@ -15,7 +15,7 @@ pub(crate) use options::{
 };
 
 /// What the main help says instead of listing the options of two commands.
-const BEFORE_THE_COMMAND: &str = "Options of `exec` and `resume` may also stand before the command: \
+const BEFORE_THE_COMMAND: &str = "Options of `exec`, `resume` and `review` may also stand before the command: \
      `dovetail -m gpt-5.5 exec …`.";
 
 /// An agent host whose every joint is a plugin.
@@ -66,6 +66,10 @@ impl Command {
     fn within(mut self, outer: RunOptions) -> Result<Self, clap::Error> {
         match &mut self {
             Self::Exec(args) => args.gather(outer)?,
+            Self::Review(args) => {
+                args.run = std::mem::take(&mut args.run).within(outer);
+                check(&args.run.options)?;
+            }
             Self::Resume(args) => {
                 args.run = std::mem::take(&mut args.run).within(outer);
                 check(&args.run.options)?;
@@ -103,11 +107,22 @@ impl Command {
             Self::Doctor(args) => Some(&mut args.config),
             Self::Exec(_)
             | Self::Resume(_)
+            | Self::Review(_)
             | Self::Thread(_)
             | Self::Demo(_)
             | Self::Rehearse(_)
             | Self::Plugin(_)
             | Self::Completions { .. } => None,
+        }
+    }
+}
+
+impl From<ReviewArgs> for ExecArgs {
+    fn from(mut review: ReviewArgs) -> Self {
+        Self {
+            run: std::mem::take(&mut review.run),
+            command: Some(ExecCommand::Review(Box::new(review))),
+            prompt: None,
         }
     }
 }
@@ -119,7 +134,8 @@ impl ExecArgs {
             Some(ExecCommand::Resume { run, .. } | ExecCommand::Fork { run, .. }) => {
                 std::mem::take(&mut **run)
             }
-            Some(ExecCommand::Review { .. }) | None => RunOptions::default(),
+            Some(ExecCommand::Review(review)) => std::mem::take(&mut review.run),
+            None => RunOptions::default(),
         };
         let here = std::mem::take(&mut self.run);
         self.run = inner.within(here.within(outer));
@@ -149,6 +165,8 @@ pub(crate) enum Command {
     Exec(Box<ExecArgs>),
     /// Go on with a conversation: one that is named, the newest, or one picked from a list.
     Resume(Box<ResumeArgs>),
+    /// Have changes reviewed; the same as `exec review`.
+    Review(Box<ReviewArgs>),
     /// List, search, name, archive, delete, fork and check conversations.
     #[command(visible_alias = "threads")]
     Thread(crate::thread_cmd::ThreadArgs),
@@ -177,7 +195,7 @@ pub(crate) enum Command {
 /// `dovetail exec`.
 #[derive(Debug, Args)]
 pub(crate) struct ExecArgs {
-    /// `resume` or `fork`, if it is not a new conversation.
+    /// `resume`, `fork` or `review`, if it is not simply a new conversation.
     #[command(subcommand)]
     pub(crate) command: Option<ExecCommand>,
     /// The prompt; `-` or nothing reads it from standard input.
@@ -187,7 +205,7 @@ pub(crate) struct ExecArgs {
     pub(crate) run: RunOptions,
 }
 
-/// Conversations that exist already.
+/// Conversations that exist already, and reviews.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExecCommand {
     /// Go on with a conversation.
@@ -219,13 +237,31 @@ pub(crate) enum ExecCommand {
         #[command(flatten)]
         run: Box<RunOptions>,
     },
-    /// Known to other clients; refused here, since nothing reviews yet.
-    #[command(hide = true)]
-    Review {
-        /// Whatever follows.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-        rest: Vec<String>,
-    },
+    /// Have changes reviewed, in a conversation of their own.
+    Review(Box<ReviewArgs>),
+}
+
+/// `dovetail exec review`, and `dovetail review`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ReviewArgs {
+    /// What to review, in your own words; `-` reads it from standard input.
+    #[arg(conflicts_with_all = ["uncommitted", "base", "commit"])]
+    pub(crate) prompt: Option<String>,
+    /// What is not committed: staged, unstaged and untracked files.
+    #[arg(long, conflicts_with_all = ["base", "commit"])]
+    pub(crate) uncommitted: bool,
+    /// What the work would bring to a branch.
+    #[arg(long, value_name = "BRANCH", conflicts_with = "commit")]
+    pub(crate) base: Option<String>,
+    /// What a commit changed.
+    #[arg(long, value_name = "SHA")]
+    pub(crate) commit: Option<String>,
+    /// With `--commit`: its title, for people.
+    #[arg(long, requires = "commit", conflicts_with_all = ["uncommitted", "base", "prompt"])]
+    pub(crate) title: Option<String>,
+    /// Options.
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
 }
 
 /// `dovetail resume`.

@@ -3,6 +3,7 @@
 mod open;
 mod plan;
 mod prepare;
+mod review;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use dovetail_core::records::EventRecords;
 use dovetail_core::toolbox::Toolbox;
 use dovetail_core::turn::{Ports, Thread, TurnOptions, TurnOutcome};
 use dovetail_core::verdict::HookChain;
+use dovetail_store::Syncer;
 use tokio_util::sync::CancellationToken;
 
 use self::open::{Opened, only_fork, open_thread};
@@ -62,12 +64,40 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     let cancel = CancellationToken::new();
     let interrupts = interrupt::watch(cancel.clone());
     let mut opened = open_thread(&plan)?;
-    interrupts.begin(opened.info.thread_id);
+    let planned = review::prepare(&plan).await?;
+    let working = planned.as_ref().map(|planned| planned.reviewer);
+    interrupts.begin(working.unwrap_or(opened.info.thread_id));
     let house = load_plugins(&plan, stage.without_keys, &cancel).await?;
-    let turn = prepare_turn(&mut plan, &mut opened, &house, &prompt)?;
+    let reviewer = planned.as_ref().map(|planned| &planned.setup);
+    let turn = prepare_turn(&mut plan, &mut opened, &house, &prompt, reviewer)?;
 
-    let builtin = tools::builtin(&plan.setup, &plan.config);
-    let mut printer = printer(&plan, &opened, &turn);
+    let builtin = match reviewer {
+        Some(setup) => tools::for_review(setup, &plan.config),
+        None => tools::builtin(&plan.setup, &plan.config),
+    };
+    let all_tools = builtin.tools.into_iter().chain(house.tools.iter().cloned());
+    let tools = Toolbox::new(all_tools.collect()).with_output_tokens(builtin.output_tokens);
+    let hooks = Arc::new(HookChain::new(house.hooks.clone()));
+    let mut syncers: Vec<Syncer> = opened.syncer.take().into_iter().collect();
+    let review = match planned {
+        Some(planned) => {
+            let with = review::Surroundings {
+                plan: &plan,
+                house: &house,
+                parent: &opened.info,
+                turn: &turn,
+                tools: tools.clone(),
+                hooks: Arc::clone(&hooks),
+            };
+            let (review, syncer) = planned.set_up(prompt.clone(), with)?;
+            syncers.extend(syncer);
+            Some(review)
+        }
+        None => None,
+    };
+
+    let shown = review.as_ref().map_or(&turn, |review| &review.options);
+    let mut printer = printer(&plan, &opened, shown);
     printer.begin(&prompt, &plan.warnings);
     let mut observers: Vec<Box<dyn Observer>> = vec![printer.observer()];
     if let Some(pump) = &house.pump {
@@ -87,11 +117,10 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
         observers.push(Box::new(follower));
         notifier
     });
-    let all_tools = builtin.tools.into_iter().chain(house.tools.iter().cloned());
     let ports = Ports {
         model: Arc::new(model_port::client(&house, &plan.config, &opened.info)?),
-        tools: Toolbox::new(all_tools.collect()).with_output_tokens(builtin.output_tokens),
-        hooks: Arc::new(HookChain::new(house.hooks.clone())),
+        tools,
+        hooks,
         recorder: opened.recorder,
         observers,
     };
@@ -105,7 +134,10 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     let workspaces = turn.workspaces.clone();
     let trusted = plan.config.project.trusted();
     let looking = trusted.then(|| git::look_for_changes(workspaces));
-    let outcome = thread.run_turn(prompt, turn, cancel).await;
+    let outcome = match review {
+        Some(review) => thread.run_review(review, turn, cancel).await,
+        None => thread.run_turn(prompt, turn, cancel).await,
+    };
     drop(looking);
     interrupts.finished();
 
@@ -117,13 +149,15 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     let printed = printer.end(&outcome, answer_file, !stage.passing);
     drop(thread);
     builtin.manager.shutdown().await;
-    let synced = opened.syncer.map_or(Ok(()), |syncer| syncer.wait());
+    let synced: Vec<_> = syncers.into_iter().map(|syncer| syncer.wait()).collect();
     house.shut_down().await;
     if let Some(notified) = notified {
         notified.settle().await;
     }
     let code = printed?;
-    synced.map_err(|error| Fatal::new(error.to_string()))?;
+    for synced in synced {
+        synced.map_err(|error| Fatal::new(error.to_string()))?;
+    }
     if let Some(after) = stage.after.take() {
         after(&house);
     }

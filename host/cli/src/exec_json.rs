@@ -289,7 +289,9 @@ impl<W: Write + Send> ExecJson<W> {
 impl<W: Write + Send> Observer for ExecJson<W> {
     fn observe(&mut self, _: ThreadId, event: &TurnEvent) {
         match event {
-            TurnEvent::TurnStarted { .. } => self.write(&Line::TurnStarted),
+            TurnEvent::TurnStarted { .. } | TurnEvent::ReviewStarted { .. } => {
+                self.write(&Line::TurnStarted)
+            }
             TurnEvent::ItemRecorded { item, .. } => self.recorded(item),
             TurnEvent::ToolStarted { call_id, activity } => self.started(call_id, activity),
             TurnEvent::ToolFinished {
@@ -319,6 +321,7 @@ impl<W: Write + Send> Observer for ExecJson<W> {
             // Existing clients get no last line here; one that waits for the end of the turn should see it.
             TurnEvent::TurnAborted { .. } => self.failed("turn interrupted"),
             TurnEvent::Settings { .. }
+            | TurnEvent::ReviewEnded { .. }
             | TurnEvent::UserMessage { .. }
             | TurnEvent::MessageStarted { .. }
             | TurnEvent::TextDelta { .. }

@@ -35,6 +35,8 @@ fn turn() -> TurnId {
 
 fn started() -> TurnEvent {
     TurnEvent::TurnStarted {
+        trigger: None,
+        parent: None,
         turn_id: turn(),
         at: SystemTime::now(),
         context_window: None,

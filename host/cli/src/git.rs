@@ -1,6 +1,8 @@
 //! Facts about the git work tree, read from its files: starting `git` would cost more than the whole turn's set-up.
 //! Only whether there are changes is asked of `git` itself, beside a turn that has been running for a while.
 
+mod ask;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,6 +12,8 @@ use dovetail_core::context::GitFacts;
 use dovetail_core::snapshot::{WorkspaceFacts, Workspaces};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::task::AbortOnDropHandle;
+
+pub(crate) use ask::{Answer, ask};
 
 /// How long a turn runs before anybody looks for changes: one that ends sooner sends no request that could say so.
 const CHANGES_AFTER: Duration = Duration::from_millis(200);

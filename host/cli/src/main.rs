@@ -85,6 +85,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Exec(args) => exec::run(*args, exec::Stage::default()).await,
         Command::Resume(args) => resume::run(*args).await,
+        Command::Review(args) => exec::run((*args).into(), exec::Stage::default()).await,
         Command::Thread(args) => thread_cmd::run(args),
         Command::Demo(args) => demo::run(args).await,
         Command::Rehearse(args) => rehearse::run(args).await,

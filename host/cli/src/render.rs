@@ -77,6 +77,8 @@ pub(crate) struct Transcript<W, A> {
     held_message: Option<String>,
     /// Calls that have a line already.
     shown_calls: HashSet<CallId>,
+    /// What a reviewer used, where one worked.
+    reviewer_used: Option<TokenUsage>,
     /// Refusals that have a line already, and whose calls are still to be reported as failed.
     refusals: usize,
 }
@@ -93,6 +95,7 @@ impl<W: Write + Send, A: Write + Send> Transcript<W, A> {
             thinking: look.thinking,
             held_message: None,
             shown_calls: HashSet::new(),
+            reviewer_used: None,
             refusals: 0,
         }
     }
@@ -423,8 +426,9 @@ impl<W: Write + Send, A: Write + Send> Observer for Transcript<W, A> {
                             .and_then(|()| self.answer.flush()),
                     );
                 }
-                self.tokens(*thread_total);
+                self.tokens(self.reviewer_used.unwrap_or(*thread_total));
             }
+            TurnEvent::ReviewEnded { usage, .. } => self.reviewer_used = Some(*usage),
             TurnEvent::TurnFailed { message, .. } => {
                 self.release_message();
                 let label = self.style.paint(Ink::Bad, "error:");
@@ -436,6 +440,7 @@ impl<W: Write + Send, A: Write + Send> Observer for Transcript<W, A> {
                 self.write(&format!("{text}\n"));
             }
             TurnEvent::TurnStarted { .. }
+            | TurnEvent::ReviewStarted { .. }
             | TurnEvent::Settings { .. }
             | TurnEvent::UserMessage { .. }
             | TurnEvent::MessageStarted { .. }

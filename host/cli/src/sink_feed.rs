@@ -23,7 +23,11 @@ impl SinkFeed {
 }
 
 impl Observer for SinkFeed {
-    fn observe(&mut self, _thread_id: ThreadId, event: &TurnEvent) {
+    fn observe(&mut self, thread_id: ThreadId, event: &TurnEvent) {
+        // A thread that works for this one has a feed of its own.
+        if thread_id != self.records.thread_id() {
+            return;
+        }
         if let Some(record) = self.records.convert(event) {
             self.pump.offer(record);
         }

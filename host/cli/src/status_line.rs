@@ -86,7 +86,7 @@ impl<W: Write + Send> Observer for StatusLine<W> {
     fn observe(&mut self, _: ThreadId, event: &TurnEvent) {
         let mut terminal = lock(&self.terminal);
         match event {
-            TurnEvent::TurnStarted { .. } => {
+            TurnEvent::TurnStarted { .. } | TurnEvent::ReviewStarted { .. } => {
                 terminal.started = Instant::now();
                 terminal.doing = Some("waiting for the model".to_owned());
             }
@@ -116,6 +116,7 @@ impl<W: Write + Send> Observer for StatusLine<W> {
             | TurnEvent::MessageStarted { .. }
             | TurnEvent::ToolCalled { .. }
             | TurnEvent::HookRan(_)
+            | TurnEvent::ReviewEnded { .. }
             | TurnEvent::Reconnecting { .. }
             | TurnEvent::ContextFull { .. }
             | TurnEvent::Warning { .. } => {}
@@ -229,6 +230,8 @@ mod tests {
                 turn_id,
                 at: SystemTime::now(),
                 context_window: None,
+                trigger: None,
+                parent: None,
             },
         );
         lock(&line.terminal).draw();

@@ -12,6 +12,15 @@ use crate::turn_setup::TurnSetup;
 
 /// Makes the tools.
 pub(crate) fn builtin(setup: &TurnSetup, config: &Config) -> BuiltinTools {
+    make(setup, config, true)
+}
+
+/// Makes the tools of a reviewer: a plan of its own is of no use to anybody.
+pub(crate) fn for_review(setup: &TurnSetup, config: &Config) -> BuiltinTools {
+    make(setup, config, false)
+}
+
+fn make(setup: &TurnSetup, config: &Config, plan: bool) -> BuiltinTools {
     let environment = &config.shell_environment_policy;
     let model = &setup.model.info;
     let freeform = model.apply_patch_tool_type == Some(PatchToolType::Freeform)
@@ -49,7 +58,7 @@ pub(crate) fn builtin(setup: &TurnSetup, config: &Config) -> BuiltinTools {
             } else {
                 PatchForm::Function
             }),
-            ..Offer::ALL
+            plan,
         },
     })
 }

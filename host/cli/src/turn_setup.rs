@@ -74,6 +74,20 @@ impl TurnSetup {
         })
     }
 
+    /// The same for a reviewer, whose model may be another one.
+    ///
+    /// # Errors
+    /// The catalogue of models cannot be used.
+    pub(crate) fn for_review(&self, config: &Config, model: &str) -> anyhow::Result<Self> {
+        let model = models::resolve(config, model)?;
+        Ok(Self {
+            asked: model_options::decide(config, &model, self.sandbox, None),
+            model,
+            output_schema: None,
+            ..self.clone()
+        })
+    }
+
     /// How much of an image the model is to see: all of it, where it is known to cope.
     pub(crate) fn image_detail(&self) -> &'static str {
         match self.model.info.supports_image_detail_original {

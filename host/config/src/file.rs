@@ -34,6 +34,8 @@ pub(crate) struct ConfigFile {
     /// The model.
     #[schemars(length(min = 1))]
     pub(crate) model: Option<String>,
+    /// The model of `exec review`, where that is another one; `--model` beats it.
+    pub(crate) review_model: Option<String>,
     /// The id of the provider to ask: `openai`, or one that a table or a plugin serves.
     pub(crate) model_provider: Option<String>,
     /// Providers, by id.
@@ -296,9 +298,6 @@ pub(crate) struct ConfigFile {
     /// Speech.
     #[schemars(extend("x-not-supported" = "there is no speech"))]
     realtime: Anything,
-    /// The model of reviews.
-    #[schemars(extend("x-not-supported" = "there are no reviews yet"))]
-    review_model: Option<String>,
     /// Skills.
     #[schemars(extend("x-not-supported" = "there are no skills yet"))]
     skills: Anything,

@@ -79,6 +79,7 @@ impl Tree<'_> {
         let effort = file.model_reasoning_effort.as_deref();
         self.check_not_empty("model_reasoning_effort", effort)?;
         self.check_not_empty("model", file.model.as_deref())?;
+        self.check_not_empty("review_model", file.review_model.as_deref())?;
         Ok(Config {
             home: request.home.to_owned(),
             cwd: request.cwd.to_owned(),
@@ -126,6 +127,7 @@ impl Tree<'_> {
                 .defaulted(&["show_raw_agent_reasoning"], file.show_raw_agent_reasoning)?,
             dovetail: self.dovetail(file.dovetail)?,
             model: file.model,
+            review_model: file.review_model,
             model_providers: self.tables("model_providers"),
             mcp_servers: self.tables("mcp_servers"),
             oss_provider: file.oss_provider,

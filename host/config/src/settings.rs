@@ -26,6 +26,8 @@ pub struct Config {
     pub project: Project,
     /// The model, where chosen.
     pub model: Option<String>,
+    /// The model of reviews, where it is another one.
+    pub review_model: Option<String>,
     /// The provider's id.
     pub model_provider: String,
     /// The users' tables of providers, by id; only the plugin that serves one understands it.

@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 
 use crate::ids::{CallId, PluginId, ThreadId, TurnId, WindowId};
 use crate::item::ResponseItem;
-use crate::lineage::SubagentKind;
+use crate::lineage::{ParentTurn, SubagentKind};
+use crate::review::{ReviewOutput, ReviewTarget};
 use crate::usage::TokenUsage;
 
 /// How a visible piece of work stands.
@@ -263,6 +264,29 @@ pub enum TurnEvent {
         at: SystemTime,
         /// Tokens of context that may be used.
         context_window: Option<u64>,
+        /// What made it: `exec`; none for a plain one.
+        trigger: Option<String>,
+        /// The turn of another thread that it works for.
+        parent: Option<ParentTurn>,
+    },
+    /// A turn began in which another thread reviews changes. Of what that one does, its work is passed on under its own
+    /// id, and nothing of what it says.
+    ReviewStarted {
+        /// The turn.
+        turn_id: TurnId,
+        /// When.
+        at: SystemTime,
+        /// What is reviewed.
+        target: Box<ReviewTarget>,
+    },
+    /// The review is over, and what it brought becomes part of the conversation.
+    ReviewEnded {
+        /// The turn.
+        turn_id: TurnId,
+        /// What the reviewer says; none where it did not come to an end.
+        output: Option<Box<ReviewOutput>>,
+        /// What the reviewer used.
+        usage: TokenUsage,
     },
     /// The settings of the turn, right after its context items.
     Settings {

@@ -15,6 +15,7 @@ pub mod originator;
 pub mod plugin;
 pub mod records;
 pub mod retry;
+pub mod review;
 pub mod secret;
 pub mod server_tool;
 pub mod shorten;

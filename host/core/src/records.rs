@@ -11,8 +11,9 @@ use crate::event::{
     AbortReason, ActivityStatus, HookResult, HookRun, ThreadInfo, ToolActivity, TurnEvent,
     TurnSettings,
 };
-use crate::ids::TurnId;
+use crate::ids::{ThreadId, TurnId};
 use crate::plugin::{EventRecord, Field, FieldClass, FieldValue};
+use crate::review::ReviewOutput;
 use crate::usage::TokenUsage;
 
 /// The version of every kind's fields so far.
@@ -36,6 +37,11 @@ impl EventRecords {
         }
     }
 
+    /// The thread.
+    pub fn thread_id(&self) -> ThreadId {
+        self.info.thread_id
+    }
+
     /// The record that announces the thread.
     pub fn thread_started(&mut self, resumed: bool) -> EventRecord {
         let fields = vec![
@@ -55,7 +61,9 @@ impl EventRecords {
 
     /// The record of an event; none for pieces of text, which arrive whole a little later.
     pub fn convert(&mut self, event: &TurnEvent) -> Option<EventRecord> {
-        if let TurnEvent::TurnStarted { turn_id, .. } = event {
+        if let TurnEvent::TurnStarted { turn_id, .. } | TurnEvent::ReviewStarted { turn_id, .. } =
+            event
+        {
             self.turn_id = Some(*turn_id);
         }
         let (kind, fields) = describe(event)?;
@@ -87,6 +95,16 @@ fn describe(event: &TurnEvent) -> Option<(&'static str, Vec<Field>)> {
                 .into_iter()
                 .collect(),
         ),
+        TurnEvent::ReviewStarted { target, .. } => (
+            "review.started",
+            vec![
+                text("target", target.kind()),
+                classed("hint", FieldClass::Content, target.hint()),
+            ],
+        ),
+        TurnEvent::ReviewEnded { output, usage, .. } => {
+            ("review.completed", review_fields(output.as_deref(), usage))
+        }
         TurnEvent::Settings { settings, .. } => ("turn.settings", settings_fields(settings)),
         TurnEvent::ItemRecorded { item, .. } => {
             let message = item.assistant_text()?;
@@ -327,6 +345,16 @@ fn activity_fields(activity: &ToolActivity) -> Vec<Field> {
             classed("path", FieldClass::Location, path.display().to_string()),
         ],
     }
+}
+
+/// A review that did not come to an end has no fields but what it used.
+fn review_fields(output: Option<&ReviewOutput>, usage: &TokenUsage) -> Vec<Field> {
+    let mut fields = usage_fields(usage);
+    if let Some(output) = output {
+        fields.push(int("findings", output.findings.len() as u64));
+        fields.push(classed("text", FieldClass::Content, output.text()));
+    }
+    fields
 }
 
 fn hook_fields(run: &HookRun) -> Vec<Field> {

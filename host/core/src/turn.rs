@@ -12,6 +12,7 @@ mod hooks;
 mod input;
 mod prompt;
 mod request;
+mod review;
 mod sampling;
 mod server;
 mod state;
@@ -30,6 +31,7 @@ use crate::verdict::HookChain;
 
 pub use handle::{NotRunning, Start, Steer, ThreadHandle, TurnTicket};
 pub use prompt::{Prompt, PromptImage};
+pub use review::Review;
 pub use server::ServerFacts;
 pub use thread::{Resumed, Thread};
 

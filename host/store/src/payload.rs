@@ -13,6 +13,9 @@ use crate::load::HistoryMode;
 use crate::permission;
 use crate::place;
 
+/// What threads say that may start no others.
+const NO_AGENTS: &str = "disabled";
+
 #[derive(Serialize)]
 pub(crate) struct SessionMeta<'a> {
     account_scoped: bool,
@@ -29,15 +32,26 @@ pub(crate) struct SessionMeta<'a> {
     runtime_workspace_roots: [&'a Path; 1],
     originator: &'a str,
     cli_version: &'static str,
-    source: &'a str,
+    source: Source<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thread_source: Option<&'a str>,
     model_provider: &'a str,
     base_instructions: BaseInstructions<'a>,
     history_mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    multi_agent_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     history_base: Option<HistoryBase>,
     context_window: ContextWindow,
+}
+
+/// Who started a thread: a word, or a table for one that another thread started.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Source<'a> {
+    Subagent(&'a str),
+    #[serde(untagged)]
+    Word(&'a str),
 }
 
 /// Where the history before a file's first line is, written so that every client finds it.
@@ -58,10 +72,10 @@ struct BaseInstructions<'a> {
 }
 
 #[derive(Serialize)]
-struct Provenance<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    model: &'a str,
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Provenance<'a> {
+    Model { model: &'a str },
+    Custom,
 }
 
 #[derive(Serialize)]
@@ -71,6 +85,7 @@ struct ContextWindow {
 
 impl<'a> SessionMeta<'a> {
     pub(crate) fn new(info: &'a ThreadInfo, mode: HistoryMode, base: Option<HistoryBase>) -> Self {
+        let subagent = info.subagent.as_ref();
         Self {
             account_scoped: true,
             session_id: info.session_id,
@@ -83,20 +98,24 @@ impl<'a> SessionMeta<'a> {
             runtime_workspace_roots: [&info.cwd],
             originator: &info.originator,
             cli_version: env!("CARGO_PKG_VERSION"),
-            source: &info.source,
+            source: match subagent {
+                Some(kind) => Source::Subagent(kind.label()),
+                None => Source::Word(&info.source),
+            },
             thread_source: info.thread_source.as_deref(),
             model_provider: &info.provider_id,
             base_instructions: BaseInstructions {
                 text: &info.base_instructions,
-                provenance: Provenance {
-                    kind: "model",
-                    model: &info.model,
+                provenance: match subagent {
+                    Some(_) => Provenance::Custom,
+                    None => Provenance::Model { model: &info.model },
                 },
             },
             history_mode: match mode {
                 HistoryMode::Paginated => "paginated",
                 HistoryMode::Legacy => "legacy",
             },
+            multi_agent_version: subagent.map(|_| NO_AGENTS),
             history_base: base,
             context_window: ContextWindow {
                 window_id: info.window_id,
@@ -161,10 +180,14 @@ impl<'a> CollaborationMode<'a> {
 }
 
 impl<'a> TurnContext<'a> {
-    pub(crate) fn new(turn_id: TurnId, settings: &'a TurnSettings) -> Self {
+    pub(crate) fn new(
+        (turn_id, root_turn_id): (TurnId, TurnId),
+        settings: &'a TurnSettings,
+        info: &ThreadInfo,
+    ) -> Self {
         Self {
             turn_id,
-            root_turn_id: turn_id,
+            root_turn_id,
             disabled_plugin_ids: [],
             cwd: &settings.cwd,
             approval_policy: &settings.approval_policy,
@@ -175,7 +198,7 @@ impl<'a> TurnContext<'a> {
             },
             model: &settings.model,
             collaboration_mode: CollaborationMode::of(settings),
-            multi_agent_version: "v1",
+            multi_agent_version: info.subagent.as_ref().map_or("v1", |_| NO_AGENTS),
             realtime_active: false,
             effort: settings.effort.as_deref(),
             summary: settings.summary.as_deref().unwrap_or("none"),
@@ -269,6 +292,7 @@ pub(crate) enum EventMsg<'a> {
         started_at: u64,
         completed_at: u64,
         duration_ms: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
         time_to_first_token_ms: Option<u64>,
     },
     TurnAborted {
@@ -302,7 +326,6 @@ pub(crate) enum EventMsg<'a> {
 #[derive(Serialize)]
 pub(crate) struct TurnAttribution<'a> {
     pub(crate) turn_id: TurnId,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) turn_trigger: Option<&'a str>,
     pub(crate) parent_turn_id: Option<TurnId>,
     pub(crate) initiating_agent_path: Option<&'a str>,

@@ -1,25 +1,29 @@
 //! From events to lines.
 
+mod review;
+mod turn;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use dovetail_core::event::{
-    RateLimits, RecordError, Recorder, ThreadInfo, TurnEvent, TurnSettings,
+    RateLimits, RecordError, Recorder, ThreadInfo, ToolActivity, TurnEvent, TurnSettings,
 };
-use dovetail_core::ids::{ThreadId, TurnId};
+use dovetail_core::ids::{CallId, ThreadId, TurnId};
 use dovetail_core::item::ResponseItem;
 use dovetail_core::usage::TokenUsage;
 use serde::Serialize;
 use uuid::Uuid;
 
+use self::turn::{Turn, task_complete, task_started};
 use crate::append::LineFile;
 use crate::error::{self, StoreError};
 use crate::lineage::Part;
 use crate::load::{HistoryMode, LoadedThread};
 use crate::lock::WriterLock;
 use crate::payload::{
-    self, EventMsg, HistoryBase, RateLimitSnapshot, SessionMeta, ThreadSettings, TokenInfo,
-    TokenUsageRecord, TurnAttribution, TurnContext,
+    self, EventMsg, HistoryBase, SessionMeta, ThreadSettings, TokenInfo, TokenUsageRecord,
+    TurnContext,
 };
 use crate::place;
 use crate::reopen::{self, Reopened};
@@ -44,18 +48,6 @@ pub struct RolloutRecorder {
     turn: Option<Turn>,
     /// What the file last said of the thread's settings.
     settings: Option<TurnSettings>,
-}
-
-/// What must be remembered between two events of a turn.
-struct Turn {
-    id: TurnId,
-    context_window: Option<u64>,
-    /// Calls whose outputs are still to come.
-    open_calls: usize,
-    /// Whether the answer that is coming in has reasoning in it.
-    reasoned: bool,
-    /// Counts that follow the outputs of the answer they belong to.
-    held_count: Option<(TokenInfo, RateLimitSnapshot)>,
 }
 
 impl RolloutRecorder {
@@ -174,33 +166,38 @@ impl RolloutRecorder {
 
     fn turn_started(
         &mut self,
-        id: TurnId,
-        at: SystemTime,
-        window: Option<u64>,
+        started: &EventMsg<'_>,
+        (id, root): (TurnId, TurnId),
+        context_window: Option<u64>,
     ) -> Result<(), RecordError> {
         // An earlier turn whose end never came (a failed write) leaves nothing behind.
         self.turn = Some(Turn {
-            id,
-            context_window: window,
-            open_calls: 0,
-            reasoned: false,
-            held_count: None,
+            context_window,
+            ..Turn::new(id, root)
         });
-        let source = self.info.source.clone();
-        self.event(&EventMsg::TaskStarted {
-            turn_attribution: TurnAttribution {
-                turn_id: id,
-                turn_trigger: (source == "exec").then_some("exec"),
-                parent_turn_id: None,
-                initiating_agent_path: None,
-                root_turn_id: id,
-            },
-            turn_id: id,
-            root_turn_id: id,
-            started_at: payload::seconds(at),
-            model_context_window: window,
-            collaboration_mode_kind: "default",
-        })
+        self.event(started)
+    }
+
+    /// The root thread's turn that a turn of this one belongs to.
+    fn root(&self, turn_id: TurnId) -> TurnId {
+        self.turn.as_ref().map_or(turn_id, |turn| turn.root)
+    }
+
+    fn worked(
+        &mut self,
+        thread_id: ThreadId,
+        turn_id: Option<TurnId>,
+        call_id: &CallId,
+        activity: &ToolActivity,
+        duration: Duration,
+    ) -> Result<(), RecordError> {
+        match (
+            turn_id,
+            TurnItem::of_activity(call_id.as_str(), activity, duration),
+        ) {
+            (Some(turn_id), Some(item)) => self.completed(thread_id, turn_id, item, duration),
+            (None, _) | (_, None) => Ok(()),
+        }
     }
 
     fn settings(
@@ -209,7 +206,13 @@ impl RolloutRecorder {
         turn_id: TurnId,
         settings: &TurnSettings,
     ) -> Result<(), RecordError> {
-        self.line("turn_context", &TurnContext::new(turn_id, settings))?;
+        let turn = self.turn.as_ref();
+        // Where another thread works, its own file says with what.
+        if turn.is_none_or(|turn| turn.review.is_none()) {
+            let ids = (turn_id, self.root(turn_id));
+            let context = TurnContext::new(ids, settings, &self.info);
+            self.line("turn_context", &context)?;
+        }
         if self.settings.as_ref() == Some(settings) {
             return Ok(());
         }
@@ -228,7 +231,17 @@ impl RolloutRecorder {
         turn_id: TurnId,
         item: &ResponseItem,
     ) -> Result<(), RecordError> {
-        if let Some(shown) = TurnItem::of_response(item) {
+        let shown = TurnItem::of_response(item);
+        let turn = self.turn.as_ref();
+        if turn.is_some_and(|turn| turn.review.is_some()) {
+            // There the host itself says something: it is an item before anybody sees it.
+            self.line("response_item", item)?;
+            return match shown {
+                Some(shown) => self.completed(thread_id, turn_id, shown, Duration::ZERO),
+                None => Ok(()),
+            };
+        }
+        if let Some(shown) = shown {
             self.completed(thread_id, turn_id, shown, Duration::ZERO)?;
         }
         self.line("response_item", item)?;
@@ -341,12 +354,20 @@ impl RolloutRecorder {
 
 impl Recorder for RolloutRecorder {
     fn record(&mut self, thread_id: ThreadId, event: &TurnEvent) -> Result<(), RecordError> {
+        if thread_id != self.info.thread_id {
+            return self.reviewers(thread_id, event);
+        }
         match event {
-            TurnEvent::TurnStarted {
-                turn_id,
-                at,
-                context_window,
-            } => self.turn_started(*turn_id, *at, *context_window),
+            TurnEvent::TurnStarted { context_window, .. } => match task_started(event) {
+                Some((started, turn)) => self.turn_started(&started, turn, *context_window),
+                None => Ok(()),
+            },
+            TurnEvent::ReviewStarted {
+                turn_id, target, ..
+            } => self.review_started(thread_id, *turn_id, target),
+            TurnEvent::ReviewEnded {
+                turn_id, output, ..
+            } => self.review_ended(*turn_id, output.as_deref()),
             TurnEvent::Settings { turn_id, settings } => {
                 self.settings(thread_id, *turn_id, settings)
             }
@@ -365,15 +386,7 @@ impl Recorder for RolloutRecorder {
                 duration,
             } => {
                 let turn_id = self.turn.as_ref().map(|turn| turn.id);
-                match (
-                    turn_id,
-                    TurnItem::of_activity(call_id.as_str(), activity, *duration),
-                ) {
-                    (Some(turn_id), Some(item)) => {
-                        self.completed(thread_id, turn_id, item, *duration)
-                    }
-                    (None, _) | (_, None) => Ok(()),
-                }
+                self.worked(thread_id, turn_id, call_id, activity, *duration)
             }
             TurnEvent::RequestCompleted {
                 response_id,
@@ -388,7 +401,7 @@ impl Recorder for RolloutRecorder {
                     thread_id,
                     turn_id: *turn_id,
                     session_id: self.info.session_id,
-                    root_turn_id: *turn_id,
+                    root_turn_id: self.root(*turn_id),
                     response_id,
                     usage: *usage,
                     turn_token_usage: *turn_total,
@@ -409,9 +422,12 @@ impl Recorder for RolloutRecorder {
                 time_to_first_token,
                 ..
             } => {
+                let turn = self.turn.as_ref();
+                let reviewed = turn.is_some_and(|turn| turn.review.is_some());
+                // A reviewer's words are not the model's answer, as existing files have it.
                 let end = task_complete(
-                    *turn_id,
-                    last_message.as_deref(),
+                    (*turn_id, self.root(*turn_id)),
+                    last_message.as_deref().filter(|_| !reviewed),
                     *started,
                     *duration,
                     *time_to_first_token,
@@ -429,7 +445,8 @@ impl Recorder for RolloutRecorder {
                     message,
                     codex_error_info: "other",
                 })?;
-                self.turn_ended(&task_complete(*turn_id, None, *started, *duration, None))
+                let turn = (*turn_id, self.root(*turn_id));
+                self.turn_ended(&task_complete(turn, None, *started, *duration, None))
             }
             TurnEvent::TurnAborted {
                 turn_id,
@@ -454,24 +471,6 @@ impl Recorder for RolloutRecorder {
             | TurnEvent::WaitingForNetwork { .. }
             | TurnEvent::Warning { .. } => Ok(()),
         }
-    }
-}
-
-fn task_complete(
-    turn_id: TurnId,
-    last_agent_message: Option<&str>,
-    started: SystemTime,
-    duration: Duration,
-    time_to_first_token: Option<Duration>,
-) -> EventMsg<'_> {
-    EventMsg::TaskComplete {
-        root_turn_id: turn_id,
-        turn_id,
-        last_agent_message,
-        started_at: payload::seconds(started),
-        completed_at: payload::seconds(started + duration),
-        duration_ms: payload::whole_ms(duration),
-        time_to_first_token_ms: time_to_first_token.map(payload::whole_ms),
     }
 }
 

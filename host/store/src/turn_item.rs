@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dovetail_core::event::{ActivityStatus, FileChange, FileChangeKind, ToolActivity};
 use dovetail_core::item::{ContentItem, ResponseItem, SummaryPart};
+use dovetail_core::review::{ReviewOutput, ReviewTarget};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -70,6 +71,15 @@ pub(crate) enum TurnItem<'a> {
     ImageView {
         id: &'a str,
         path: String,
+    },
+    EnteredReviewMode {
+        id: String,
+        target: &'a ReviewTarget,
+        user_facing_hint: String,
+    },
+    ExitedReviewMode {
+        id: String,
+        review_output: Option<&'a ReviewOutput>,
     },
 }
 
@@ -139,6 +149,15 @@ impl<'a> TurnItem<'a> {
         Self::UserMessage {
             id,
             content: images.chain([text]).collect(),
+        }
+    }
+
+    /// A review begins.
+    pub(crate) fn entered_review(id: String, target: &'a ReviewTarget) -> Self {
+        Self::EnteredReviewMode {
+            id,
+            target,
+            user_facing_hint: target.hint(),
         }
     }
 
@@ -290,7 +309,9 @@ impl TurnItem<'_> {
             | Self::FileChange { .. }
             | Self::McpToolCall { .. }
             | Self::WebSearch { .. }
-            | Self::ImageView { .. } => None,
+            | Self::ImageView { .. }
+            | Self::EnteredReviewMode { .. }
+            | Self::ExitedReviewMode { .. } => None,
         }
     }
 }

@@ -23,13 +23,25 @@ const REQUESTS: &[&str] = &[
     "resume",
     "lite-model",
     "fork",
+    "review",
 ];
 /// Those of models that take tools as a list.
-const LISTED: &[&str] = &["basic-turn", "many-calls", "fallback", "resume", "fork"];
+const LISTED: &[&str] = &[
+    "basic-turn",
+    "many-calls",
+    "fallback",
+    "resume",
+    "fork",
+    "review",
+];
+/// Those of them that are not of a reviewer, which is offered less.
+const WHOLE_LISTS: &[&str] = &["basic-turn", "many-calls", "fallback", "resume", "fork"];
 /// Those of `gpt-5.5`.
-const KNOWN_MODEL: &[&str] = &["many-calls", "fallback", "resume", "fork"];
+const KNOWN_MODEL: &[&str] = &["many-calls", "fallback", "resume", "fork", "review"];
+/// Those of them in which agents can be started.
+const WITH_AGENTS: &[&str] = &["many-calls", "fallback", "resume", "fork"];
 /// Those of a provider that gets the items' metadata.
-const WITH_METADATA: &[&str] = &["fallback", "resume", "fork"];
+const WITH_METADATA: &[&str] = &["fallback", "resume", "fork", "review"];
 /// Threads of theirs, of which both send the same.
 const THEIR_THREADS: &[&str] = &[
     "a_thread_of_theirs_goes_on_here",
@@ -37,10 +49,12 @@ const THEIR_THREADS: &[&str] = &[
 ];
 /// Captures of threads that go on.
 const CONTINUED: &[&str] = &["resume", "fork"];
+/// Captures with lines of turns of `gpt-5.5`.
+const OF_KNOWN_MODEL: &[&str] = &["resume", "fork", "review"];
 /// Captures with rollouts, forks included.
-const RECORDED: &[&str] = &["basic-turn", "resume", "fork"];
-/// Captures with whole rollouts.
-const ROLLOUTS: &[&str] = &["basic-turn", "resume"];
+const RECORDED: &[&str] = &["basic-turn", "resume", "fork", "review", "review-parent"];
+/// Captures with whole rollouts of conversations with a model.
+const ROLLOUTS: &[&str] = &["basic-turn", "resume", "review"];
 
 const WORDS: &str = "base instructions, tool descriptions, context texts";
 const SKILLS: &str = "`<skills_instructions>`";
@@ -84,13 +98,13 @@ const KNOWN: &[Difference] = &[
         "no skills",
     ),
     known(
-        KNOWN_MODEL,
+        WITH_AGENTS,
         "requests.*.body.input[message developer].content[input_text <tools>]",
         NOT_OFFERED,
         "no deferred tools",
     ),
     known(
-        WITH_METADATA,
+        &["fallback", "resume", "fork"],
         "requests.*.content_item_kinds[tools.deferred_namespaces]",
         NOT_OFFERED,
         "no deferred tools",
@@ -102,25 +116,25 @@ const KNOWN: &[Difference] = &[
         "nobody can be asked",
     ),
     known(
-        LISTED,
+        WHOLE_LISTS,
         "requests.*.body.tools[function get_goal]",
         NOT_OFFERED,
         "no goals",
     ),
     known(
-        LISTED,
+        WHOLE_LISTS,
         "requests.*.body.tools[function create_goal]",
         NOT_OFFERED,
         "no goals",
     ),
     known(
-        LISTED,
+        WHOLE_LISTS,
         "requests.*.body.tools[function update_goal]",
         NOT_OFFERED,
         "no goals",
     ),
     known(
-        KNOWN_MODEL,
+        WITH_AGENTS,
         "requests.*.body.tools[tool_search]",
         NOT_OFFERED,
         "no deferred tools",
@@ -138,7 +152,7 @@ const KNOWN: &[Difference] = &[
         "local servers",
     ),
     known(
-        LISTED,
+        WHOLE_LISTS,
         "requests.*.body.tools[function update_plan]",
         PLAN,
         "people like to see the plan",
@@ -180,7 +194,7 @@ const KNOWN: &[Difference] = &[
         "the first item is another",
     ),
     known(
-        &["resume", "fork", "lite-model"],
+        &["resume", "fork", "lite-model", "review"],
         "requests.1.body.client_metadata.mcp_attribution",
         "`mcp_attribution`",
         "goes with the metadata of items",
@@ -241,6 +255,36 @@ const KNOWN: &[Difference] = &[
         "nobody reads them",
     ),
     known(
+        &["review"],
+        "requests.1.body.input[message user].content[input_text].text",
+        WORDS,
+        "our own words",
+    ),
+    known(
+        &["review", "review-parent"],
+        "rollout[event_msg item_completed UserMessage].payload.item.content[text].text",
+        WORDS,
+        "our own words",
+    ),
+    known(
+        &["review"],
+        "rollout[response_item message user].payload.content[input_text].text",
+        WORDS,
+        "our own words",
+    ),
+    known(
+        &["review-parent"],
+        "rollout[response_item message user].payload.content[input_text <user_action>].text",
+        WORDS,
+        "our own words",
+    ),
+    known(
+        &["review", "review-parent"],
+        "rollout[session_meta].payload.git",
+        ROLLOUT_LINES,
+        "nobody reads it",
+    ),
+    known(
         RECORDED,
         "rollout[session_meta].payload.cli_version",
         "`cli_version` in rollouts",
@@ -283,7 +327,7 @@ const KNOWN: &[Difference] = &[
         "no deferred tools",
     ),
     known(
-        RECORDED,
+        &["basic-turn", "resume", "fork", "review"],
         "rollout*.internal_chat_message_metadata_passthrough.content_item_metadata",
         ROLLOUT_LINES,
         "provenance",
@@ -307,7 +351,7 @@ const KNOWN: &[Difference] = &[
         "gone by then",
     ),
     known(
-        CONTINUED,
+        OF_KNOWN_MODEL,
         "rollout[turn_context].payload.comp_hash",
         ROLLOUT_LINES,
         "bookkeeping of theirs",
@@ -325,19 +369,19 @@ const KNOWN: &[Difference] = &[
         "what holds, whoever chose it",
     ),
     known(
-        CONTINUED,
+        OF_KNOWN_MODEL,
         "rollout[turn_context].payload.effort",
         SETTINGS,
         "what holds, whoever chose it",
     ),
     known(
-        CONTINUED,
+        OF_KNOWN_MODEL,
         "rollout[turn_context].payload.collaboration_mode.settings.reasoning_effort",
         SETTINGS,
         "what holds, whoever chose it",
     ),
     known(
-        &["resume"],
+        &["resume", "review", "review-parent"],
         "rollout[event_msg thread_settings_applied].payload.thread_settings.*.reasoning_effort",
         SETTINGS,
         "what holds, whoever chose it",

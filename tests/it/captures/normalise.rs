@@ -66,6 +66,7 @@ fn names(document: &Value) -> Vec<(String, String)> {
     for meta in rollout.iter().filter(|line| line["type"] == "session_meta") {
         add(&meta["payload"]["id"], "<thread>".to_owned());
         add(&meta["payload"]["forked_from_id"], "<parent>".to_owned());
+        add(&meta["payload"]["parent_thread_id"], "<root>".to_owned());
         add(
             &meta["payload"]["context_window"]["window_id"],
             "<window>".to_owned(),
@@ -86,6 +87,14 @@ fn names(document: &Value) -> Vec<(String, String)> {
         .chain(blobs().map(|blob| &blob["turn_id"]));
     for (index, turn) in turns.enumerate() {
         add(turn, format!("<turn {}>", index + 1));
+    }
+    // Of a turn that works for another one; others are their own.
+    for line in rollout {
+        add(&line["payload"]["root_turn_id"], "<root turn>".to_owned());
+    }
+    for line in rollout {
+        // A reviewer's, among the lines of the thread that it works for.
+        add(&line["payload"]["thread_id"], "<reviewer>".to_owned());
     }
     for event in document["events"].as_array().into_iter().flatten() {
         add(&event["thread_id"], "<thread>".to_owned());

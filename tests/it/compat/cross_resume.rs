@@ -229,6 +229,33 @@ async fn forks_of_either_go_on_with_both() {
     }
 }
 
+#[tokio::test]
+async fn a_review_of_either_goes_on_with_both() {
+    let test = "a_review_of_either_goes_on_with_both";
+    let finding = json!({ "title": "[P1] a", "body": "b", "confidence_score": 0.9, "priority": 1,
+        "code_location": { "absolute_file_path": "/a", "line_range": { "start": 1, "end": 2 } } });
+    // What they would not take for a review of this form, both keep.
+    let odd = json!({ "findings": [{ "title": "c" }] });
+    for answer in [
+        json!({ "findings": [finding], "overall_correctness": "patch is incorrect",
+            "overall_explanation": "x", "overall_confidence_score": 0.8 }),
+        odd,
+    ] {
+        let answers = [script::answer(&answer.to_string())];
+        let Some(ours) = stage(test, &answers).await else {
+            return;
+        };
+        // Forks are another matter: there a review counts as a turn that never ended.
+        let thread = ours.ours(&["review", "look"], 0).await.thread_id();
+        check_both(test, &ours, "resume", &thread).await;
+        let Some(theirs) = stage(test, &answers).await else {
+            return;
+        };
+        let thread = theirs.theirs(&["review", "look"]).await.thread_id();
+        check_both(test, &theirs, "resume", &thread).await;
+    }
+}
+
 /// The ids of the threads that a file says it holds.
 fn first_ids(file: &Path) -> Vec<String> {
     let lines = dovetail_tests::read_lines(file);

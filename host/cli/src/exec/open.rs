@@ -27,7 +27,7 @@ pub(super) struct Opened {
 
 pub(super) fn open_thread(plan: &Plan) -> anyhow::Result<Opened> {
     match &plan.target {
-        Target::New => Ok(new_thread(plan)),
+        Target::New | Target::Review(_) => Ok(new_thread(plan)),
         Target::Resume(path) => resume_thread(path, plan),
         Target::Fork { path, at } => fork_thread(path, at, plan),
     }

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use dovetail_config::{Config, LoadRequest, Override, SYSTEM_CONFIG, TrustLevel};
+use dovetail_core::review::ReviewTarget;
 use dovetail_core::turn::Prompt;
 use dovetail_store::ForkAt;
 
+use super::review;
 use crate::args::{ConfigOverrides, ExecArgs, ExecCommand, ExecOptions, LocalProvider, RunOptions};
 use crate::fatal::Fatal;
 use crate::turn_setup::TurnSetup;
@@ -16,7 +18,7 @@ pub(super) struct Plan {
     pub(super) config: Config,
     pub(super) setup: TurnSetup,
     pub(super) options: ExecOptions,
-    /// None for a fork that is only made.
+    /// None for a fork that is only made. For a review, what people are told is reviewed.
     pub(super) prompt: Option<Prompt>,
     pub(super) target: Target,
     pub(super) local_provider: Option<LocalProvider>,
@@ -27,7 +29,12 @@ pub(super) struct Plan {
 pub(super) enum Target {
     New,
     Resume(PathBuf),
-    Fork { path: PathBuf, at: ForkAt },
+    Fork {
+        path: PathBuf,
+        at: ForkAt,
+    },
+    /// A new one, in which another thread reviews something.
+    Review(ReviewTarget),
 }
 
 pub(super) fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
@@ -68,6 +75,10 @@ pub(super) fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan
     let prompt_text = prompt::separate(prompt_text, &mut options.images);
     let images = prompt_images::read(&options.images, setup.image_detail())?;
     let prompt = match (&target, prompt_text) {
+        (Target::Review(target), _) => Some(Prompt {
+            images,
+            text: target.hint(),
+        }),
         // A fork needs no prompt: it can be gone on with later.
         (Target::Fork { .. }, None) if images.is_empty() => None,
         (_, text) => Some(Prompt {
@@ -79,6 +90,10 @@ pub(super) fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan
         output::check_answer_file(path)?;
     }
     let mut warnings = config.warnings.clone();
+    if matches!(target, Target::Review(_)) && setup.output_schema.is_some() {
+        warnings
+            .push("`--output-schema` has no effect: reviews have a form of their own".to_owned());
+    }
     if let Some(program) = options.cyber_access_program
         && config.model_provider == "openai"
     {
@@ -203,6 +218,7 @@ fn target(
 ) -> anyhow::Result<(Target, Option<String>)> {
     match command {
         None => Ok((Target::New, prompt)),
+        Some(ExecCommand::Review(args)) => Ok((Target::Review(review::target(*args)?), None)),
         Some(ExecCommand::Resume {
             id,
             prompt,
@@ -232,9 +248,6 @@ fn target(
             let at = at.map_or(ForkAt::End, ForkAt::Turn);
             Ok((Target::Fork { path, at }, prompt))
         }
-        Some(ExecCommand::Review { .. }) => Err(Fatal::new("`exec review` is not supported yet")
-            .hint("ask for it: dovetail exec \"review the changes that are not committed\"")
-            .into()),
     }
 }
 

@@ -8,6 +8,7 @@ use super::plan::Plan;
 use crate::fatal::Fatal;
 use crate::identity;
 use crate::plugins::{self, House};
+use crate::turn_setup::TurnSetup;
 
 /// Loads the plugins, unless somebody interrupts it.
 pub(super) async fn load_plugins(
@@ -26,23 +27,26 @@ pub(super) async fn load_plugins(
     }
 }
 
-/// Settles what the turn asks for, and collects what the user should know before it begins.
+/// Settles what the turn asks for, and collects what the user should know before it begins: where there is a reviewer,
+/// of that one's model.
 pub(super) fn prepare_turn(
     plan: &mut Plan,
     opened: &mut Opened,
     house: &House,
     prompt: &Prompt,
+    reviewer: Option<&TurnSetup>,
 ) -> anyhow::Result<TurnOptions> {
     plan.warnings.append(&mut opened.warnings);
     plan.warnings.extend(house.warnings.iter().cloned());
     if let Some(tier) = opened.service_tier.take() {
         plan.setup.keep_service_tier(&plan.config, &tier);
     }
-    plan.warnings.extend(plan.setup.warnings(&plan.config));
-    if !prompt.images.is_empty() && !plan.setup.model.info.takes_images() {
+    let asked = reviewer.unwrap_or(&plan.setup);
+    plan.warnings.extend(asked.warnings(&plan.config));
+    if !prompt.images.is_empty() && !asked.model.info.takes_images() {
         plan.warnings.push(format!(
             "the model `{}` takes no images: it is told that there was one",
-            plan.setup.model.slug
+            asked.model.slug
         ));
     }
 

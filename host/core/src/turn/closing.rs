@@ -40,10 +40,10 @@ impl Thread {
                 Ok(TurnOutcome::Failed(message))
             }
             Err(Halt::Interrupted) => {
-                self.record(
-                    turn,
-                    user_text(ABORT_MARKER.to_owned(), "generic.turn_aborted"),
-                )?;
+                if !turn.explained {
+                    let marker = user_text(ABORT_MARKER.to_owned(), "generic.turn_aborted");
+                    self.record(turn, marker)?;
+                }
                 self.emit(TurnEvent::TurnAborted {
                     turn_id,
                     reason,

@@ -11,6 +11,8 @@ impl Thread {
             turn_id: turn.id,
             at: turn.started,
             context_window: turn.options.context_window,
+            trigger: turn.options.turn_trigger.clone(),
+            parent: turn.options.parent_turn,
         })?;
         let mut ask = self.take_prompt(turn).await?;
         if !ask && turn.finish() {

@@ -59,13 +59,17 @@ impl Thread {
         Ok(ruling)
     }
 
-    /// Asks Stop hooks; a reason means that the model has to go on.
+    /// Asks Stop hooks, but not for a thread that works for another one; a reason means that the model has to go on.
     pub(super) async fn stop_hooks(
         &mut self,
         turn: &mut Turn,
         last_message: Option<&str>,
         continuations: u32,
     ) -> Result<Option<String>, Halt> {
+        if self.info.subagent.is_some() {
+            // It is the work of its parent that is to be gone on with.
+            return Ok(None);
+        }
         let extra = json!({ "stop_hook_active": continuations > 0, "last_assistant_message": last_message });
         match self.rule(turn, "Stop", "", extra).await? {
             Ruling::Proceed { .. } => Ok(None),

@@ -54,6 +54,8 @@ pub(super) struct Turn {
     pub(super) used: TokenUsage,
     pub(super) warned_model: bool,
     pub(super) context_recorded: bool,
+    /// Whether it says itself what became of it, where it is interrupted.
+    pub(super) explained: bool,
     pub(super) partial: Option<Partial>,
     pub(super) activities: Activities,
     pub(super) events: mpsc::UnboundedReceiver<TurnEvent>,
@@ -76,6 +78,7 @@ impl Turn {
             used: TokenUsage::default(),
             warned_model: false,
             context_recorded: false,
+            explained: false,
             partial: None,
             activities: Activities::default(),
             events,

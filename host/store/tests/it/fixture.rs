@@ -101,6 +101,8 @@ impl Feed {
         self.turn_id = TurnId::generate();
         let (turn_id, at) = (self.turn_id, SystemTime::now());
         self.send(TurnEvent::TurnStarted {
+            trigger: Some("exec".to_owned()),
+            parent: None,
             turn_id,
             at,
             context_window: Some(258_400),
