@@ -260,7 +260,7 @@ fn turns_that_end_otherwise_say_so() {
         },
         json!({
             "type": "task_complete", "root_turn_id": "<id>", "turn_id": "<id>", "last_agent_message": null,
-            "started_at": 0, "completed_at": 0, "duration_ms": 0, "time_to_first_token_ms": null,
+            "started_at": 0, "completed_at": 0, "duration_ms": 0,
         }),
     );
 }
