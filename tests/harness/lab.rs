@@ -284,6 +284,13 @@ impl Lab {
         self.start(args).finish().await
     }
 
+    /// Runs the binary to its end in another directory.
+    pub async fn run_in(&self, dir: &Path, args: &[&str]) -> Ran {
+        let mut command = self.command(args);
+        command.current_dir(dir);
+        Running::start(command).finish().await
+    }
+
     /// Runs `exec --skip-git-repo-check` with more arguments.
     pub async fn exec(&self, args: &[&str]) -> Ran {
         self.start_exec(args).finish().await

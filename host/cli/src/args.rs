@@ -85,6 +85,7 @@ impl Command {
             | Self::Demo(_)
             | Self::Rehearse(_)
             | Self::Plugin(_)
+            | Self::Trust(_)
             | Self::Config(_)
             | Self::Models(_)
             | Self::Features(_)
@@ -112,6 +113,7 @@ impl Command {
             | Self::Demo(_)
             | Self::Rehearse(_)
             | Self::Plugin(_)
+            | Self::Trust(_)
             | Self::Completions { .. } => None,
         }
     }
@@ -176,6 +178,8 @@ pub(crate) enum Command {
     Rehearse(RehearseArgs),
     /// List, inspect, install, grant and remove plugins.
     Plugin(crate::plugin_cmd::PluginArgs),
+    /// Show, review, verify and take back what you accepted of plugins.
+    Trust(crate::plugin_cmd::trust::TrustArgs),
     /// Show the configuration and where each value comes from.
     Config(crate::config_cmd::ConfigArgs),
     /// List models, and explain what is known of one.

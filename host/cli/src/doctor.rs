@@ -289,8 +289,8 @@ fn check_sandbox() -> Vec<Check> {
 }
 
 fn check_plugins(config: &Config) -> Vec<Check> {
-    let given = match plugins::given(config) {
-        Ok((given, _)) => given,
+    let settings = match plugins::settings(config) {
+        Ok((settings, _)) => settings,
         Err(error) => {
             return vec![Check::fail(
                 "plugins",
@@ -299,7 +299,7 @@ fn check_plugins(config: &Config) -> Vec<Check> {
             )];
         }
     };
-    let catalogue = Catalogue::survey(&plugins::places(config), &given);
+    let catalogue = Catalogue::survey(&plugins::places(config), &settings);
     let ready = catalogue
         .entries
         .iter()

@@ -90,6 +90,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Rehearse(args) => rehearse::run(args).await,
         Command::Plugin(args) => plugin_cmd::run(args, &plugins::command_context()?).await,
+        Command::Trust(args) => plugin_cmd::trust::run(args, &plugins::command_context()?),
         Command::Config(args) => config_cmd::run(&args),
         Command::Models(args) => models_cmd::run(&args),
         Command::Features(args) => features_cmd::run(&args),

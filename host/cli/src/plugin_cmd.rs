@@ -11,6 +11,7 @@ mod package;
 mod record;
 mod remove;
 mod toggle;
+pub(crate) mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,11 +21,14 @@ use clap::{Args, Subcommand};
 use dovetail_core::ids::PluginId;
 use dovetail_runtime::capability::Capabilities;
 use dovetail_runtime::catalogue::{Catalogue, Entry};
-use dovetail_runtime::discovery::Places;
-use dovetail_runtime::lock::{PluginsLock, Scope};
+use dovetail_runtime::discovery::{Found, Places};
+use dovetail_runtime::lock::{LockEntry, PluginsLock, Scope};
 use dovetail_runtime::plugin_dir::{self, PluginDirError};
+use dovetail_runtime::plugin_settings::PluginSettings;
+use dovetail_runtime::provenance::PublicKey;
 use dovetail_runtime::secret_source::SecretSource;
 
+use self::consent::Sources;
 use crate::fatal::Fatal;
 use crate::out;
 
@@ -74,8 +78,10 @@ enum PluginCommand {
 pub(crate) struct PluginContext {
     /// Where plugins are looked for.
     pub(crate) places: Places,
-    /// What the configuration grants the built-in ones.
-    pub(crate) given: BTreeMap<PluginId, Capabilities>,
+    /// What the configuration says about trust in them.
+    pub(crate) settings: PluginSettings,
+    /// The keys that packages may be signed with, by name.
+    pub(crate) keys: BTreeMap<String, PublicKey>,
     /// Where the configuration says that secrets come from, by plugin and slot.
     pub(crate) sources: BTreeMap<PluginId, BTreeMap<String, SecretSource>>,
     /// `$CODEX_HOME`.
@@ -141,13 +147,47 @@ impl Done {
 /// The plugin or the lock cannot be read.
 pub(crate) fn grant_all(own: &Path, dir: &Path) -> anyhow::Result<()> {
     let found = plugin_dir::read(dir, &Scope::User).map_err(dir_error)?;
-    let entry = record::of(&found, found.manifest.request.clone(), BTreeMap::new());
+    let config = PluginSettings::default().config_of(&found.manifest.id);
+    let entry = record::of(
+        &found,
+        found.manifest.request.clone(),
+        BTreeMap::new(),
+        config,
+    );
     Ok(PluginsLock::put(own, entry)?)
 }
 
 impl PluginContext {
+    /// A key as people know it: by the name that the user gave it, where there is one.
+    fn key_name(&self, key: &PublicKey) -> String {
+        let named = self.keys.iter().find(|(_, known)| *known == key);
+        match named {
+            Some((name, _)) => format!("{name} ({})", key.short()),
+            None => key.short(),
+        }
+    }
+
+    /// An entry that grants a plugin as it is now. Where it came from stays known while its bytes are the same.
+    fn record(
+        &self,
+        found: &Found,
+        granted: Capabilities,
+        secrets: Sources,
+    ) -> anyhow::Result<LockEntry> {
+        let lock = PluginsLock::load(&self.places.own_dir)?;
+        let config = self.settings.config_of(&found.manifest.id);
+        let mut entry = record::of(found, granted, secrets, config);
+        if let Some(earlier) = record::earlier(&lock, found)
+            && earlier.wasm == entry.wasm
+        {
+            entry.source = earlier.source;
+            entry.signer = earlier.signer;
+        }
+        Ok(entry)
+    }
+
     fn survey(&self) -> Catalogue {
-        Catalogue::survey(&self.places, &self.given)
+        Catalogue::survey(&self.places, &self.settings)
     }
 
     /// Where a plugin's secrets come from, as far as the user said; the configuration wins over the lock.
@@ -235,5 +275,7 @@ fn whole(error: &dyn std::error::Error) -> String {
     text
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

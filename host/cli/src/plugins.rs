@@ -1,9 +1,11 @@
 //! Finds, judges and loads the plugins of a session, and chooses the one that serves the provider.
 
 mod jsonl_sink;
+mod required;
 mod selection;
 mod serving;
 mod table;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,21 +17,23 @@ use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::{Endpoint, Hook, Provider, ProviderCapabilities};
 use dovetail_core::server_tool::ServerTool;
 use dovetail_core::tool::Tool;
-use dovetail_runtime::capability::Capabilities;
 use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::discovery::{Builtin, Places, Project, SYSTEM_DIR};
 use dovetail_runtime::host_env::HostEnv;
 use dovetail_runtime::load::{Runtime, cache_dir};
+use dovetail_runtime::lock::Scope;
 use dovetail_runtime::manifest::Kind;
 use dovetail_runtime::plugin::Plugin;
+use dovetail_runtime::plugin_settings::PluginSettings;
 use dovetail_runtime::pump::SinkPump;
 use dovetail_runtime::services::Services;
 
-use self::jsonl_sink::{JSONL_SINK, JsonlSink};
+use self::required::Required;
 use self::selection::{Selection, configured_sources};
 use self::serving::choose_provider;
+pub(crate) use self::trust::settings;
+use self::trust::trusted_keys;
 use crate::fatal::Fatal;
-use crate::provider_choice::ProviderTable;
 use crate::{builtins, plugin_cmd};
 
 /// How long the end of a run may wait for sinks that are taking events well. What they did not take by then is kept
@@ -77,24 +81,6 @@ pub(crate) fn places(config: &Config) -> Places {
     }
 }
 
-/// What the user's configuration grants the built-in plugins.
-///
-/// # Errors
-/// The provider's table or a sink's settings cannot be understood.
-pub(crate) fn given(
-    config: &Config,
-) -> anyhow::Result<(BTreeMap<PluginId, Capabilities>, Option<ProviderTable>)> {
-    let mut given = BTreeMap::new();
-    let table = ProviderTable::of(config)?;
-    if let Some(table) = &table {
-        given.insert(plugin_id(table.builtin.plugin())?, table.grant.clone());
-    }
-    if let Some(sink) = JsonlSink::of(config)? {
-        given.insert(plugin_id(JSONL_SINK)?, sink.grant);
-    }
-    Ok((given, table))
-}
-
 fn plugin_id(text: &str) -> anyhow::Result<PluginId> {
     PluginId::parse(text).map_err(|error| Fatal::new(error.to_string()).into())
 }
@@ -108,11 +94,12 @@ pub(crate) async fn load(
     strict: bool,
     without_keys: bool,
 ) -> anyhow::Result<House> {
-    let (given, table) = given(config)?;
-    let catalogue = Catalogue::survey(&places(config), &given);
+    let (settings, table) = settings(config)?;
+    let catalogue = Catalogue::survey(&places(config), &settings);
     let strict = strict || config.dovetail.strict;
     let mut warnings = catalogue_warnings(&catalogue);
-    check_trust(&catalogue)?;
+    check_trust(&catalogue, &settings)?;
+    let required = Required::of(&settings, &catalogue)?;
 
     let env = if without_keys {
         HostEnv::current().without(OWN_KEYS)
@@ -123,7 +110,7 @@ pub(crate) async fn load(
     let (runtime, cache_refused) = Runtime::new(&compiled_dir(config), services)?;
     warnings.extend(cache_refused.map(|refused| refused.to_string()));
 
-    let mut selection = Selection::of(catalogue, config, table.as_ref(), &mut warnings)?;
+    let mut selection = Selection::of(catalogue, config, table.as_ref(), required, &mut warnings)?;
     let sources = table
         .as_ref()
         .map(|table| (table.builtin.plugin(), table.sources.clone()));
@@ -134,6 +121,7 @@ pub(crate) async fn load(
     if strict && (selection.refused || !warnings.is_empty() && selection.refused_before) {
         return Err(strict_failure(&warnings));
     }
+    selection.required.check(&loaded)?;
     let (provider, endpoint) = choose_provider(
         config,
         table.as_ref(),
@@ -173,11 +161,18 @@ pub(crate) fn compiled_dir(config: &Config) -> PathBuf {
 }
 
 /// Hooks that somebody has to look at first stop a headless run: without them it would not be the run that was meant.
-fn check_trust(catalogue: &Catalogue) -> anyhow::Result<()> {
+/// Where a committed lock is trust, that goes for everything in the project.
+fn check_trust(catalogue: &Catalogue, settings: &PluginSettings) -> anyhow::Result<()> {
+    let by_lock = |scope: &Scope| settings.lock_is_trust && matches!(scope, Scope::Project(_));
+    if settings.lock_is_trust {
+        check_committed(catalogue)?;
+    }
     let untrusted: Vec<_> = catalogue
         .entries
         .iter()
-        .filter(|entry| entry.found.manifest.kinds.contains(&Kind::Hooks))
+        .filter(|entry| {
+            entry.found.manifest.kinds.contains(&Kind::Hooks) || by_lock(&entry.found.scope)
+        })
         .filter_map(|entry| {
             let id = &entry.found.manifest.id;
             // A hook that the user turned off is off.
@@ -201,8 +196,35 @@ fn check_trust(catalogue: &Catalogue) -> anyhow::Result<()> {
     Err(fatal.into())
 }
 
+/// What a committed lock cannot vouch for: plugins that are gone or broken, and a project that is not trusted at all.
+fn check_committed(catalogue: &Catalogue) -> anyhow::Result<()> {
+    let broken = catalogue
+        .problems
+        .iter()
+        .filter(|problem| matches!(problem.scope, Scope::Project(_)))
+        .map(|problem| sentence(&problem.error));
+    let gone = catalogue.missing.iter().map(|id| {
+        format!("plugin `{id}` is listed in the project's plugins.lock, and is not there")
+    });
+    let sentences: Vec<String> = broken.chain(gone).collect();
+    if !sentences.is_empty() {
+        return Err(Fatal::untrusted(sentences.join("\n"))
+            .hint("dovetail trust verify --ci")
+            .into());
+    }
+    match &catalogue.skipped_project {
+        Some(why) => Err(Fatal::untrusted(why)
+            .hint("trust the project: dovetail exec --trust")
+            .into()),
+        None => Ok(()),
+    }
+}
+
 fn catalogue_warnings(catalogue: &Catalogue) -> Vec<String> {
     let mut warnings = catalogue.notices.clone();
+    warnings.extend(catalogue.missing.iter().map(|id| {
+        format!("plugin `{id}` is listed in the project's plugins.lock, and is not there")
+    }));
     for problem in &catalogue.problems {
         warnings.push(sentence(&problem.error));
         warnings.extend(problem.error.hint().map(|hint| format!("hint: {hint}")));
@@ -290,7 +312,8 @@ pub(crate) fn command_context() -> anyhow::Result<plugin_cmd::PluginContext> {
     let home = dovetail_config::codex_home()?;
     let cwd = std::env::current_dir()?;
     let config = crate::exec::load_config(&home, &cwd, &crate::args::ConfigOverrides::default())?;
-    let (given, table) = given(&config)?;
+    let (settings, table) = settings(&config)?;
+    let keys = trusted_keys(&config)?;
     let mut sources = BTreeMap::new();
     if let Some(table) = table {
         sources.insert(plugin_id(table.builtin.plugin())?, table.sources);
@@ -303,7 +326,8 @@ pub(crate) fn command_context() -> anyhow::Result<plugin_cmd::PluginContext> {
     }
     Ok(plugin_cmd::PluginContext {
         places: places(&config),
-        given,
+        settings,
+        keys,
         sources,
         home,
         cwd,

@@ -68,6 +68,11 @@ pub const DOVETAIL_CACHE: EnvVar = EnvVar::new(
     "DOVETAIL_CACHE",
     "directory for compiled plugins, instead of $CODEX_HOME/dovetail/cache",
 );
+/// Set by build servers.
+pub const CI: EnvVar = EnvVar::new(
+    "CI",
+    "set by build servers: a trusted project's committed plugins.lock is then as good as a grant",
+);
 /// What is logged to standard error.
 pub const DOVETAIL_LOG: EnvVar = EnvVar::new(
     "DOVETAIL_LOG",
@@ -85,5 +90,6 @@ pub const ALL: &[EnvVar] = &[
     OSS_BASE_URL,
     OSS_PORT,
     DOVETAIL_CACHE,
+    CI,
     DOVETAIL_LOG,
 ];

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub(crate) use dovetail::{DovetailTable, PluginTable};
+pub(crate) use dovetail::{DovetailTable, PluginTable, PolicyTable};
 pub(crate) use mcp::McpServer;
 pub(crate) use permissions::{
     ApprovalSetting, HistoryTable, ProjectTable, ShellEnvironmentTable, WorkspaceWriteTable,

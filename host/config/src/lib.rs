@@ -45,8 +45,8 @@ pub use overrides::Override;
 pub use project::{Project, is_marker};
 pub use redact::looks_secret;
 pub use settings::{
-    Config, Dovetail, History, PluginSettings, ProjectDocSettings, ShellEnvironmentPolicy,
-    UnknownKey, WorkspaceWrite,
+    Config, Dovetail, History, PluginPolicy, PluginSettings, ProjectDocSettings,
+    ShellEnvironmentPolicy, UnknownKey, WorkspaceWrite,
 };
 pub use show::{ExplainError, Explained, ShownValue};
 pub use stack::{LoadRequest, SYSTEM_CONFIG, load, managed_files};

@@ -8,14 +8,14 @@ use serde_json::Value;
 use crate::de::{self, Mismatch, Stray};
 use crate::error::ConfigError;
 use crate::features::{self, Feature};
-use crate::file::{ApprovalSetting, ConfigFile, DovetailTable, PluginTable};
+use crate::file::{ApprovalSetting, ConfigFile, DovetailTable, PluginTable, PolicyTable};
 use crate::layer::{Layer, Place};
 use crate::nearest::nearest;
 use crate::project::Project;
 use crate::providers::RESERVED_PROVIDERS;
 use crate::settings::{
-    Config, Dovetail, History, PluginSettings, ProjectDocSettings, ShellEnvironmentPolicy,
-    UnknownKey, WorkspaceWrite,
+    Config, Dovetail, History, PluginPolicy, PluginSettings, ProjectDocSettings,
+    ShellEnvironmentPolicy, UnknownKey, WorkspaceWrite,
 };
 use crate::stack::LoadRequest;
 use crate::tree::{self, Node, Table};
@@ -157,10 +157,17 @@ impl Tree<'_> {
 
     fn dovetail(&self, table: DovetailTable) -> Result<Dovetail, ConfigError> {
         let auth_policy = self.defaulted(&["dovetail", "auth_policy"], table.auth_policy)?;
+        let policy = |policy: PolicyTable| PluginPolicy {
+            keys: policy.allow_keys,
+            digests: policy.allow_digests,
+            sources: policy.allow_sources,
+            place: self.place(&["dovetail", "plugin_policy"]),
+        };
         let plugin = |(id, settings): (String, PluginTable)| {
             let whole = tree::get(self.table, &["dovetail", "plugins", &id]);
             let settings = PluginSettings {
                 enabled: settings.enabled,
+                required: settings.required.unwrap_or(false),
                 config: settings.config,
                 secrets: settings.secrets.unwrap_or_default(),
                 table: whole.map_or(Value::Null, |entry| entry.node.to_json()),
@@ -171,6 +178,9 @@ impl Tree<'_> {
             strict: self.defaulted(&["dovetail", "strict"], table.strict)?,
             allow_native: self.defaulted(&["dovetail", "allow_native"], table.allow_native)?,
             auth_policy: auth_policy.as_str().to_owned(),
+            accept_project_lock: table.accept_project_lock,
+            trusted_keys: table.trusted_keys,
+            plugin_policy: table.plugin_policy.map(policy),
             plugins: table.plugins.into_iter().map(plugin).collect(),
         })
     }

@@ -143,8 +143,27 @@ pub struct Dovetail {
     pub allow_native: bool,
     /// The credential policy: `strict` or `compat`.
     pub auth_policy: String,
+    /// Whether a project's committed lock is as good as a grant; none where nobody said.
+    pub accept_project_lock: Option<bool>,
+    /// Minisign public keys, by the names that the user gave them.
+    pub trusted_keys: BTreeMap<String, String>,
+    /// Which plugins may be used; none where all may.
+    pub plugin_policy: Option<PluginPolicy>,
     /// Settings of plugins, by id.
     pub plugins: BTreeMap<String, PluginSettings>,
+}
+
+/// Which plugins may be used, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginPolicy {
+    /// Minisign public keys.
+    pub keys: Vec<String>,
+    /// SHA-256 digests of components.
+    pub digests: Vec<String>,
+    /// Places that packages come from.
+    pub sources: Vec<String>,
+    /// Where it was set.
+    pub place: Place,
 }
 
 /// The table `[dovetail.plugins.<id>]`.
@@ -152,6 +171,8 @@ pub struct Dovetail {
 pub struct PluginSettings {
     /// Whether it is used; none where nobody said.
     pub enabled: Option<bool>,
+    /// Whether there is no session without it.
+    pub required: bool,
     /// What the plugin itself is told, as JSON.
     pub config: Option<Value>,
     /// Secret slots: each names one source (`env`, `file`, `command`, …). Never a secret itself.

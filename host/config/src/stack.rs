@@ -91,6 +91,7 @@ pub fn load(request: &LoadRequest<'_>) -> Result<Config, ConfigError> {
     for layer in &layers.list {
         check_removed(layer, request.profile)?;
     }
+    layers.keep_one_policy();
     let table = layers.merged();
     layers.note_overruled(request.overrides, &table);
     let Layers { list, warnings } = layers;
@@ -212,6 +213,20 @@ impl Layers {
                 self.warnings
                     .push(format!("`{flag}` has no effect: {place} decides"));
             }
+        }
+    }
+
+    /// A list of what may be used must not grow by what a weaker layer adds to it.
+    fn keep_one_policy(&mut self) {
+        let mut decided = false;
+        for layer in self.list.iter_mut().rev() {
+            let Some(own) = tree::table_at_mut(&mut layer.table, "dovetail") else {
+                continue;
+            };
+            if decided {
+                own.remove("plugin_policy");
+            }
+            decided |= own.contains_key("plugin_policy");
         }
     }
 

@@ -67,6 +67,14 @@ pub(crate) fn table_at<'t>(table: &'t Table, key: &str) -> Option<&'t Table> {
     }
 }
 
+/// The table at a key, to change.
+pub(crate) fn table_at_mut<'t>(table: &'t mut Table, key: &str) -> Option<&'t mut Table> {
+    match &mut table.get_mut(key)?.node {
+        Node::Table(inner) => Some(inner),
+        Node::Leaf(_) => None,
+    }
+}
+
 impl Node {
     /// The same as JSON, without origins.
     pub(crate) fn to_json(&self) -> Value {

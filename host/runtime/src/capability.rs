@@ -175,9 +175,9 @@ impl Capabilities {
     }
 }
 
-/// One short line, such as `net https://llm.acme.example, secret acme-token`; `–` for nothing.
-impl fmt::Display for Capabilities {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Capabilities {
+    /// Each capability in a few words, such as `net https://llm.acme.example`.
+    pub fn words(&self) -> Vec<String> {
         let mut words: Vec<String> = Vec::new();
         words.extend(self.net.iter().map(|origin| format!("net {origin}")));
         words.extend(self.fs.iter().map(|rule| format!("fs {rule}")));
@@ -199,6 +199,14 @@ impl fmt::Display for Capabilities {
         if self.fail_open {
             words.push("fail open".to_owned());
         }
+        words
+    }
+}
+
+/// One short line, such as `net https://llm.acme.example, secret acme-token`; `–` for nothing.
+impl fmt::Display for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.words();
         f.write_str(if words.is_empty() { "–" } else { "" })?;
         f.write_str(&words.join(", "))
     }

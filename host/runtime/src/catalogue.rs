@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use dovetail_core::ids::PluginId;
 
-use crate::capability::Capabilities;
 use crate::discovery::{Discovery, Found, Places, Problem, Shadowed, discover};
-use crate::lock::{LockError, PluginsLock, ProjectPins, Record, Scope};
+use crate::lock::{LockEntry, LockError, PluginsLock, Record, Scope};
+use crate::pins::Pins;
+use crate::plugin_settings::PluginSettings;
+use crate::policy::Pedigree;
 use crate::secret_source::{SecretSource, SecretSourceError};
-use crate::state::State;
+use crate::state::{Evidence, State};
 
 /// A plugin and whether it may run.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Entry {
     pub state: State,
     /// Where its secrets come from, by slot, as far as the user said.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// What this user accepted of it, whether or not it still holds.
+    pub record: Option<LockEntry>,
 }
 
 /// Everything that was found.
@@ -30,41 +34,59 @@ pub struct Catalogue {
     pub problems: Vec<Problem>,
     /// Plugins that are hidden by others.
     pub shadowed: Vec<Shadowed>,
+    /// Plugins that the project's lock lists and that are not there.
+    pub missing: Vec<PluginId>,
+    /// Why the project's plugins were not looked at, where that is so; also among the notices.
+    pub skipped_project: Option<String>,
     /// Sentences about whole sources: a project that is not trusted, a lock that cannot be read.
     pub notices: Vec<String>,
 }
 
 impl Catalogue {
-    /// Finds and judges all plugins. `given` holds the grants of the built-in ones, which the caller draws from the
-    /// user's configuration; a built-in plugin without one gets an empty grant.
-    /// A lock that cannot be read is a notice, and grants nothing.
-    pub fn survey(places: &Places, given: &BTreeMap<PluginId, Capabilities>) -> Self {
+    /// Finds and judges all plugins. A lock that cannot be read is a notice, and grants nothing.
+    pub fn survey(places: &Places, settings: &PluginSettings) -> Self {
+        Self::look(places, settings, |_| true)
+    }
+
+    /// The same as if this user had decided nothing about the project's plugins: only its committed lock counts.
+    pub fn by_committed_lock(places: &Places, settings: &PluginSettings) -> Self {
+        Self::look(places, settings, |scope| {
+            !matches!(scope, Scope::Project(_))
+        })
+    }
+
+    fn look(places: &Places, settings: &PluginSettings, decided: impl Fn(&Scope) -> bool) -> Self {
         let Discovery {
             plugins,
             problems,
             shadowed,
             skipped_project,
         } = discover(places);
-        let mut notices: Vec<String> = skipped_project.into_iter().collect();
-        let lock = noted(PluginsLock::load(&places.own_dir), &mut notices);
-        let pins = match &places.project {
+        let mut notices: Vec<String> = skipped_project.iter().cloned().collect();
+        let project = match &places.project {
             Some(project) if project.trusted => {
-                noted(ProjectPins::load(&project.root), &mut notices)
+                noted(Pins::of_project(&project.root), &mut notices)
             }
             _ => Some(None),
         };
-        let judge = |found: Found| judge(found, given, lock.as_ref(), pins.as_ref());
-        let mut entries: Vec<Entry> = plugins.into_values().map(judge).collect();
-        for entry in &mut entries {
-            entry.secrets = lock
-                .as_ref()
-                .map(|lock| sources(entry, lock, &mut notices))
-                .unwrap_or_default();
+        let mut lock = noted(PluginsLock::load(&places.own_dir), &mut notices);
+        if let Some(lock) = &mut lock {
+            lock.keep(&decided);
         }
+        let judge = Judge {
+            settings,
+            lock,
+            project,
+            system: noted(Pins::of_system(&places.system_dir), &mut notices).flatten(),
+        };
+        let missing = judge.missing(&plugins, &problems);
+        let mut entry = |found| judge.entry(found, &mut notices);
         Self {
-            entries,
+            entries: plugins.into_values().map(&mut entry).collect(),
             problems,
             shadowed,
+            missing,
+            skipped_project,
             notices,
         }
     }
@@ -77,49 +99,112 @@ impl Catalogue {
     }
 }
 
-fn judge(
-    found: Found,
-    given: &BTreeMap<PluginId, Capabilities>,
-    lock: Option<&PluginsLock>,
-    pins: Option<&Option<ProjectPins>>,
-) -> Entry {
-    let not_granted = || State::NotGranted {
-        asks: Box::new(found.manifest.request.clone()),
-    };
-    let id = &found.manifest.id;
-    let state = match (&found.scope, lock, pins) {
-        (Scope::Builtin, Some(lock), _) => {
-            State::of_builtin(id, given.get(id).cloned().unwrap_or_default(), lock)
+/// What all plugins are judged by.
+struct Judge<'a> {
+    settings: &'a PluginSettings,
+    lock: Option<PluginsLock>,
+    /// None where the project's lock cannot be read.
+    project: Option<Option<Pins>>,
+    system: Option<Pins>,
+}
+
+impl Judge<'_> {
+    fn entry(&self, found: Found, notices: &mut Vec<String>) -> Entry {
+        let record = self.record(&found);
+        let pedigree = Pedigree {
+            signer: record.as_ref().and_then(|record| record.signer.as_ref()),
+            source: record.as_ref().and_then(|record| record.source.as_ref()),
+        };
+        let allowed = self.settings.allowed.as_ref();
+        let state = match allowed.filter(|list| !list.admits(&found, pedigree)) {
+            Some(list) => State::NotAllowed {
+                place: list.place.clone(),
+            },
+            None => self.state(&found),
+        };
+        let secrets = record
+            .as_ref()
+            .map(|record| sources(record, notices))
+            .unwrap_or_default();
+        Entry {
+            found,
+            state,
+            secrets,
+            record,
         }
-        (Scope::Builtin, None, _) => State::Ready(crate::grant::Grant::builtin(
-            given.get(id).cloned().unwrap_or_default(),
-        )),
-        // A project's lock that cannot be read cannot be complied with either.
-        (Scope::Project(_), Some(_), None) => State::Unpinned { listed: false },
-        (_, Some(lock), pins) => State::of(&found, lock, pins.and_then(Option::as_ref)),
-        (_, None, _) => not_granted(),
-    };
-    Entry {
-        found,
-        state,
-        secrets: BTreeMap::new(),
+    }
+
+    /// What the project's lock lists and nobody found, not even broken.
+    fn missing(&self, plugins: &BTreeMap<PluginId, Found>, problems: &[Problem]) -> Vec<PluginId> {
+        let pins = self
+            .project
+            .iter()
+            .flatten()
+            .flat_map(|pins| pins.entries());
+        let is_there = |id: &PluginId| {
+            let of_project = |scope: &Scope| matches!(scope, Scope::Project(_));
+            plugins
+                .get(id)
+                .is_some_and(|found| of_project(&found.scope))
+                || problems
+                    .iter()
+                    .any(|problem| problem.name == id.as_str() && of_project(&problem.scope))
+        };
+        pins.map(|pin| pin.id.clone())
+            .filter(|id| !is_there(id))
+            .collect()
+    }
+
+    fn record(&self, found: &Found) -> Option<LockEntry> {
+        let lock = self.lock.as_ref()?;
+        match lock.get(&found.scope, &found.manifest.id) {
+            Record::Authentic(entry) => Some(entry.clone()),
+            Record::Absent | Record::Forged => None,
+        }
+    }
+
+    fn state(&self, found: &Found) -> State {
+        let id = &found.manifest.id;
+        let given = || self.settings.given.get(id).cloned().unwrap_or_default();
+        let pins = match &found.scope {
+            Scope::Builtin => {
+                return match &self.lock {
+                    Some(lock) => State::of_builtin(id, given(), lock),
+                    None => State::Ready(crate::grant::Grant::builtin(given())),
+                };
+            }
+            Scope::System => self.system.as_ref(),
+            Scope::User => None,
+            Scope::Project(_) => match &self.project {
+                Some(pins) => pins.as_ref(),
+                // A project's lock that cannot be read cannot be complied with either.
+                None => return State::Unpinned { listed: false },
+            },
+        };
+        match &self.lock {
+            Some(lock) => State::of(
+                found,
+                &Evidence {
+                    lock,
+                    pins,
+                    config: self.settings.config_of(id),
+                    lock_is_trust: self.settings.lock_is_trust,
+                },
+            ),
+            None => State::NotGranted {
+                asks: Box::new(found.manifest.request.clone()),
+            },
+        }
     }
 }
 
 /// The sources that the user chose. One that is not understood leaves its slot without a source and is noted.
-fn sources(
-    entry: &Entry,
-    lock: &PluginsLock,
-    notices: &mut Vec<String>,
-) -> BTreeMap<String, SecretSource> {
-    let Record::Authentic(record) = lock.get(&entry.found.scope, &entry.found.manifest.id) else {
-        return BTreeMap::new();
-    };
+fn sources(record: &LockEntry, notices: &mut Vec<String>) -> BTreeMap<String, SecretSource> {
     let parse = |(slot, text): (&crate::capability::SlotName, &String)| {
         let source = SecretSource::parse(text).unwrap_or_else(|error: SecretSourceError| {
             notices.push(format!(
                 "secret `{slot}` of plugin `{}`: {error}",
-                entry.found.manifest.id
+                record.id
             ));
             SecretSource::Unusable
         });

@@ -180,6 +180,9 @@ fn read_builtin(builtin: &Builtin) -> Result<Found, PluginDirError> {
 
 impl Discovery {
     fn scan(&mut self, dir: &Path, scope: &Scope) {
+        if let Err(error) = plugin_dir::check_directory(dir, scope) {
+            return self.refuse(&dir.display().to_string(), scope.clone(), error);
+        }
         let names = match folder_names(dir) {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,

@@ -149,6 +149,7 @@ impl LoadRequest {
             found,
             state,
             secrets,
+            record: _,
         } = entry;
         if let Some(refusal) = state.refusal(&found.manifest.id) {
             return Err(refusal);

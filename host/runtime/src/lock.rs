@@ -1,7 +1,6 @@
 //! `plugins.lock`: which plugin files a person has granted what, and where their secrets come from.
 //!
-//! The user's lock is authenticated entry by entry with [`TrustKey`]. A project may commit a lock of its own; that one
-//! is only compared with, and can narrow or refuse but never grant.
+//! The user's lock is authenticated entry by entry with [`TrustKey`]. Locks that others wrote are in [`crate::pins`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +12,9 @@ use dovetail_core::ids::PluginId;
 use crate::capability::{Capabilities, SlotName};
 use crate::digest::Sha256;
 use crate::lock_file;
+use crate::manifest::Limits;
 use crate::private_file;
+use crate::provenance::{PublicKey, Source};
 use crate::toml_reader::Located;
 use crate::trust::{TrustKey, TrustKeyError};
 
@@ -43,6 +44,17 @@ pub struct LockEntry {
     pub wasm: Sha256,
     /// The digest of what it asked for.
     pub request: Sha256,
+    /// Which versions of the contract it works with; none in records of before this was kept.
+    pub api: Option<String>,
+    /// How far its calls could go; none in records of before this was kept.
+    pub limits: Option<Limits>,
+    /// The digest of what it was told and where its secrets came from, see [`crate::plugin_settings::digest`]; none in
+    /// records of before this was kept.
+    pub config: Option<Sha256>,
+    /// Where its package came from, where it was installed from one.
+    pub source: Option<Source>,
+    /// Who signed its package, where somebody did and that was checked.
+    pub signer: Option<PublicKey>,
     /// What it was given. May be less than it asked for.
     pub granted: Capabilities,
     /// Where its secrets come from, by slot; a slot that is missing has the default source.
@@ -92,6 +104,9 @@ pub enum LockError {
         /// The cause.
         source: io::Error,
     },
+    /// The file says who may do what on this machine, and too many could have written it.
+    #[error("`{}` is not used: others than root and you can write it; `chown root` it and `chmod 644` it", .0.display())]
+    Loose(PathBuf),
     /// The file is not a lock.
     #[error(transparent)]
     Format(#[from] Located),
@@ -140,11 +155,28 @@ impl PluginsLock {
         let Some(sealed) = found else {
             return Record::Absent;
         };
-        let record = lock_file::canonical(&sealed.entry);
-        match &self.key {
-            Some(key) if key.verify(&record, &sealed.mac) => Record::Authentic(&sealed.entry),
-            Some(_) | None => Record::Forged,
+        match self.is_authentic(sealed) {
+            true => Record::Authentic(&sealed.entry),
+            false => Record::Forged,
         }
+    }
+
+    /// Every entry, and whether it was written by this user's dovetail, in the order of the file.
+    pub fn records(&self) -> impl Iterator<Item = (&LockEntry, bool)> {
+        self.sealed
+            .iter()
+            .map(|sealed| (&sealed.entry, self.is_authentic(sealed)))
+    }
+
+    /// Leaves out the entries of other scopes, in memory only.
+    pub(crate) fn keep(&mut self, scope: impl Fn(&Scope) -> bool) {
+        self.sealed.retain(|sealed| scope(&sealed.entry.scope));
+    }
+
+    fn is_authentic(&self, sealed: &Sealed) -> bool {
+        let record = lock_file::canonical(&sealed.entry);
+        let key = self.key.as_ref();
+        key.is_some_and(|key| key.verify(&record, &sealed.mac))
     }
 
     /// Adds an entry, or replaces the one for the same plugin.
@@ -187,77 +219,6 @@ impl PluginsLock {
         private_file::replace(&self.path, text.as_bytes()).map_err(|source| LockError::Io {
             action: "write",
             path: self.path.clone(),
-            source,
-        })
-    }
-}
-
-/// A lock that a project commits beside its plugins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProjectPins {
-    path: PathBuf,
-    entries: Vec<LockEntry>,
-}
-
-impl ProjectPins {
-    /// Reads a project's lock; none where it commits none.
-    ///
-    /// # Errors
-    /// Where the file cannot be read.
-    pub fn load(project_root: &Path) -> Result<Option<Self>, LockError> {
-        let path = Self::path_in(project_root);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
-                return Err(LockError::Io {
-                    action: "read",
-                    path,
-                    source,
-                });
-            }
-        };
-        let sealed = lock_file::read(&text, &path, Some(&Scope::Project(project_root.to_owned())))?;
-        Ok(Some(Self {
-            path,
-            entries: sealed.into_iter().map(|sealed| sealed.entry).collect(),
-        }))
-    }
-
-    /// Where a project keeps it.
-    pub fn path_in(project_root: &Path) -> PathBuf {
-        project_root.join(".codex/dovetail/plugins.lock")
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// What it says about a plugin.
-    pub fn get(&self, id: &PluginId) -> Option<&LockEntry> {
-        self.entries.iter().find(|entry| entry.id == *id)
-    }
-
-    /// Adds an entry to a project's lock, or replaces the one for the same plugin. Secret sources are left out: they
-    /// are each user's own.
-    ///
-    /// # Errors
-    /// Where the file cannot be read or written.
-    pub fn put(project_root: &Path, entry: &LockEntry) -> Result<(), LockError> {
-        let path = Self::path_in(project_root);
-        let mut entries = Self::load(project_root)?
-            .map(|pins| pins.entries)
-            .unwrap_or_default();
-        entries.retain(|other| other.id != entry.id);
-        entries.push(LockEntry {
-            secrets: BTreeMap::new(),
-            ..entry.clone()
-        });
-        entries.sort_by(|a, b| a.id.cmp(&b.id));
-        fs::write(&path, lock_file::render_pins(&entries)).map_err(|source| LockError::Io {
-            action: "write",
-            path,
             source,
         })
     }

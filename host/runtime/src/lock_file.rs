@@ -10,13 +10,16 @@ use crate::capability::SlotName;
 use crate::capability_toml;
 use crate::digest::Sha256;
 use crate::lock::{LockEntry, Scope, Sealed};
+use crate::manifest::Limits;
+use crate::manifest_file::{self, LIMIT_KEYS};
+use crate::provenance::{PublicKey, Source as PackageSource};
 use crate::toml_reader::{Fields, Located, Source};
 
-/// The version of this form.
-const VERSION: u64 = 1;
+/// The version of this form. The first one lacks `api`, `config`, `limits`, `signer` and `source`; it is still read.
+const VERSION: u64 = 2;
 const HEAD: &str = "# What plugins were granted, and for which bytes. Written by `dovetail plugin grant`; entries changed\n\
                     # by hand are not accepted.\n\n";
-const PINS_HEAD: &str = "# The plugins of this project, as reviewed. Each person still grants them; this file can only refuse.\n\n";
+const PINS_HEAD: &str = "# Plugins as they were reviewed. Written by `dovetail trust review --write-lock` and `dovetail plugin grant --project`.\n\n";
 const KEYS: &[&str] = &[
     "scope",
     "project",
@@ -24,8 +27,13 @@ const KEYS: &[&str] = &[
     "version",
     "sha256",
     "request",
+    "api",
+    "config",
+    "source",
+    "signer",
     "granted_at",
     "enabled",
+    "limits",
     "granted",
     "secrets",
     "mac",
@@ -42,7 +50,7 @@ pub(crate) fn read(text: &str, file: &Path, scope: Option<&Scope>) -> Result<Vec
         "the lock",
         &["version", "plugin"],
     )?;
-    top.number("version", VERSION..=VERSION)?
+    top.number("version", 1..=VERSION)?
         .ok_or_else(|| top.error("version", "`version` is missing"))?;
     top.tables("plugin", "[[plugin]]", KEYS)?
         .iter()
@@ -68,6 +76,14 @@ fn read_entry(fields: &Fields<'_>, scope: Option<&Scope>) -> Result<Sealed, Loca
         version: fields.required("version")?.to_owned(),
         wasm: digest("sha256")?,
         request: digest("request")?,
+        api: fields.string("api")?.map(str::to_owned),
+        limits: read_limits(fields)?,
+        config: fields
+            .string("config")?
+            .map(|_| digest("config"))
+            .transpose()?,
+        source: parsed(fields, "source", PackageSource::parse)?,
+        signer: parsed(fields, "signer", PublicKey::parse)?,
         granted,
         secrets: read_secrets(fields)?,
         granted_at: fields.required("granted_at")?.to_owned(),
@@ -77,6 +93,22 @@ fn read_entry(fields: &Fields<'_>, scope: Option<&Scope>) -> Result<Sealed, Loca
         entry,
         mac: fields.string("mac")?.unwrap_or_default().to_owned(),
     })
+}
+
+fn parsed<T, E: std::fmt::Display>(
+    fields: &Fields<'_>,
+    key: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, Located> {
+    let read = |text| parse(text).map_err(|error| fields.error(key, error.to_string()));
+    fields.string(key)?.map(read).transpose()
+}
+
+fn read_limits(fields: &Fields<'_>) -> Result<Option<Limits>, Located> {
+    let Some(limits) = fields.table("limits", "[plugin.limits]", LIMIT_KEYS)? else {
+        return Ok(None);
+    };
+    manifest_file::read_limits(&limits).map(Some)
 }
 
 fn read_scope(fields: &Fields<'_>) -> Result<Scope, Located> {
@@ -153,6 +185,11 @@ fn entry_table(entry: &LockEntry) -> Table {
         version,
         wasm,
         request,
+        api,
+        limits,
+        config,
+        source,
+        signer,
         granted,
         secrets,
         granted_at,
@@ -167,8 +204,22 @@ fn entry_table(entry: &LockEntry) -> Table {
     table.insert("version", value(version));
     table.insert("sha256", value(wasm.to_string()));
     table.insert("request", value(request.to_string()));
+    // What older records lack must not appear in them: their codes cover the text as it was.
+    let more = [
+        ("api", api.clone()),
+        ("config", config.as_ref().map(Sha256::to_string)),
+        ("source", source.as_ref().map(PackageSource::to_string)),
+        ("signer", signer.as_ref().map(PublicKey::to_string)),
+    ];
+    for (key, text) in more {
+        text.into_iter()
+            .for_each(|text| _ = table.insert(key, value(text)));
+    }
     table.insert("granted_at", value(granted_at));
     table.insert("enabled", value(*enabled));
+    if let Some(limits) = limits {
+        table.insert("limits", Item::Table(limits_table(limits)));
+    }
     table.insert("granted", Item::Table(capability_toml::write(granted)));
     let sources: Table = secrets
         .iter()
@@ -177,6 +228,18 @@ fn entry_table(entry: &LockEntry) -> Table {
     if !sources.is_empty() {
         table.insert("secrets", Item::Table(sources));
     }
+    table
+}
+
+fn limits_table(limits: &Limits) -> Table {
+    let number = |number: u64| value(i64::try_from(number).unwrap_or(i64::MAX));
+    let mut table = Table::new();
+    table.insert("memory_mb", number(limits.memory_bytes >> 20));
+    if let Some(deadline) = limits.set_deadline() {
+        let ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        table.insert("deadline_ms", number(ms));
+    }
+    table.insert("output_kb", number((limits.output_bytes >> 10) as u64));
     table
 }
 

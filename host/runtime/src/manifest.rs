@@ -46,6 +46,8 @@ pub struct Manifest {
     pub request: Capabilities,
     /// How far one call may go.
     pub limits: Limits,
+    /// The digest of the file as written.
+    pub sha256: Sha256,
 }
 
 /// Bounds of one guest call.
@@ -149,9 +151,43 @@ impl Limits {
         }
     }
 
+    /// Wall time of a call as the manifest sets it; none where each kind has its own.
+    pub(crate) fn set_deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// What goes further than in `other`, in words; none where nothing does.
+    pub(crate) fn beyond(&self, other: &Self) -> Option<String> {
+        let deadline = Kind::ALL
+            .into_iter()
+            .map(|kind| (self.deadline(kind), other.deadline(kind)))
+            .find(|(new, old)| new > old);
+        let parts = [
+            (self.memory_bytes > other.memory_bytes)
+                .then(|| format!("{} MB of memory", self.memory_bytes >> 20)),
+            (self.output_bytes > other.output_bytes)
+                .then(|| format!("{} KB of output", self.output_bytes >> 10)),
+            deadline.map(|(new, _)| format!("{} ms a call", new.as_millis())),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
     /// Wall time of a call to a plugin's functions of one kind.
     pub fn deadline(&self, kind: Kind) -> Duration {
         self.deadline.unwrap_or_else(|| kind.default_deadline())
+    }
+}
+
+/// Such as `64 MB of memory, 1024 KB of output`.
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (memory, output) = (self.memory_bytes >> 20, self.output_bytes >> 10);
+        write!(f, "{memory} MB of memory, {output} KB of output")?;
+        match self.deadline {
+            Some(deadline) => write!(f, ", {} ms a call", deadline.as_millis()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use dovetail_core::ids::PluginId;
 use semver::{Version, VersionReq};
 
 use crate::capability_toml;
+use crate::digest::Sha256;
 use crate::manifest::{Kind, Limits, Manifest, ManifestError};
 use crate::toml_reader::{Fields, Located, Source};
 
@@ -46,6 +47,7 @@ pub(crate) fn read(text: &str, file: &Path) -> Result<Manifest, ManifestError> {
         description,
         request,
         limits: limits(&top)?,
+        sha256: Sha256::of(text.as_bytes()),
     })
 }
 
@@ -120,9 +122,14 @@ fn on_error(top: &Fields<'_>, kinds: &BTreeSet<Kind>) -> Result<bool, Located> {
 }
 
 fn limits(top: &Fields<'_>) -> Result<Limits, Located> {
-    let Some(fields) = top.table("limits", "[limits]", LIMIT_KEYS)? else {
-        return Ok(Limits::default());
-    };
+    match top.table("limits", "[limits]", LIMIT_KEYS)? {
+        Some(fields) => read_limits(&fields),
+        None => Ok(Limits::default()),
+    }
+}
+
+/// Reads a table of limits.
+pub(crate) fn read_limits(fields: &Fields<'_>) -> Result<Limits, Located> {
     Ok(Limits::new(
         fields.number("memory_mb", 1..=Limits::MOST_MEMORY_MB)?,
         fields.number("deadline_ms", 1..=Limits::MOST_DEADLINE_MS)?,

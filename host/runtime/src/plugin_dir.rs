@@ -85,7 +85,7 @@ impl PluginDirError {
             Self::Manifest(ManifestError::Api(mismatch)) => Some(mismatch.hint()),
             Self::Name { folder, id } => Some(format!("rename the folder `{folder}` to `{id}`")),
             Self::WorldWritable(path) => Some(format!("chmod o-w {}", path.display())),
-            Self::Link(_) => Some("put the file itself into the plugin's folder".to_owned()),
+            Self::Link(_) => Some("put the file or directory itself there".to_owned()),
             Self::Takeover { .. } => Some("give the project's plugin an id of its own".to_owned()),
             Self::NotWasm { .. } => {
                 Some("build it with: cargo build --release --target wasm32-wasip2".to_owned())
@@ -112,6 +112,24 @@ pub fn read(dir: &Path, scope: &Scope) -> Result<Found, PluginDirError> {
         dir: Some(dir.to_owned()),
         wasm,
     })
+}
+
+/// Checks a directory of plugins before anything in it is read; one that is not there is in order.
+///
+/// # Errors
+/// Anybody could put plugins there; or, for a project's, it leads somewhere else.
+pub(crate) fn check_directory(dir: &Path, scope: &Scope) -> Result<(), PluginDirError> {
+    if let Scope::Project(root) = scope {
+        let inside = dir.ancestors().take_while(|part| *part != root.as_path());
+        if let Some(link) = inside.into_iter().find(|part| part.is_symlink()) {
+            return Err(PluginDirError::Link(link.to_owned()));
+        }
+    }
+    match fs::metadata(dir) {
+        Ok(metadata) => check_mode(dir, &metadata),
+        // Whoever lists it says what is wrong.
+        Err(_) => Ok(()),
+    }
 }
 
 /// Reads the manifest in a folder that is not installed yet, also as it is written.

@@ -19,10 +19,23 @@ pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// Where the directory cannot be written; the old file is then untouched.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    make_dir(path.parent().unwrap_or(Path::new(".")))?;
+    replace_with_mode(path, bytes, 0o600)
+}
+
+/// The same for a file that others may read, such as one that is committed.
+///
+/// # Errors
+/// As [`replace`].
+pub(crate) fn replace_public(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    replace_with_mode(path, bytes, 0o644)
+}
+
+fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    make_dir(dir)?;
     let temporary = temporary_beside(path);
-    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = write_synced(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = written {
         // The write has failed already; a temporary file left behind is harmless.
         let _ = fs::remove_file(&temporary);
@@ -44,11 +57,11 @@ pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(mode)
         .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()

@@ -6,7 +6,8 @@ use crate::capability::Capabilities;
 use crate::digest::Sha256;
 use crate::discovery::Found;
 use crate::grant::Grant;
-use crate::lock::{LockEntry, PluginsLock, ProjectPins, Record, Scope};
+use crate::lock::{LockEntry, PluginsLock, Record, Scope};
+use crate::pins::Pins;
 
 /// What the trust records say about a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,20 @@ pub enum State {
     Wider {
         /// What is new.
         what: Box<Capabilities>,
+        /// Which of its limits are further than before, in words.
+        limits: Option<String>,
+    },
+    /// It would be told something else than when it was granted.
+    Reconfigured {
+        /// The digest of what it was told.
+        old: Sha256,
+        /// The digest of what it would be told now.
+        new: Sha256,
+    },
+    /// An administrator's list of plugins does not have it.
+    NotAllowed {
+        /// Where the list is.
+        place: String,
     },
     /// The user turned it off.
     Disabled,
@@ -56,27 +71,35 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+/// What a plugin is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The user's lock.
+    pub lock: &'a PluginsLock,
+    /// The lock beside the plugin, where its scope has one: the project's or the machine's.
+    pub pins: Option<&'a Pins>,
+    /// The digest of what the plugin would be told.
+    pub config: Sha256,
+    /// Whether a project's lock is as good as a grant.
+    pub lock_is_trust: bool,
+}
+
 impl State {
-    /// Judges an installed plugin by the user's lock, and by the project's where it is the project's.
-    pub fn of(found: &Found, lock: &PluginsLock, pins: Option<&ProjectPins>) -> Self {
-        let id = &found.manifest.id;
-        let entry = match lock.get(&found.scope, id) {
-            Record::Absent => {
-                return Self::NotGranted {
-                    asks: Box::new(found.manifest.request.clone()),
-                };
-            }
+    /// Judges an installed plugin.
+    pub fn of(found: &Found, evidence: &Evidence<'_>) -> Self {
+        let entry = match evidence.lock.get(&found.scope, &found.manifest.id) {
+            Record::Absent => return Self::without_record(found, evidence),
             Record::Forged => return Self::Forged,
             Record::Authentic(entry) => entry,
         };
         if !entry.enabled {
             return Self::Disabled;
         }
-        if let Some(refused) = Self::compare(found, entry) {
+        if let Some(refused) = Self::compare(found, entry, evidence.config) {
             return refused;
         }
         let grant = Grant::intersect(&found.manifest.request, &entry.granted);
-        match (&found.scope, pins) {
+        match (&found.scope, evidence.pins) {
             (Scope::Project(_), Some(pins)) => Self::pinned(found, &grant, pins),
             _ => Self::Ready(grant),
         }
@@ -93,24 +116,55 @@ impl State {
         }
     }
 
-    fn compare(found: &Found, entry: &LockEntry) -> Option<Self> {
+    /// Judges a plugin that this user never decided about: somebody who may decide for them can have done so.
+    fn without_record(found: &Found, evidence: &Evidence<'_>) -> Self {
+        let speaks = match found.scope {
+            Scope::System => evidence.pins.is_some(),
+            Scope::Project(_) => evidence.lock_is_trust,
+            Scope::Builtin | Scope::User => false,
+        };
+        let not_granted = || Self::NotGranted {
+            asks: Box::new(found.manifest.request.clone()),
+        };
+        if !speaks {
+            return not_granted();
+        }
+        let pin = evidence.pins.and_then(|pins| pins.get(&found.manifest.id));
+        match (pin, &found.scope) {
+            (Some(pin), _) => Self::compare(found, pin, evidence.config).unwrap_or_else(|| {
+                Self::Ready(Grant::intersect(&found.manifest.request, &pin.granted))
+            }),
+            (None, Scope::Project(_)) => Self::Unpinned { listed: false },
+            (None, _) => not_granted(),
+        }
+    }
+
+    fn compare(found: &Found, entry: &LockEntry, config: Sha256) -> Option<Self> {
         if entry.wasm != found.wasm.sha256 {
             return Some(Self::Changed {
                 old: entry.wasm,
                 new: found.wasm.sha256,
             });
         }
-        if entry.request == found.manifest.request_digest() {
-            return None;
+        let limits = entry
+            .limits
+            .and_then(|limits| found.manifest.limits.beyond(&limits));
+        let what = match entry.request == found.manifest.request_digest() {
+            true => Capabilities::default(),
+            false => found.manifest.request.beyond(&entry.granted),
+        };
+        if limits.is_some() || !what.is_empty() {
+            let what = Box::new(what);
+            return Some(Self::Wider { what, limits });
         }
-        let what = found.manifest.request.beyond(&entry.granted);
-        (!what.is_empty()).then(|| Self::Wider {
-            what: Box::new(what),
-        })
+        match entry.config {
+            Some(old) if old != config => Some(Self::Reconfigured { old, new: config }),
+            Some(_) | None => None,
+        }
     }
 
     /// What a project's lock leaves of a grant.
-    fn pinned(found: &Found, grant: &Grant, pins: &ProjectPins) -> Self {
+    fn pinned(found: &Found, grant: &Grant, pins: &Pins) -> Self {
         match pins.get(&found.manifest.id) {
             Some(pin)
                 if pin.wasm == found.wasm.sha256
@@ -131,6 +185,8 @@ impl State {
             Self::NotGranted { .. } => "not granted",
             Self::Changed { .. } => "changed",
             Self::Wider { .. } => "wants more",
+            Self::Reconfigured { .. } => "reconfigured",
+            Self::NotAllowed { .. } => "not allowed",
             Self::Disabled => "disabled",
             Self::Forged => "not authentic",
             Self::Unpinned { .. } => "not pinned",
@@ -140,6 +196,7 @@ impl State {
     /// Why the plugin does not run; none where it may.
     pub fn refusal(&self, id: &PluginId) -> Option<Refusal> {
         let grant = format!("dovetail plugin grant {id}    shows what it asks for, and asks");
+        let review = format!("dovetail trust review {id}    shows the difference, and asks");
         let (sentence, hint) = match self {
             Self::Ready(_) => return None,
             Self::NotGranted { asks } if asks.is_empty() => (
@@ -158,11 +215,32 @@ impl State {
                     old.short(),
                     new.short()
                 ),
-                grant,
+                review,
             ),
-            Self::Wider { what } => (
-                format!("plugin `{id}` now asks for more than was granted: {what}"),
-                grant,
+            Self::Wider { what, limits } => {
+                let what = (!what.is_empty()).then(|| what.to_string());
+                let all: Vec<String> = what.into_iter().chain(limits.clone()).collect();
+                (
+                    format!(
+                        "plugin `{id}` now asks for more than was granted: {}",
+                        all.join(", ")
+                    ),
+                    review,
+                )
+            }
+            Self::Reconfigured { old, new } => (
+                format!(
+                    "the configuration of plugin `{id}` changed since it was granted (sha256 {} → {}): `[dovetail.plugins.{id}]`",
+                    old.short(),
+                    new.short()
+                ),
+                review,
+            ),
+            Self::NotAllowed { place } => (
+                format!(
+                    "plugin `{id}` is not among the plugins that may be used here, by signer, digest or source: {place}"
+                ),
+                format!("ask whoever manages that list, or remove it: dovetail plugin remove {id}"),
             ),
             Self::Disabled => (
                 format!("plugin `{id}` is disabled"),
@@ -183,7 +261,7 @@ impl State {
                 (
                     format!("plugin `{id}` {why} .codex/dovetail/plugins.lock of this project"),
                     format!(
-                        "dovetail plugin grant {id} --project    reviews it and rewrites that file"
+                        "dovetail trust review {id} --write-lock    shows the difference, and rewrites that file"
                     ),
                 )
             }

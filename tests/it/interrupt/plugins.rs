@@ -45,6 +45,7 @@ async fn check_interrupted_at(responses: &[&str], at: &str) -> Lab {
     // What it runs must not keep the rest of the test.
     let config = std::fs::read_to_string(lab.home().join("config.toml")).unwrap();
     lab.write_config(&config.replace("\"process\"", "\"well\""));
+    lab.grant(&MISBEHAVER).await;
     check_interrupted(&lab, running, "INT").await;
     assert!(!is_running(pid), "the plugin's program outlived the turn");
     lab

@@ -271,6 +271,19 @@ pub(super) fn ask(text: &str, yes: bool, project: bool) -> anyhow::Result<Answer
     )?)
 }
 
+/// Shows `text` and asks whether to accept it. Where nobody can be asked, nothing is accepted.
+///
+/// # Errors
+/// The answer cannot be read.
+pub(super) fn accept(text: &str, yes: bool) -> anyhow::Result<bool> {
+    out::stderr(text);
+    if yes || !interactive() {
+        return Ok(yes);
+    }
+    let answer = read_answer(&mut std::io::stdin().lock(), "accept? [y]es · [n]o ", false)?;
+    Ok(answer != Answer::No)
+}
+
 fn read_answer(input: &mut dyn BufRead, question: &str, project: bool) -> std::io::Result<Answer> {
     loop {
         out::stderr(question);

@@ -5,9 +5,11 @@ use dovetail_core::plugin::FieldClass;
 use dovetail_runtime::argv::ArgvPattern;
 use dovetail_runtime::capability::{Capabilities, SlotName, class_name};
 use dovetail_runtime::catalogue::Entry;
-use dovetail_runtime::lock::{LockEntry, PluginsLock, ProjectPins, Scope};
+use dovetail_runtime::discovery::Places;
+use dovetail_runtime::lock::{LockEntry, PluginsLock, Scope};
 use dovetail_runtime::manifest::Manifest;
 use dovetail_runtime::origin::OriginPattern;
+use dovetail_runtime::pins::Pins;
 use dovetail_runtime::secret_source::SecretSource;
 
 use super::consent::{self, Answer, Sources};
@@ -85,10 +87,10 @@ pub(super) fn run(context: &PluginContext, args: &GrantArgs) -> anyhow::Result<D
             entry.found.manifest.request.clone()
         }
     };
-    let new = record::of(&entry.found, granted, sources);
+    let new = context.record(&entry.found, granted, sources)?;
     PluginsLock::put(&context.places.own_dir, new.clone())?;
     if let (Scope::Project(root), true) = (&entry.found.scope, args.project) {
-        ProjectPins::put(root, &new)?;
+        Pins::put(&Places::project_dir(root), &new)?;
     }
     Ok(Done::with(format!(
         "plugin `{}` is granted: {}\n",

@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use dovetail_runtime::discovery::{Found, Places};
-use dovetail_runtime::lock::{PluginsLock, ProjectPins, Scope};
+use dovetail_runtime::lock::{PluginsLock, Scope};
+use dovetail_runtime::pins::Pins;
+use dovetail_runtime::policy::Pedigree;
+use dovetail_runtime::state::State;
 
 use super::consent::{self, Answer, Sources};
 use super::package::Package;
 use super::{Done, PluginContext, grant, record};
+use crate::fatal::Fatal;
 use crate::out;
 
 /// `dovetail plugin install`.
@@ -33,6 +37,7 @@ pub(super) struct InstallArgs {
 pub(super) fn run(context: &PluginContext, args: &InstallArgs) -> anyhow::Result<Done> {
     let wasm = args.wasm.as_ref().map(|path| context.cwd.join(path));
     let package = Package::read(&context.cwd.join(&args.folder), wasm.as_deref())?;
+    check_policy(context, &package.found, Pedigree::default())?;
     let sources = grant::sources(&package.found.manifest, &args.secret)?;
     let can_project = args.project || context.trusted_project().is_ok();
     if args.project {
@@ -54,14 +59,11 @@ pub(super) fn run(context: &PluginContext, args: &InstallArgs) -> anyhow::Result
     } else {
         package.place(&context.places.user_dir(), Scope::User)?
     };
-    let entry = record::of(
-        &found,
-        found.manifest.request.clone(),
-        with_earlier(context, &found, sources)?,
-    );
+    let sources = with_earlier(context, &found, sources)?;
+    let entry = context.record(&found, found.manifest.request.clone(), sources)?;
     PluginsLock::put(&context.places.own_dir, entry.clone())?;
     if let Scope::Project(root) = &found.scope {
-        ProjectPins::put(root, &entry)?;
+        Pins::put(&Places::project_dir(root), &entry)?;
     }
     let place = found
         .dir
@@ -73,6 +75,27 @@ pub(super) fn run(context: &PluginContext, args: &InstallArgs) -> anyhow::Result
         "installed {} {} in {place}\n",
         manifest.id, manifest.version
     )))
+}
+
+/// Whether an administrator's list lets it be used.
+fn check_policy(
+    context: &PluginContext,
+    found: &Found,
+    pedigree: Pedigree<'_>,
+) -> anyhow::Result<()> {
+    let allowed = context.settings.allowed.as_ref();
+    let Some(list) = allowed.filter(|list| !list.admits(found, pedigree)) else {
+        return Ok(());
+    };
+    let state = State::NotAllowed {
+        place: list.place.clone(),
+    };
+    match state.refusal(&found.manifest.id) {
+        Some(refusal) => Err(Fatal::untrusted(refusal.sentence)
+            .hint("nothing was installed; ask whoever manages that list")
+            .into()),
+        None => Ok(()),
+    }
 }
 
 /// Sources given now, before those that an earlier version was given.

@@ -1,19 +1,30 @@
 //! Makes entries of the lock.
 
 use dovetail_runtime::capability::Capabilities;
+use dovetail_runtime::digest::Sha256;
 use dovetail_runtime::discovery::Found;
 use dovetail_runtime::lock::{LockEntry, PluginsLock, Record};
 
 use super::consent::Sources;
 
 /// An entry that grants a plugin as it is now.
-pub(super) fn of(found: &Found, granted: Capabilities, secrets: Sources) -> LockEntry {
+pub(super) fn of(
+    found: &Found,
+    granted: Capabilities,
+    secrets: Sources,
+    config: Sha256,
+) -> LockEntry {
     LockEntry {
         scope: found.scope.clone(),
         id: found.manifest.id.clone(),
         version: found.manifest.version.to_string(),
         wasm: found.wasm.sha256,
         request: found.manifest.request_digest(),
+        api: Some(found.manifest.api.to_string()),
+        limits: Some(found.manifest.limits),
+        config: Some(config),
+        source: None,
+        signer: None,
         granted,
         secrets,
         granted_at: now(),

@@ -41,11 +41,7 @@ fn current(context: &PluginContext, entry: &Entry) -> anyhow::Result<LockEntry> 
         return Ok(earlier);
     }
     if entry.found.scope == Scope::Builtin {
-        return Ok(record::of(
-            &entry.found,
-            Default::default(),
-            BTreeMap::new(),
-        ));
+        return context.record(&entry.found, Default::default(), BTreeMap::new());
     }
     let id = &entry.found.manifest.id;
     Err(

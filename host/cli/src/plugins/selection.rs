@@ -15,6 +15,7 @@ use dovetail_runtime::secret_source::SecretSource;
 use serde_json::Value;
 
 use super::jsonl_sink::{JSONL_SINK, JsonlSink};
+use super::required::Required;
 use super::sentence;
 use super::serving::UnusableProvider;
 use crate::closed_gate::ClosedGate;
@@ -28,6 +29,7 @@ pub(super) struct Selection {
     pub(super) unusable_providers: Vec<UnusableProvider>,
     pub(super) refused: bool,
     pub(super) refused_before: bool,
+    pub(super) required: Required,
 }
 
 impl Selection {
@@ -35,6 +37,7 @@ impl Selection {
         catalogue: Catalogue,
         config: &Config,
         table: Option<&ProviderTable>,
+        required: Required,
         warnings: &mut Vec<String>,
     ) -> anyhow::Result<Self> {
         let sink = JsonlSink::of(config)?;
@@ -44,10 +47,11 @@ impl Selection {
             unusable_providers: Vec::new(),
             refused: false,
             refused_before: !catalogue.problems.is_empty(),
+            required,
         };
         for entry in catalogue.entries {
             let id = entry.found.manifest.id.clone();
-            if !is_needed(&entry, config, table) {
+            if !is_needed(&entry, config, table, &selection.required) {
                 continue;
             }
             let settings = config.dovetail.plugins.get(id.as_str());
@@ -126,6 +130,7 @@ impl Selection {
     ) -> Option<Arc<dyn Hook>> {
         self.refused = true;
         let why = sentence(error);
+        self.required.failed(error.plugin(), &why, error.hint());
         if kinds.contains(&Kind::Provider) {
             self.unusable_providers.push(UnusableProvider {
                 id: error.plugin().clone(),
@@ -151,7 +156,12 @@ impl Selection {
 
 /// Whether a plugin has a part in this session. Built-in ones only where the configuration calls for them; other
 /// providers only where no table of the user serves the chosen id, or they might.
-fn is_needed(entry: &Entry, config: &Config, table: Option<&ProviderTable>) -> bool {
+fn is_needed(
+    entry: &Entry,
+    config: &Config,
+    table: Option<&ProviderTable>,
+    required: &Required,
+) -> bool {
     let manifest = &entry.found.manifest;
     let id = manifest.id.as_str();
     if config
@@ -165,6 +175,9 @@ fn is_needed(entry: &Entry, config: &Config, table: Option<&ProviderTable>) -> b
     if entry.found.scope == Scope::Builtin {
         let serves = table.is_some_and(|table| table.builtin.plugin() == id);
         return serves || (id == JSONL_SINK && config.dovetail.plugins.contains_key(id));
+    }
+    if required.has(&manifest.id) {
+        return true;
     }
     let only_provider = manifest.kinds.len() == 1 && manifest.kinds.contains(&Kind::Provider);
     !(only_provider && config.model_provider == "openai")

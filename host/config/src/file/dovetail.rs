@@ -18,10 +18,31 @@ pub(crate) struct DovetailTable {
     pub(crate) allow_native: Option<bool>,
     /// What happens where a login's own credential cannot be had: `strict` fails, `compat` falls back.
     pub(crate) auth_policy: Option<AuthPolicy>,
+    /// Whether a trusted project's committed `plugins.lock` is as good as a grant; where unset, only if `CI` is set in the
+    /// environment.
+    pub(crate) accept_project_lock: Option<bool>,
+    /// Names for minisign public keys, with which packages of plugins may be signed.
+    pub(crate) trusted_keys: BTreeMap<String, String>,
+    /// Which plugins may be used, besides those that are part of the host or installed for the whole machine. The table is
+    /// taken as a whole from the strongest layer that has one.
+    pub(crate) plugin_policy: Option<PolicyTable>,
     /// Facts about models that the catalogue does not have or has wrong, by the model's name.
     pub(crate) models: BTreeMap<String, ModelPatch>,
     /// Settings of plugins, by id.
     pub(crate) plugins: BTreeMap<String, PluginTable>,
+}
+
+/// Which plugins may be used: each needs only one of these.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct PolicyTable {
+    /// Those whose package is signed with one of these minisign public keys.
+    pub(crate) allow_keys: Vec<String>,
+    /// Those whose component has one of these SHA-256 digests.
+    pub(crate) allow_digests: Vec<String>,
+    /// Those that were installed from one of these places, or below one: `oci://…`, `https://…`, `file:/…`, `folder:/…`.
+    pub(crate) allow_sources: Vec<String>,
 }
 
 /// What happens where a login's own credential cannot be had.
@@ -50,6 +71,8 @@ impl AuthPolicy {
 pub(crate) struct PluginTable {
     /// Whether it is used.
     pub(crate) enabled: Option<bool>,
+    /// Whether there is no session without it.
+    pub(crate) required: Option<bool>,
     /// What the plugin itself is told.
     pub(crate) config: Option<Value>,
     /// Secret slots: each names one source (`env`, `file`, `command`, …). Never a secret itself.

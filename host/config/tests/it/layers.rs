@@ -332,3 +332,24 @@ fn a_flag_that_an_administrator_overrules_says_so() {
         ]
     );
 }
+
+#[test]
+fn what_may_be_used_is_decided_by_one_layer_as_a_whole() {
+    let stage = Stage::new()
+        .file(
+            "managed.toml",
+            "[dovetail.plugin_policy]\nallow_digests = [\"managed\"]",
+        )
+        .user("[dovetail.plugin_policy]\nallow_keys = [\"mine\"]\nallow_digests = [\"mine\"]")
+        .set("dovetail.plugin_policy.allow_sources=[\"folder:/\"]");
+    let policy = stage.load().dovetail.plugin_policy.expect("there is one");
+    assert_eq!(policy.digests, ["managed"]);
+    assert_eq!(
+        (policy.keys.as_slice(), policy.sources.as_slice()),
+        (&[][..], &[][..])
+    );
+    assert_eq!(
+        stage.normal(&policy.place.to_string()),
+        "`$STAGE/managed.toml` line 1"
+    );
+}

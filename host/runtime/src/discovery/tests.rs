@@ -227,3 +227,35 @@ fn a_builtin_with_a_broken_manifest_is_a_problem_like_any_other() {
         ["a built-in: built-in:a/plugin.toml:1: `api` is missing in the manifest"]
     );
 }
+
+#[test]
+fn a_directory_that_anybody_can_write_or_that_leads_out_of_the_project_is_not_looked_at() {
+    let world = World::new();
+    world.install("user", "a", "tools");
+    let user = world.dir("user");
+    fs::set_permissions(&user, fs::Permissions::from_mode(0o777)).expect("changed");
+    world.install("project", "b", "hooks");
+    let dovetail = world.root.path().join("project/.codex/dovetail");
+    let elsewhere = world.root.path().join("elsewhere");
+    fs::rename(&dovetail, &elsewhere).expect("moved");
+    symlink(&elsewhere, &dovetail).expect("linked");
+    let (plugins, problems) = world.found();
+    assert_eq!(plugins, Vec::<String>::new());
+    let path = |scope: &str| {
+        let root = world.root.path().to_string_lossy().into_owned();
+        world.dir(scope).display().to_string().replace(&root, "…")
+    };
+    assert_eq!(
+        problems,
+        [
+            format!(
+                "{user} user: `{user}` can be written by every user of this machine",
+                user = path("user")
+            ),
+            format!(
+                "{dir} project: `…/project/.codex/dovetail` is a symbolic link, which a project's plugin may not contain",
+                dir = path("project")
+            ),
+        ]
+    );
+}

@@ -1,5 +1,6 @@
 use super::*;
 use crate::origin::OriginPattern;
+use crate::pins::Pins;
 
 fn id(text: &str) -> PluginId {
     PluginId::parse(text).expect("valid")
@@ -14,6 +15,11 @@ fn entry(name: &str, scope: Scope) -> LockEntry {
         version: "1.2.0".to_owned(),
         wasm: Sha256::of(b"wasm"),
         request: Sha256::of(b"request"),
+        api: Some("^0.1".to_owned()),
+        limits: Some(Limits::new(Some(32), None, None)),
+        config: Some(Sha256::of(b"config")),
+        source: Some(Source::parse("oci://r.example/acme@sha256:00").expect("a source")),
+        signer: None,
         granted: Capabilities {
             net,
             kv: 10,
@@ -64,11 +70,12 @@ fn a_lock_looks_like_this() {
     let text = text.replace(&mac[..64], "…");
     let expected = format!(
         "# What plugins were granted, and for which bytes. Written by `dovetail plugin grant`; entries changed\n\
-         # by hand are not accepted.\n\nversion = 1\n\n[[plugin]]\nscope = \"user\"\nid = \"acme\"\nversion = \"1.2.0\"\n\
-         sha256 = \"{}\"\nrequest = \"{}\"\ngranted_at = \"2026-11-21T01:02:03Z\"\nenabled = true\nmac = \"…\"\n\n\
-         [plugin.granted]\nnet = [\"https://llm.acme.example\"]\nkv = 10\n\n[plugin.secrets]\nacme-token = \"env:ACME\"\n",
+         # by hand are not accepted.\n\nversion = 2\n\n[[plugin]]\nscope = \"user\"\nid = \"acme\"\nversion = \"1.2.0\"\n\
+         sha256 = \"{}\"\nrequest = \"{}\"\napi = \"^0.1\"\nconfig = \"{}\"\nsource = \"oci://r.example/acme@sha256:00\"\ngranted_at = \"2026-11-21T01:02:03Z\"\nenabled = true\nmac = \"…\"\n\n\
+         [plugin.limits]\nmemory_mb = 32\noutput_kb = 1024\n\n[plugin.granted]\nnet = [\"https://llm.acme.example\"]\nkv = 10\n\n[plugin.secrets]\nacme-token = \"env:ACME\"\n",
         Sha256::of(b"wasm"),
-        Sha256::of(b"request")
+        Sha256::of(b"request"),
+        Sha256::of(b"config")
     );
     assert_eq!(text, expected);
     assert!(!private_file::is_shared(
@@ -87,6 +94,9 @@ fn any_change_by_hand_is_noticed() {
         ("scope = \"user\"", "scope = \"system\""),
         ("kv = 10", "kv = 10\nclient = true"),
         ("mac = \"", "mac = \"00"),
+        ("memory_mb = 32", "memory_mb = 64"),
+        ("r.example", "evil.example"),
+        ("api = \"^0.1\"\n", ""),
     ];
     for (from, to) in changes {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -192,27 +202,60 @@ fn a_damaged_lock_names_its_line() {
             .ends_with("plugins.lock:2: unknown key `plugins` in the lock; did you mean `plugin`?"),
         "{error}"
     );
-    fs::write(PluginsLock::path_in(dir.path()), "version = 2\n").expect("written");
+    fs::write(PluginsLock::path_in(dir.path()), "version = 3\n").expect("written");
     let error = PluginsLock::load(dir.path())
         .expect_err("too new")
         .to_string();
     assert!(
-        error.ends_with("plugins.lock:1: `version` in the lock must be a whole number from 1 to 1"),
+        error.ends_with("plugins.lock:1: `version` in the lock must be a whole number from 1 to 2"),
         "{error}"
     );
+}
+
+/// What the first version of the form wrote, with the key that its code was made with.
+#[test]
+fn a_lock_of_the_first_version_is_still_authentic() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let old = LockEntry {
+        api: None,
+        limits: None,
+        config: None,
+        source: None,
+        ..entry("acme", Scope::User)
+    };
+    let record = format!(
+        "scope = \"user\"\nid = \"acme\"\nversion = \"1.2.0\"\nsha256 = \"{}\"\nrequest = \"{}\"\n\
+         granted_at = \"2026-11-21T01:02:03Z\"\nenabled = true\n",
+        Sha256::of(b"wasm"),
+        Sha256::of(b"request")
+    );
+    let granted = "granted]\nnet = [\"https://llm.acme.example\"]\nkv = 10\n";
+    let secrets = "secrets]\nacme-token = \"env:ACME\"\n";
+    let key = TrustKey::load_or_make(&key_path(dir.path())).expect("made");
+    let mac = key.sign(format!("{record}\n[{granted}\n[{secrets}").as_bytes());
+    let text = format!(
+        "version = 1\n\n[[plugin]]\n{record}mac = \"{mac}\"\n\n[plugin.{granted}\n[plugin.{secrets}"
+    );
+    fs::write(PluginsLock::path_in(dir.path()), text).expect("written");
+    let lock = PluginsLock::load(dir.path()).expect("readable");
+    assert_eq!(lock.get(&Scope::User, &id("acme")), Record::Authentic(&old));
+    // Another grant writes the new form, and the old entry stays good.
+    PluginsLock::put(dir.path(), entry("other", Scope::User)).expect("written");
+    let lock = PluginsLock::load(dir.path()).expect("readable");
+    assert_eq!(lock.get(&Scope::User, &id("acme")), Record::Authentic(&old));
 }
 
 #[test]
 fn a_projects_lock_holds_no_secrets_and_no_code() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    fs::create_dir_all(dir.path().join(".codex/dovetail")).expect("made");
+    let plugins = dir.path().join(".codex/dovetail/plugins");
     assert_eq!(
-        ProjectPins::load(dir.path()).expect("no lock is no error"),
+        Pins::of_project(dir.path()).expect("no lock is no error"),
         None
     );
     let scope = Scope::Project(dir.path().to_owned());
-    ProjectPins::put(dir.path(), &entry("acme", scope.clone())).expect("written");
-    let pins = ProjectPins::load(dir.path())
+    Pins::put(&plugins, &entry("acme", scope.clone())).expect("written");
+    let pins = Pins::of_project(dir.path())
         .expect("readable")
         .expect("there");
     let expected = LockEntry {

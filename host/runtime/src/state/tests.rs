@@ -14,6 +14,22 @@ fn id() -> PluginId {
     PluginId::parse("acme").expect("valid")
 }
 
+fn config() -> Sha256 {
+    Sha256::of(b"config")
+}
+
+/// Judges by the user's lock, and by one beside the plugin.
+fn state(found: &Found, own: &Path, pins: Option<&Pins>, lock_is_trust: bool) -> State {
+    let lock = PluginsLock::load(own).expect("readable");
+    let evidence = Evidence {
+        lock: &lock,
+        pins,
+        config: config(),
+        lock_is_trust,
+    };
+    State::of(found, &evidence)
+}
+
 fn found(request: &str, wasm: &'static [u8], scope: Scope) -> Found {
     let text = format!(
         "id = \"acme\"\nversion = \"1.0.0\"\napi = \"^0.1\"\nkinds = [\"tools\"]\n[request]\n{request}"
@@ -37,6 +53,11 @@ fn entry(found: &Found, granted: Capabilities) -> LockEntry {
         version: "1.0.0".to_owned(),
         wasm: found.wasm.sha256,
         request: found.manifest.request_digest(),
+        api: Some(found.manifest.api.to_string()),
+        limits: Some(found.manifest.limits),
+        config: Some(config()),
+        source: None,
+        signer: None,
         granted,
         secrets: Default::default(),
         granted_at: "2026-11-21T00:00:00Z".to_owned(),
@@ -48,7 +69,7 @@ fn entry(found: &Found, granted: Capabilities) -> LockEntry {
 fn judge(before: &Found, now: &Found) -> State {
     let dir = tempfile::tempdir().expect("a temporary directory");
     PluginsLock::put(dir.path(), entry(before, before.manifest.request.clone())).expect("written");
-    State::of(now, &PluginsLock::load(dir.path()).expect("readable"), None)
+    state(now, dir.path(), None, false)
 }
 
 fn sentence(state: &State) -> String {
@@ -70,8 +91,7 @@ fn a_granted_plugin_is_ready_with_what_it_asked_for() {
 #[test]
 fn what_nobody_granted_says_what_it_asks_for() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let lock = PluginsLock::load(dir.path()).expect("no lock is no error");
-    let state = State::of(&found(NET, b"v1", Scope::User), &lock, None);
+    let state = state(&found(NET, b"v1", Scope::User), dir.path(), None, false);
     assert_eq!(
         sentence(&state),
         "plugin `acme` is installed but nobody has granted it; it asks for net https://a.example\n\
@@ -124,8 +144,7 @@ fn a_grant_of_less_than_asked_is_a_grant() {
         ..Capabilities::default()
     };
     PluginsLock::put(dir.path(), entry(&plugin, granted)).expect("written");
-    let lock = PluginsLock::load(dir.path()).expect("readable");
-    let State::Ready(grant) = State::of(&plugin, &lock, None) else {
+    let State::Ready(grant) = state(&plugin, dir.path(), None, false) else {
         panic!("it is not ready")
     };
     assert_eq!(grant.capabilities().to_string(), "client");
@@ -144,9 +163,9 @@ fn a_disabled_plugin_says_how_to_enable_it() {
     )
     .expect("written");
     let lock = PluginsLock::load(dir.path()).expect("readable");
-    let state = State::of(&plugin, &lock, None);
+    let disabled = state(&plugin, dir.path(), None, false);
     assert_eq!(
-        sentence(&state),
+        sentence(&disabled),
         "plugin `acme` is disabled\nhint: dovetail plugin enable acme"
     );
     // The record is about the user's plugin, not about one of the host of the same name.
@@ -184,7 +203,7 @@ fn a_builtin_can_be_turned_off_by_the_user_but_not_by_a_forged_record() {
 fn a_projects_lock_can_refuse_and_narrow_but_not_grant() {
     let root = tempfile::tempdir().expect("a temporary directory");
     let own = tempfile::tempdir().expect("a temporary directory");
-    std::fs::create_dir_all(root.path().join(".codex/dovetail")).expect("made");
+    let plugins = root.path().join(".codex/dovetail/plugins");
     let scope = Scope::Project(PathBuf::from(root.path()));
     let plugin = found(
         "net = [\"https://a.example\"]\nclient = true",
@@ -193,17 +212,13 @@ fn a_projects_lock_can_refuse_and_narrow_but_not_grant() {
     );
     let all = plugin.manifest.request.clone();
     let judge = || {
-        let pins = ProjectPins::load(root.path()).expect("readable");
-        State::of(
-            &plugin,
-            &PluginsLock::load(own.path()).expect("readable"),
-            pins.as_ref(),
-        )
+        let pins = Pins::of_project(root.path()).expect("readable");
+        state(&plugin, own.path(), pins.as_ref(), false)
     };
 
     let other = PluginId::parse("other").expect("valid");
-    ProjectPins::put(
-        root.path(),
+    Pins::put(
+        &plugins,
         &LockEntry {
             id: other,
             ..entry(&plugin, all.clone())
@@ -217,13 +232,13 @@ fn a_projects_lock_can_refuse_and_narrow_but_not_grant() {
         client: true,
         ..Capabilities::default()
     };
-    ProjectPins::put(root.path(), &entry(&plugin, narrow)).expect("written");
+    Pins::put(&plugins, &entry(&plugin, narrow)).expect("written");
     let State::Ready(grant) = judge() else {
         panic!("it is not ready")
     };
     assert_eq!(grant.capabilities().to_string(), "client");
-    ProjectPins::put(
-        root.path(),
+    Pins::put(
+        &plugins,
         &LockEntry {
             wasm: Sha256::of(b"v0"),
             ..entry(&plugin, all)
@@ -231,4 +246,92 @@ fn a_projects_lock_can_refuse_and_narrow_but_not_grant() {
     )
     .expect("written");
     assert_eq!(judge(), State::Unpinned { listed: true });
+}
+
+#[test]
+fn where_a_lock_is_trust_it_grants_exactly_what_it_lists() {
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let own = tempfile::tempdir().expect("a temporary directory");
+    let plugins = root.path().join(".codex/dovetail/plugins");
+    let scope = Scope::Project(PathBuf::from(root.path()));
+    let plugin = found(NET, b"v1", scope.clone());
+    let judge = |plugin: &Found| {
+        let pins = Pins::of_project(root.path()).expect("readable");
+        state(plugin, own.path(), pins.as_ref(), true)
+    };
+    assert_eq!(judge(&plugin), State::Unpinned { listed: false });
+    let all = plugin.manifest.request.clone();
+    Pins::put(&plugins, &entry(&plugin, all.clone())).expect("written");
+    assert!(matches!(judge(&plugin), State::Ready(_)));
+    assert!(matches!(
+        judge(&found(NET, b"v2", scope.clone())),
+        State::Changed { .. }
+    ));
+    assert!(matches!(
+        judge(&found("kv = 1", b"v1", scope)),
+        State::Wider { .. }
+    ));
+    // What this user decided counts more.
+    let disabled = LockEntry {
+        enabled: false,
+        ..entry(&plugin, all)
+    };
+    PluginsLock::put(own.path(), disabled).expect("written");
+    assert_eq!(judge(&plugin), State::Disabled);
+}
+
+#[test]
+fn the_machines_lock_grants_the_machines_plugins_where_few_can_write_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let machine = tempfile::tempdir().expect("a temporary directory");
+    let own = tempfile::tempdir().expect("a temporary directory");
+    let plugins = machine.path().join("plugins");
+    let plugin = found(NET, b"v1", Scope::System);
+    let all = plugin.manifest.request.clone();
+    Pins::put(&plugins, &entry(&plugin, all)).expect("written");
+    let pins = Pins::of_system(&plugins).expect("readable");
+    assert!(matches!(
+        state(&plugin, own.path(), pins.as_ref(), false),
+        State::Ready(_)
+    ));
+    let path = Pins::path_beside(&plugins);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o664)).expect("changed");
+    let error = Pins::of_system(&plugins).expect_err("too many can write it");
+    assert!(error.to_string().contains("is not used"), "{error}");
+}
+
+#[test]
+fn another_configuration_or_further_limits_stop_a_plugin() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let plugin = found(NET, b"v1", Scope::User);
+    let granted = entry(&plugin, plugin.manifest.request.clone());
+    let put = |entry| PluginsLock::put(dir.path(), entry).expect("written");
+    let judge = |plugin: &Found| state(plugin, dir.path(), None, false);
+    put(LockEntry {
+        config: Some(Sha256::of(b"other")),
+        ..granted.clone()
+    });
+    let words = sentence(&judge(&plugin));
+    assert!(
+        words.starts_with(
+            "the configuration of plugin `acme` changed since it was granted (sha256 "
+        ) && words.ends_with("hint: dovetail trust review acme    shows the difference, and asks"),
+        "{words}"
+    );
+    put(granted);
+    let further = found(
+        &format!("{NET}\n[limits]\nmemory_mb = 128\ndeadline_ms = 90000"),
+        b"v1",
+        Scope::User,
+    );
+    assert_eq!(
+        sentence(&judge(&further)).lines().next(),
+        Some("plugin `acme` now asks for more than was granted: 128 MB of memory, 90000 ms a call")
+    );
+    let nearer = found(
+        &format!("{NET}\n[limits]\nmemory_mb = 8"),
+        b"v1",
+        Scope::User,
+    );
+    assert!(matches!(judge(&nearer), State::Ready(_)));
 }

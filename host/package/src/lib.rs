@@ -1,0 +1,1 @@
+//! Packages of plugins: archives, signatures, and where they come from.
