@@ -1,6 +1,8 @@
 //! The examples, dropped into the plugins directory as a user would, with and without a grant.
 
+mod drift;
 mod hooks;
+mod protected;
 mod providers;
 mod sinks;
 mod tools;

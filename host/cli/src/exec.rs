@@ -102,11 +102,8 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     let mut observers: Vec<Box<dyn Observer>> = vec![printer.observer()];
     if let Some(pump) = &house.pump {
         let records = EventRecords::new(opened.info.clone());
-        observers.push(Box::new(SinkFeed::start(
-            records,
-            Arc::clone(pump),
-            opened.resumed.is_some(),
-        )));
+        let feed = SinkFeed::start(records, Arc::clone(pump), opened.resumed.is_some());
+        observers.push(Box::new(feed.with_notices(house.services.notices())));
     }
     let notifier = notify::prepare(
         &plan.config.notify,
@@ -151,6 +148,9 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     builtin.manager.shutdown().await;
     let synced: Vec<_> = syncers.into_iter().map(|syncer| syncer.wait()).collect();
     house.shut_down().await;
+    for sentence in house.told() {
+        out::stderr(&format!("warning: {sentence}\n"));
+    }
     if let Some(notified) = notified {
         notified.settle().await;
     }

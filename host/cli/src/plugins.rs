@@ -9,7 +9,7 @@ mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dovetail_config::Config;
@@ -63,6 +63,8 @@ pub(crate) struct House {
     pub(crate) pump: Option<Arc<SinkPump>>,
     /// What the user should know.
     pub(crate) warnings: Vec<String>,
+    /// What happened to plugins during the session.
+    told: Arc<Mutex<Vec<String>>>,
     /// Grants and secrets, for the client that sends requests.
     pub(crate) services: Arc<Services>,
     plugins: Vec<Plugin>,
@@ -108,6 +110,12 @@ pub(crate) async fn load(
     };
     let services = Services::new(env, &config.home, &config.cwd);
     let (runtime, cache_refused) = Runtime::new(&compiled_dir(config), services)?;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&told);
+    runtime.services().notices().listen(move |notice| {
+        let mut told = keep.lock().unwrap_or_else(PoisonError::into_inner);
+        told.push(notice.sentence.clone());
+    });
     warnings.extend(cache_refused.map(|refused| refused.to_string()));
 
     let mut selection = Selection::of(catalogue, config, table.as_ref(), required, &mut warnings)?;
@@ -148,6 +156,7 @@ pub(crate) async fn load(
         tools,
         pump,
         warnings,
+        told,
         services: Arc::clone(runtime.services()),
         plugins: loaded,
     })
@@ -283,6 +292,11 @@ impl House {
             pump.shutdown(SINK_GRACE).await;
         }
         dovetail_runtime::process::end_all();
+    }
+
+    /// What happened to plugins since the last time that somebody asked.
+    pub(crate) fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What each plugin is, did, and may do.

@@ -1,6 +1,8 @@
 //! The built-in tools of a session, from flags, configuration and what is known of the model.
 
-use dovetail_config::{Config, InheritEnv, SandboxMode as Mode, env};
+use std::path::{Path, PathBuf};
+
+use dovetail_config::{Config, InheritEnv, SYSTEM_CONFIG, SandboxMode as Mode, env};
 use dovetail_models::{Origin, PatchToolType};
 use dovetail_sandbox::{SandboxMode, SandboxPolicy};
 use dovetail_tools::{BuiltinTools, EnvironmentPolicy, Inherit, Offer, PatchForm, ToolOptions};
@@ -83,8 +85,22 @@ fn policy(setup: &TurnSetup, config: &Config) -> SandboxPolicy {
     SandboxPolicy {
         mode,
         cwd: setup.cwd.clone(),
-        protected: Vec::new(),
+        protected: trusted_places(config),
     }
+}
+
+/// What decides about trust outside of `$CODEX_HOME`: below a wide root such as `--add-dir ~` it would be writable.
+fn trusted_places(config: &Config) -> Vec<PathBuf> {
+    let mut places = vec![
+        config.project.root.join(".codex"),
+        Path::new(SYSTEM_CONFIG)
+            .parent()
+            .unwrap_or(Path::new("/etc"))
+            .to_owned(),
+    ];
+    // Compiled plugins are code that runs as it is.
+    places.extend(env::DOVETAIL_CACHE.get_os().map(PathBuf::from));
+    places
 }
 
 /// Variables that hold the credentials of providers: no program that is started sees them.

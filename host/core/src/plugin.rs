@@ -84,6 +84,14 @@ pub enum PluginFault {
         /// How many faults led to it.
         faults: u32,
     },
+    /// It is not what was accepted any more: it is not called in this session.
+    #[error("plugin `{plugin}` was stopped: {why}; to look at it: dovetail trust review {plugin}")]
+    Drifted {
+        /// Which plugin.
+        plugin: PluginId,
+        /// What changed, in one sentence.
+        why: String,
+    },
     /// It could not be loaded at all, and says so each time it is needed.
     #[error("plugin `{plugin}` is not running: {why}")]
     NotLoaded {

@@ -11,7 +11,7 @@ use crate::event::{
     AbortReason, ActivityStatus, HookResult, HookRun, ThreadInfo, ToolActivity, TurnEvent,
     TurnSettings,
 };
-use crate::ids::{ThreadId, TurnId};
+use crate::ids::{PluginId, ThreadId, TurnId};
 use crate::plugin::{EventRecord, Field, FieldClass, FieldValue};
 use crate::review::ReviewOutput;
 use crate::usage::TokenUsage;
@@ -68,6 +68,21 @@ impl EventRecords {
         }
         let (kind, fields) = describe(event)?;
         Some(self.record(kind, fields))
+    }
+
+    /// The record of something that happened to a plugin.
+    pub fn plugin_changed(
+        &mut self,
+        plugin: &PluginId,
+        state: &str,
+        sentence: &str,
+    ) -> EventRecord {
+        let fields = vec![
+            text("plugin", plugin.as_str()),
+            text("state", state),
+            classed("why", FieldClass::Content, sentence.to_owned()),
+        ];
+        self.record("plugin.changed", fields)
     }
 
     fn record(&mut self, kind: &str, fields: Vec<Field>) -> EventRecord {

@@ -151,6 +151,7 @@ pub(crate) fn of_credential(error: &PluginError) -> ModelError {
             | PluginFault::Deadline { .. }
             | PluginFault::Limit { .. }
             | PluginFault::Quarantined { .. }
+            | PluginFault::Drifted { .. }
             | PluginFault::NotLoaded { .. },
         )
         | PluginError::Denied(_)

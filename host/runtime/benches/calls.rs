@@ -51,12 +51,14 @@ fn request(guest: Guest, id: &str) -> LoadRequest {
             sha256: Sha256::of(guest.wasm),
             bytes: guest.wasm.to_vec().into(),
         },
+        files: Vec::new(),
     };
     LoadRequest {
         found,
         grant,
         secrets: BTreeMap::new(),
         config: Value::Null,
+        records: None,
     }
 }
 

@@ -1,15 +1,18 @@
 //! All plugins with what the trust records say about them: the one place that decides what may be loaded.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use dovetail_core::ids::PluginId;
 
 use crate::discovery::{Discovery, Found, Places, Problem, Shadowed, discover};
+use crate::drift::Records;
 use crate::lock::{LockEntry, LockError, PluginsLock, Record, Scope};
 use crate::pins::Pins;
 use crate::plugin_settings::PluginSettings;
 use crate::policy::Pedigree;
 use crate::secret_source::{SecretSource, SecretSourceError};
+use crate::stamp::Stamped;
 use crate::state::{Evidence, State};
 
 /// A plugin and whether it may run.
@@ -23,6 +26,8 @@ pub struct Entry {
     pub secrets: BTreeMap<String, SecretSource>,
     /// What this user accepted of it, whether or not it still holds.
     pub record: Option<LockEntry>,
+    /// What it was judged by; none for what is part of the host.
+    pub records: Option<Records>,
 }
 
 /// Everything that was found.
@@ -63,18 +68,29 @@ impl Catalogue {
             skipped_project,
         } = discover(places);
         let mut notices: Vec<String> = skipped_project.iter().cloned().collect();
+        let project_lock = places
+            .project
+            .as_ref()
+            .map(|project| Stamped::now(&Pins::path_in(&project.root)));
         let project = match &places.project {
             Some(project) if project.trusted => {
                 noted(Pins::of_project(&project.root), &mut notices)
             }
             _ => Some(None),
         };
+        // Before they are read, so that no change in between goes unnoticed.
+        let own_lock = Stamped::now(&PluginsLock::path_in(&places.own_dir));
+        let system_lock = Stamped::now(&Pins::path_beside(&places.system_dir));
         let mut lock = noted(PluginsLock::load(&places.own_dir), &mut notices);
         if let Some(lock) = &mut lock {
             lock.keep(&decided);
         }
         let judge = Judge {
             settings,
+            own_dir: places.own_dir.clone(),
+            own_lock,
+            project_lock,
+            system_lock,
             lock,
             project,
             system: noted(Pins::of_system(&places.system_dir), &mut notices).flatten(),
@@ -102,6 +118,10 @@ impl Catalogue {
 /// What all plugins are judged by.
 struct Judge<'a> {
     settings: &'a PluginSettings,
+    own_dir: PathBuf,
+    own_lock: Stamped,
+    project_lock: Option<Stamped>,
+    system_lock: Stamped,
     lock: Option<PluginsLock>,
     /// None where the project's lock cannot be read.
     project: Option<Option<Pins>>,
@@ -126,12 +146,34 @@ impl Judge<'_> {
             .as_ref()
             .map(|record| sources(record, notices))
             .unwrap_or_default();
+        let records = self.records(&found.scope, record.is_some());
         Entry {
             found,
             state,
             secrets,
             record,
+            records,
         }
+    }
+
+    fn records(&self, scope: &Scope, accepted: bool) -> Option<Records> {
+        let (pins, beside) = match scope {
+            Scope::Builtin => return None,
+            Scope::User => (None, None),
+            Scope::System => (self.system.clone(), Some(&self.system_lock)),
+            Scope::Project(_) => (self.project.clone().flatten(), self.project_lock.as_ref()),
+        };
+        // What a person accepted counts more than what the machine's lock says.
+        let pins = pins.filter(|_| !(accepted && *scope == Scope::System));
+        let beside = beside.filter(|_| pins.is_some()).cloned();
+        Some(Records {
+            own_dir: self.own_dir.clone(),
+            accepted,
+            pins,
+            files: std::iter::once(self.own_lock.clone())
+                .chain(beside)
+                .collect(),
+        })
     }
 
     /// What the project's lock lists and nobody found, not even broken.

@@ -13,6 +13,7 @@ use crate::digest::Sha256;
 use crate::lock::Scope;
 use crate::manifest::{Kind, Manifest};
 use crate::plugin_dir::{self, PluginDirError};
+use crate::stamp::Stamped;
 
 /// Where plugins of the whole machine are installed.
 pub const SYSTEM_DIR: &str = "/etc/codex/dovetail/plugins";
@@ -76,6 +77,8 @@ pub struct Found {
     pub dir: Option<PathBuf>,
     /// Its component.
     pub wasm: Wasm,
+    /// Its files, with marks of when they were read; none for one that is part of the host or not installed yet.
+    pub files: Vec<Stamped>,
 }
 
 /// A plugin that was found and cannot be used.
@@ -175,6 +178,7 @@ fn read_builtin(builtin: &Builtin) -> Result<Found, PluginDirError> {
         scope: Scope::Builtin,
         dir: None,
         wasm,
+        files: Vec::new(),
     })
 }
 

@@ -68,7 +68,11 @@ impl Hook for HookPlugin {
     }
 
     fn on_failure(&self) -> OnFailure {
-        self.on_failure
+        // What was granted to fail open is what was accepted; this is something else.
+        match self.blueprint.plugin().has_drifted() {
+            true => OnFailure::Deny,
+            false => self.on_failure,
+        }
     }
 
     async fn handle(&self, event: &HookEvent) -> Result<HookOutcome, PluginError> {

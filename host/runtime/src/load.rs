@@ -12,6 +12,7 @@ use wasmtime::component::{Component, InstancePre};
 use crate::cache::{Cache, CacheRefused};
 use crate::catalogue::Entry;
 use crate::discovery::{Found, Wasm};
+use crate::drift::{Records, Watch};
 use crate::engine::{Engine, EngineError};
 use crate::fs_rule::FsRuleError;
 use crate::grant::Grant;
@@ -137,6 +138,8 @@ pub struct LoadRequest {
     pub secrets: BTreeMap<String, SecretSource>,
     /// `[dovetail.plugins.<id>.config]`, null where there is none.
     pub config: Value,
+    /// What it was judged by; none where nobody watches over it.
+    pub records: Option<Records>,
 }
 
 impl LoadRequest {
@@ -150,6 +153,7 @@ impl LoadRequest {
             state,
             secrets,
             record: _,
+            records,
         } = entry;
         if let Some(refusal) = state.refusal(&found.manifest.id) {
             return Err(refusal);
@@ -162,6 +166,7 @@ impl LoadRequest {
             grant,
             secrets,
             config,
+            records,
         })
     }
 }
@@ -275,7 +280,9 @@ impl Shared {
             grant,
             secrets,
             config,
+            records,
         } = request;
+        let watch = Watch::of(&found, grant.capabilities(), records.as_ref());
         let manifest = found.manifest;
         let inspection = inspect::outline(&found.wasm.bytes)?;
         if inspection.kinds != manifest.kinds {
@@ -300,6 +307,7 @@ impl Shared {
             manifest.limits,
             &config,
             services,
+            watch,
         )?;
         let context = Arc::new(context);
         self.services

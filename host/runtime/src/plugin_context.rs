@@ -8,12 +8,14 @@ use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::{PluginError, PluginFault};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
+use crate::drift::Watch;
 use crate::fs_guard::AppendOnly;
 use crate::fs_rule::{Access, FsRuleError};
 use crate::grant::Grant;
 use crate::guest_log::GuestLog;
 use crate::health::Health;
 use crate::manifest::Limits;
+use crate::notices::{Notice, NoticeKind};
 use crate::services::Services;
 use crate::stats::Counters;
 
@@ -29,6 +31,7 @@ pub(crate) struct PluginContext {
     log: GuestLog,
     health: Health,
     counters: Counters,
+    watch: Option<Watch>,
 }
 
 /// A directory of the host as a guest sees it.
@@ -46,6 +49,7 @@ impl PluginContext {
         limits: Limits,
         config: &serde_json::Value,
         services: Arc<Services>,
+        watch: Option<Watch>,
     ) -> Result<Self, FsRuleError> {
         let mounts = mounts(&id, &grant, &services)?;
         let config_json = if config.is_null() {
@@ -67,6 +71,7 @@ impl PluginContext {
             log,
             health,
             counters,
+            watch,
         })
     }
 
@@ -127,6 +132,9 @@ impl PluginContext {
 
     /// Fails where the plugin is not called any more.
     pub(crate) fn admit(&self) -> Result<(), PluginFault> {
+        if let Some(fault) = self.drifted() {
+            return Err(fault);
+        }
         match self.health.quarantined() {
             Some(faults) => Err(PluginFault::Quarantined {
                 plugin: self.id.clone(),
@@ -134,6 +142,29 @@ impl PluginContext {
             }),
             None => Ok(()),
         }
+    }
+
+    /// The plugin is not what was accepted any more: it is told about once, and gets nothing any more.
+    fn drifted(&self) -> Option<PluginFault> {
+        let (why, is_new) = self.watch.as_ref()?.look()?;
+        let fault = PluginFault::Drifted {
+            plugin: self.id.clone(),
+            why,
+        };
+        if is_new {
+            self.services.egress().revoke(&self.id);
+            self.services.notices().tell(&Notice {
+                plugin: self.id.clone(),
+                kind: NoticeKind::Drifted,
+                sentence: fault.to_string(),
+            });
+        }
+        Some(fault)
+    }
+
+    /// Whether the plugin is known not to be what was accepted.
+    pub(crate) fn has_drifted(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::has_drifted)
     }
 
     /// Notes the end of a call.

@@ -12,6 +12,7 @@ use crate::digest::Sha256;
 use crate::discovery::{Found, Wasm};
 use crate::lock::Scope;
 use crate::manifest::{Kind, Manifest, ManifestError};
+use crate::stamp::Stamped;
 
 /// Longer manifests are refused unread.
 const MOST_MANIFEST_BYTES: u64 = 256 << 10;
@@ -103,14 +104,15 @@ pub fn read(dir: &Path, scope: &Scope) -> Result<Found, PluginDirError> {
     let folder = dir.file_name().unwrap_or_default().to_string_lossy();
     let strict = matches!(scope, Scope::Project(_));
     check_entry(dir, strict)?;
-    let (_, manifest) = manifest_in(dir, strict)?;
+    let (_, manifest, manifest_file) = manifest_in(dir, strict)?;
     check_name(&folder, &manifest)?;
-    let wasm = read_wasm(&dir.join(format!("{}.wasm", manifest.id)), strict)?;
+    let (wasm, wasm_file) = read_wasm(&dir.join(format!("{}.wasm", manifest.id)), strict)?;
     Ok(Found {
         manifest,
         scope: scope.clone(),
         dir: Some(dir.to_owned()),
         wasm,
+        files: vec![manifest_file, wasm_file],
     })
 }
 
@@ -137,7 +139,8 @@ pub(crate) fn check_directory(dir: &Path, scope: &Scope) -> Result<(), PluginDir
 /// # Errors
 /// Says what is wrong with it.
 pub fn read_manifest(dir: &Path) -> Result<(String, Manifest), PluginDirError> {
-    manifest_in(dir, false)
+    let (text, manifest, _) = manifest_in(dir, false)?;
+    Ok((text, manifest))
 }
 
 /// Reads a component that is not installed yet.
@@ -145,14 +148,16 @@ pub fn read_manifest(dir: &Path) -> Result<(String, Manifest), PluginDirError> {
 /// # Errors
 /// Says what is wrong with it.
 pub fn read_component(path: &Path) -> Result<Wasm, PluginDirError> {
-    read_wasm(path, false)
+    let (wasm, _) = read_wasm(path, false)?;
+    Ok(wasm)
 }
 
-fn manifest_in(dir: &Path, strict: bool) -> Result<(String, Manifest), PluginDirError> {
+fn manifest_in(dir: &Path, strict: bool) -> Result<(String, Manifest, Stamped), PluginDirError> {
     let path = dir.join("plugin.toml");
-    let text = utf8(read_file(&path, MOST_MANIFEST_BYTES, strict)?, &path)?;
+    let (bytes, file) = read_file(&path, MOST_MANIFEST_BYTES, strict)?;
+    let text = utf8(bytes, &path)?;
     let manifest = Manifest::parse(&text, &path)?;
-    Ok((text, manifest))
+    Ok((text, manifest, file))
 }
 
 pub(crate) fn check_name(folder: &str, manifest: &Manifest) -> Result<(), PluginDirError> {
@@ -165,8 +170,8 @@ pub(crate) fn check_name(folder: &str, manifest: &Manifest) -> Result<(), Plugin
     })
 }
 
-fn read_wasm(path: &Path, strict: bool) -> Result<Wasm, PluginDirError> {
-    let bytes = read_file(path, MOST_WASM_BYTES, strict)?;
+fn read_wasm(path: &Path, strict: bool) -> Result<(Wasm, Stamped), PluginDirError> {
+    let (bytes, file) = read_file(path, MOST_WASM_BYTES, strict)?;
     let not_wasm = |why| {
         Err(PluginDirError::NotWasm {
             path: path.to_owned(),
@@ -181,14 +186,15 @@ fn read_wasm(path: &Path, strict: bool) -> Result<Wasm, PluginDirError> {
         Some(_) => return not_wasm("it starts with other bytes"),
         None => return not_wasm("it is too short"),
     }
-    Ok(Wasm {
+    let wasm = Wasm {
         sha256: Sha256::of(&bytes),
         bytes: Cow::Owned(bytes),
-    })
+    };
+    Ok((wasm, file))
 }
 
 /// Reads a whole file through one handle, so that what was checked is what was read.
-fn read_file(path: &Path, most: u64, strict: bool) -> Result<Vec<u8>, PluginDirError> {
+fn read_file(path: &Path, most: u64, strict: bool) -> Result<(Vec<u8>, Stamped), PluginDirError> {
     check_entry(path, strict)?;
     let io = |source| PluginDirError::Io {
         action: "read",
@@ -204,6 +210,7 @@ fn read_file(path: &Path, most: u64, strict: bool) -> Result<Vec<u8>, PluginDirE
         .map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
     check_mode(path, &metadata)?;
+    let stamped = Stamped::opened(path, &metadata);
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or(0));
     file.take(most + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > most {
@@ -212,7 +219,7 @@ fn read_file(path: &Path, most: u64, strict: bool) -> Result<Vec<u8>, PluginDirE
             most,
         });
     }
-    Ok(bytes)
+    Ok((bytes, stamped))
 }
 
 fn check_entry(path: &Path, strict: bool) -> Result<(), PluginDirError> {

@@ -117,7 +117,9 @@ fn is_worth_repeating(fault: &PluginFault) -> bool {
     match fault {
         PluginFault::Trap { .. } | PluginFault::Limit { .. } => true,
         PluginFault::Deadline { limit, .. } => *limit <= QUICK,
-        PluginFault::Quarantined { .. } | PluginFault::NotLoaded { .. } => false,
+        PluginFault::Quarantined { .. }
+        | PluginFault::Drifted { .. }
+        | PluginFault::NotLoaded { .. } => false,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::fs_rule::FsBase;
 use crate::host_env::HostEnv;
 use crate::kv::Kv;
 use crate::net::HttpEgress;
+use crate::notices::Notices;
 use crate::secrets::Secrets;
 
 /// The host's side of all imports. Shared by all plugins; each call names the plugin it is for.
@@ -19,6 +20,7 @@ pub struct Services {
     http: HttpEgress,
     kv: Kv,
     credentials: Credentials,
+    notices: Notices,
     cwd: PathBuf,
     home: Option<PathBuf>,
     codex_home: PathBuf,
@@ -35,6 +37,7 @@ impl Services {
             http: HttpEgress::new(Arc::clone(&egress), &env),
             kv: Kv::new(own.join("kv")),
             credentials: Credentials::new(secrets, own.join("locks")),
+            notices: Notices::default(),
             home: env.get("HOME").map(PathBuf::from),
             env,
             egress,
@@ -46,6 +49,11 @@ impl Services {
     /// Grants in force, and the secrets they open: what adapters that send a provider's requests ask.
     pub fn egress(&self) -> &Arc<EgressPolicy> {
         &self.egress
+    }
+
+    /// Those who want to know what happens to plugins.
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     pub(crate) fn env(&self) -> &HostEnv {

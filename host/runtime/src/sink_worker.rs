@@ -187,7 +187,11 @@ impl Worker {
         let attempt = match &error {
             PluginError::Retryable { after, .. } => Attempt::Later(after.unwrap_or(PAUSE)),
             PluginError::Invalid(_) => Attempt::Never,
-            PluginError::Fault(PluginFault::Quarantined { .. } | PluginFault::NotLoaded { .. })
+            PluginError::Fault(
+                PluginFault::Quarantined { .. }
+                | PluginFault::Drifted { .. }
+                | PluginFault::NotLoaded { .. },
+            )
             | PluginError::Denied(_)
             | PluginError::Unavailable(_)
             | PluginError::Other(_) => Attempt::Away,

@@ -7,6 +7,15 @@ use dovetail_sandbox::SandboxPolicy;
 
 use crate::environment::EnvironmentPolicy;
 
+/// What decides whom the host trusts, below its home: plugins with their grants, configuration, credentials.
+const TRUSTED_NAMES: [&str; 5] = [
+    "dovetail",
+    "config.toml",
+    "managed_config.toml",
+    "auth.json",
+    "hooks.json",
+];
+
 /// Settings of the built-in tools.
 #[derive(Debug, Clone)]
 pub struct ToolOptions {
@@ -42,6 +51,10 @@ impl ToolOptions {
     pub(crate) fn sandbox_policy(&self) -> SandboxPolicy {
         let mut policy = self.sandbox.clone();
         if policy.cwd.starts_with(&self.codex_home) {
+            // Whether or not they are there yet: whoever makes them decides what is trusted from then on.
+            policy
+                .protected
+                .extend(TRUSTED_NAMES.map(|name| self.codex_home.join(name)));
             // Somebody works in a checkout that is kept there: its neighbours are protected instead of the whole. What
             // cannot be listed cannot be written either, since only the checkout is a writable root.
             let neighbours = std::fs::read_dir(&self.codex_home)
@@ -49,9 +62,11 @@ impl ToolOptions {
                 .flatten()
                 .flatten();
             let neighbours = neighbours.map(|entry| entry.path());
-            policy
-                .protected
-                .extend(neighbours.filter(|path| !self.sandbox.cwd.starts_with(path)));
+            policy.protected.extend(
+                neighbours
+                    .filter(|path| !self.sandbox.cwd.starts_with(path))
+                    .filter(|path| TRUSTED_NAMES.iter().all(|name| !path.ends_with(name))),
+            );
         } else {
             policy.protected.push(self.codex_home.clone());
         }
@@ -100,6 +115,7 @@ mod tests {
         let bench = Bench::new();
         let home = bench.base().join("home");
         let options = bench.options(bench.workspace_write());
+        let trusted = super::TRUSTED_NAMES.map(|name| home.join(name));
         assert_eq!(
             options.sandbox_policy().protected,
             std::slice::from_ref(&home)
@@ -107,11 +123,21 @@ mod tests {
         let checkout = home.join("worktrees/one");
         std::fs::create_dir_all(&checkout).unwrap();
         std::fs::write(home.join("config.toml"), "").unwrap();
+        std::fs::write(home.join("history.jsonl"), "").unwrap();
         let mut policy = bench.workspace_write();
         policy.cwd = checkout;
         assert_eq!(
-            bench.options(policy).sandbox_policy().protected,
-            [home.join("config.toml")]
+            bench.options(policy.clone()).sandbox_policy().protected,
+            [&trusted[..], &[home.join("history.jsonl")]].concat()
+        );
+        policy.cwd = home.join("dovetail/plugins");
+        assert!(
+            bench
+                .options(policy)
+                .sandbox_policy()
+                .protected
+                .contains(&home.join("dovetail")),
+            "also from inside"
         );
     }
 }

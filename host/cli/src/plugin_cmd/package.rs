@@ -52,6 +52,7 @@ impl Package {
             scope: Scope::User,
             dir: Some(dir.to_owned()),
             wasm,
+            files: Vec::new(),
         };
         Ok(Self {
             found,

@@ -81,12 +81,14 @@ fn request(guest: Guest, more: &str, config: Value) -> LoadRequest {
         scope: lock::Scope::User,
         dir: None,
         wasm,
+        files: Vec::new(),
     };
     LoadRequest {
         found,
         grant,
         secrets: BTreeMap::new(),
         config,
+        records: None,
     }
 }
 

@@ -43,6 +43,7 @@ fn found(request: &str, wasm: &'static [u8], scope: Scope) -> Found {
             sha256: Sha256::of(wasm),
             bytes: Cow::Borrowed(wasm),
         },
+        files: Vec::new(),
     }
 }
 
