@@ -10,6 +10,7 @@ mod many_calls;
 mod normalise;
 mod resume;
 mod review;
+mod tool_search;
 mod workspace_write;
 
 use dovetail_rehearsal::RecordedRequest;

@@ -70,6 +70,13 @@ async fn input_that_is_no_text_is_refused() {
         .expect_errors(&["standard input is not UTF-8 text", "hint: "]);
 }
 
+/// The smallest of each kind.
+pub(crate) const PNG: &[u8] =
+    b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0\x90wS\xde\
+    \0\0\0\x0cIDATx\x9cc\xf8\xcf\xc0\0\0\x03\x01\x01\0\xc9\xfe\x92\xef\0\0\0\0IEND\xaeB`\x82";
+const JPEG: &[u8] = b"\xff\xd8\xff\xc0\0\x0b\x08\0\x01\0\x01\x01\x01\x11\0\xff\xd9";
+const GIF: &[u8] = b"GIF89a\x01\0\x01\0\0\0\0;";
+
 /// The parts of an image in a prompt.
 fn image(number: usize, path: &str, url: &str) -> [Value; 3] {
     [
@@ -82,8 +89,8 @@ fn image(number: usize, path: &str, url: &str) -> [Value; 3] {
 #[tokio::test]
 async fn images_come_before_the_text_each_with_its_number() {
     let (png, jpeg) = (
-        "data:image/png;base64,iVBORw0KGgpyZXN0",
-        "data:image/jpeg;base64,/9j/4HJlc3Q=",
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC",
+        "data:image/jpeg;base64,/9j/wAALCAABAAEBAREA/9k=",
     );
     let parts = |text: &str| {
         let text = json!({ "type": "input_text", "text": text });
@@ -110,8 +117,8 @@ async fn images_come_before_the_text_each_with_its_number() {
         ],
     ] {
         let lab = lab(&[&script::answer("hi")]).await;
-        lab.write("a.png", b"\x89PNG\r\n\x1a\nrest");
-        lab.write("b.jpg", b"\xff\xd8\xff\xe0rest");
+        lab.write("a.png", PNG);
+        lab.write("b.jpg", JPEG);
         lab.exec(args).await.expect_code(0);
         assert_eq!(prompt(&lab), parts("what, and why"), "{args:?}");
         let lines = lab.rollout_lines();
@@ -133,18 +140,34 @@ async fn images_come_before_the_text_each_with_its_number() {
 #[tokio::test]
 async fn an_image_goes_with_a_resumed_prompt_too() {
     let lab = lab(&[&script::answer("one"), &script::answer("two")]).await;
-    lab.write("a.gif", b"GIF89a");
+    lab.write("a.gif", GIF);
     lab.exec(&["first"]).await.expect_code(0);
     lab.exec(&["resume", "--last", "-i", "a.gif", "second"])
         .await
         .expect_code(0);
     let text = json!({ "type": "input_text", "text": "second" });
     let expected = [
-        &image(1, "a.gif", "data:image/gif;base64,R0lGODlh")[..],
+        &image(1, "a.gif", "data:image/gif;base64,R0lGODlhAQABAAAAADs=")[..],
         &[text],
     ]
     .concat();
     assert_eq!(prompt(&lab), Value::from(expected));
+}
+
+#[tokio::test]
+async fn a_damaged_image_is_refused_before_anything_is_sent() {
+    let lab = lab(&[&script::answer("hi")]).await;
+    for (name, bytes, why) in [
+        ("head.png", &PNG[..20], "it is damaged"),
+        ("cut.png", &PNG[..60], "it is damaged: its end is missing"),
+        ("cut.jpg", &JPEG[..4], "it is damaged"),
+        ("cut.gif", &GIF[..6], "it is damaged"),
+    ] {
+        lab.write(name, bytes);
+        let ran = lab.exec(&["what", "-i", name]).await.expect_code(1);
+        ran.expect_errors(&[&format!("cannot use the image `{name}`: {why}"), "hint: "]);
+    }
+    assert!(lab.requests().is_empty());
 }
 
 #[tokio::test]

@@ -221,7 +221,7 @@ async fn web_search_follows_the_sandbox_unless_it_is_set() {
 #[tokio::test]
 async fn models_without_images_get_a_note_and_no_image_tool() {
     let lab = lab(&[&script::answer("hi"), &script::answer("hi")]).await;
-    lab.write("p.png", b"\x89PNG\r\n\x1a\n");
+    lab.write("p.png", crate::exec_input::PNG);
     let table = "[dovetail.models.\"gpt-5.5\"]\ninput_modalities = [\"text\"]";
     for (takes, table) in [(true, ""), (false, table)] {
         lab.write_config(&format!("{}\n{table}", lab.provider_config("")));

@@ -5,6 +5,7 @@ mod environment;
 mod files;
 mod output;
 mod patches;
+mod search;
 mod sessions;
 
 use dovetail_tests::{Lab, Ran, script};

@@ -77,6 +77,10 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     };
     let all_tools = builtin.tools.into_iter().chain(house.tools.iter().cloned());
     let tools = Toolbox::new(all_tools.collect()).with_output_tokens(builtin.output_tokens);
+    let tools = match tools::can_search(reviewer.unwrap_or(&plan.setup), &plan.config) {
+        true => tools.deferring(),
+        false => tools,
+    };
     let hooks = Arc::new(HookChain::new(house.hooks.clone()));
     let mut syncers: Vec<Syncer> = opened.syncer.take().into_iter().collect();
     let review = match planned {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use dovetail_core::item::ContentItem;
 use dovetail_core::turn::PromptImage;
+use dovetail_tools::UnusableImage;
 
 use crate::fatal::Fatal;
 
@@ -58,13 +59,16 @@ fn image(path: &Path, detail: &str) -> anyhow::Result<ContentItem> {
         .into());
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    let Some(kind) = kind(&bytes) else {
-        return Err(
-            Fatal::new(format!("`{shown}` is no PNG, JPEG, GIF or WebP image"))
-                .hint("`-i` takes every argument up to the next option: put the prompt before it, or after `--`")
-                .into(),
-        );
-    };
+    let kind = dovetail_tools::image_type(&bytes).map_err(|why| match why {
+        UnusableImage::UnknownType => Fatal::new(format!(
+            "`{shown}` is no PNG, JPEG, GIF or WebP image"
+        ))
+        .hint("`-i` takes every argument up to the next option: put the prompt before it, or after `--`"),
+        UnusableImage::Damaged | UnusableImage::CutOff => {
+            Fatal::new(format!("cannot use the image `{shown}`: {why}"))
+                .hint("open it with another program, and save it again")
+        }
+    })?;
     let data = base64::engine::general_purpose::STANDARD.encode(bytes);
     Ok(ContentItem::InputImage {
         image_url: format!("data:{kind};base64,{data}"),
@@ -72,35 +76,9 @@ fn image(path: &Path, detail: &str) -> anyhow::Result<ContentItem> {
     })
 }
 
-/// The media type that a file's first bytes show.
-fn kind(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
-        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
-        [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
-        _ if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") => Some("image/webp"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn images_are_known_by_their_first_bytes() {
-        for (bytes, expected) in [
-            (&b"\x89PNG\r\n\x1a\n"[..], Some("image/png")),
-            (b"\xff\xd8\xff\xe0", Some("image/jpeg")),
-            (b"GIF89a", Some("image/gif")),
-            (b"RIFF\x10\0\0\0WEBPVP8 ", Some("image/webp")),
-            (b"RIFF\x10\0\0\0WAVEfmt ", None),
-            (b"BM\0\0", None),
-            (b"", None),
-        ] {
-            assert_eq!(kind(bytes), expected, "{bytes:?}");
-        }
-    }
 
     #[test]
     fn an_argument_may_name_several_files_or_one_with_a_comma() {

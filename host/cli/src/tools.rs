@@ -22,6 +22,12 @@ pub(crate) fn for_review(setup: &TurnSetup, config: &Config) -> BuiltinTools {
     make(setup, config, false)
 }
 
+/// Whether the tools of plugins are to be searched for. A model that takes all its tools as an item gets all of them.
+pub(crate) fn can_search(setup: &TurnSetup, config: &Config) -> bool {
+    let model = &setup.model.info;
+    model.supports_search_tool && !model.use_responses_lite && config.has_feature("tool_search")
+}
+
 fn make(setup: &TurnSetup, config: &Config, plan: bool) -> BuiltinTools {
     let environment = &config.shell_environment_policy;
     let model = &setup.model.info;

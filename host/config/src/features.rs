@@ -183,7 +183,11 @@ pub const FEATURES: &[Feature] = &[
     removed("sqlite", true, "threads are always indexed"),
     removed("steer", true, "a running turn can always be told more"),
     later("tool_call_mcp_elicitation", "questions of tool servers"),
-    later("tool_search", "search for tools that are not on offer yet"),
+    stable(
+        "tool_search",
+        true,
+        "let models that can search for tools of plugins, instead of listing all",
+    ),
     later("tool_suggest", "suggest tools to install"),
     removed(
         "tui_app_server",

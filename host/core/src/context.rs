@@ -8,6 +8,7 @@ mod environment;
 use std::sync::Arc;
 
 use crate::item::{ContentItem, ResponseItem};
+use crate::tool_search::DeferredNamespace;
 
 /// The base instructions that are used where the user sets none.
 pub const BASE_INSTRUCTIONS: &str = include_str!("instructions.md");
@@ -43,6 +44,8 @@ pub struct ContextFacts {
     pub agents_md: Option<String>,
     /// The user's own developer instructions.
     pub developer_instructions: Option<String>,
+    /// The namespaces of tools that the model has to search for.
+    pub deferred_tools: Vec<DeferredNamespace>,
 }
 
 /// Where a git work tree stands.
@@ -58,13 +61,15 @@ pub struct GitFacts {
 
 const PERMISSIONS: (&str, &str) = ("permissions.instructions", "<permissions instructions>");
 const DEVELOPER: (&str, &str) = ("developer.instructions", "<developer_instructions>");
+const TOOLS: (&str, &str) = ("tools.deferred_namespaces", "<tools>");
 const AGENTS: (&str, &str) = ("agents_md.instructions", "# AGENTS.md instructions");
 const ENVIRONMENT: (&str, &str) = (environment::KIND, environment::START);
 
 /// The messages that bring a conversation up to date with the facts: all of them for a new one, otherwise only what
 /// is worded differently than the last time, and that something does not hold any more.
 pub fn context_items(history: &[Arc<ResponseItem>], facts: &ContextFacts) -> Vec<ResponseItem> {
-    let developer = [
+    let tools = deferred_tools(&facts.deferred_tools);
+    let developer = vec![
         (
             PERMISSIONS.0,
             unless_said(history, PERMISSIONS, permissions(facts)),
@@ -78,8 +83,15 @@ pub fn context_items(history: &[Arc<ResponseItem>], facts: &ContextFacts) -> Vec
                 None => withdrawal(history, DEVELOPER, tagged("developer_instructions", "")),
             },
         ),
+        (
+            TOOLS.0,
+            match facts.deferred_tools[..] {
+                [] => withdrawal(history, TOOLS, tools),
+                [..] => unless_said(history, TOOLS, tools),
+            },
+        ),
     ];
-    let user = [
+    let user = vec![
         (
             AGENTS.0,
             match &facts.agents_md {
@@ -97,14 +109,14 @@ pub fn context_items(history: &[Arc<ResponseItem>], facts: &ContextFacts) -> Vec
 
 /// Whether a text is context of ours rather than something a person said.
 pub fn is_context_text(text: &str) -> bool {
-    [PERMISSIONS, DEVELOPER, AGENTS, ENVIRONMENT]
+    [PERMISSIONS, DEVELOPER, TOOLS, AGENTS, ENVIRONMENT]
         .iter()
         .any(|(_, start)| text.starts_with(start))
         || text.starts_with("<turn_aborted>")
 }
 
 /// One message of the parts that have something to say.
-fn message(role: &str, parts: [(&'static str, Option<String>); 2]) -> Option<ResponseItem> {
+fn message(role: &str, parts: Vec<(&'static str, Option<String>)>) -> Option<ResponseItem> {
     let (kinds, texts): (Vec<&str>, Vec<String>) = parts
         .into_iter()
         .filter_map(|(kind, text)| Some((kind, text?)))
@@ -177,6 +189,15 @@ fn said<'a>(
 
 fn tagged(tag: &str, text: &str) -> String {
     format!("<{tag}>\n{}\n</{tag}>", text.trim())
+}
+
+/// In the form that existing clients know, so that a thread that goes on elsewhere is not told twice.
+fn deferred_tools(namespaces: &[DeferredNamespace]) -> String {
+    let mut text = "Deferred tool namespaces:".to_owned();
+    for DeferredNamespace { name, description } in namespaces {
+        text.push_str(&format!("\n- {name}: {description}"));
+    }
+    tagged("tools", &text)
 }
 
 fn agents_block(cwd: &str, text: &str) -> String {

@@ -12,6 +12,7 @@ use crate::ids::TurnId;
 use crate::item::ResponseItem;
 
 pub use foreign::ProviderTrail;
+pub use pairing::{CallPart, call_part};
 
 /// The items of a thread, as the model will see them.
 #[derive(Debug, Clone, Default)]

@@ -21,6 +21,7 @@ pub mod server_tool;
 pub mod shorten;
 pub mod snapshot;
 pub mod tool;
+pub mod tool_search;
 pub mod toolbox;
 pub mod turn;
 pub mod usage;

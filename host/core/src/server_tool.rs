@@ -158,9 +158,7 @@ impl ServerTool {
 }
 
 fn parse_arguments(call: &ToolCall) -> Result<Value, String> {
-    let text = match &call.input {
-        CallInput::Function(text) | CallInput::Custom(text) => text.trim(),
-    };
+    let text = call.input.text().trim();
     if text.is_empty() {
         return Ok(json!({}));
     }

@@ -29,6 +29,11 @@ pub enum ToolInput {
         /// The grammar in Lark syntax.
         grammar: String,
     },
+    /// As a search for other tools, which has items of its own.
+    Search {
+        /// The JSON Schema object.
+        parameters: Value,
+    },
 }
 
 /// What the model is told of a tool.
@@ -53,6 +58,17 @@ pub enum CallInput {
     Function(String),
     /// Free text.
     Custom(String),
+    /// The arguments of a search for tools, as JSON.
+    Search(String),
+}
+
+impl CallInput {
+    /// What the model wrote, in whichever form.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Function(text) | Self::Custom(text) | Self::Search(text) => text,
+        }
+    }
 }
 
 /// A call that the model made.

@@ -9,9 +9,11 @@ use futures_util::{FutureExt, poll};
 use tokio::sync::RwLock;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::ids::CallId;
 use crate::item::{OutputPayload, ResponseItem};
 use crate::shorten::{DEFAULT_OUTPUT_TOKENS, shortened};
 use crate::tool::{CallContext, CallInput, PLAIN_NAMESPACE, Tool, ToolCall, ToolOutcome, ToolSpec};
+use crate::tool_search::{DeferredNamespace, ToolSearch, search_in, search_output};
 use crate::verdict::{Clearance, HookChain, HookScope};
 
 /// A tool's namespace and name.
@@ -22,6 +24,8 @@ type FullName = (Option<String>, String);
 pub struct Toolbox {
     by_name: Arc<HashMap<FullName, Arc<dyn Tool>>>,
     specs: Arc<[ToolSpec]>,
+    /// What the model has to search for.
+    deferred: Arc<[DeferredNamespace]>,
     output_tokens: u64,
 }
 
@@ -41,6 +45,7 @@ impl Toolbox {
         Self {
             by_name: Arc::new(by_name),
             specs: specs.into(),
+            deferred: Arc::new([]),
             output_tokens: DEFAULT_OUTPUT_TOKENS,
         }
     }
@@ -51,6 +56,37 @@ impl Toolbox {
             output_tokens,
             ..self
         }
+    }
+
+    /// Puts the tools of servers behind a search, for a model that can search. Without such tools nothing changes. A
+    /// call finds its tool either way: the model may know it from before.
+    #[must_use]
+    pub fn deferring(self) -> Self {
+        let (deferred, mut specs): (Vec<ToolSpec>, Vec<ToolSpec>) = self
+            .specs
+            .iter()
+            .cloned()
+            .partition(|spec| spec.namespace.is_some());
+        if deferred.is_empty() {
+            return self;
+        }
+        let search = ToolSearch::new(deferred);
+        let deferred = search.namespaces().into();
+        let spec = search.spec().clone();
+        let mut by_name = HashMap::clone(&self.by_name);
+        by_name.insert((None, spec.name.clone()), Arc::new(search));
+        specs.push(spec);
+        Self {
+            by_name: Arc::new(by_name),
+            specs: specs.into(),
+            deferred,
+            output_tokens: self.output_tokens,
+        }
+    }
+
+    /// The namespaces that the model has to search.
+    pub fn deferred(&self) -> &[DeferredNamespace] {
+        &self.deferred
     }
 
     /// What the model is told.
@@ -120,6 +156,13 @@ impl RunningCalls {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.pending.is_empty()
+    }
+
+    /// Whether a call of this id was made.
+    pub(crate) fn has(&self, call_id: &CallId) -> bool {
+        self.pending
+            .iter()
+            .any(|made| made.call.call_id == *call_id)
     }
 
     /// Starts a call at once, or as soon as the calls before it allow.
@@ -193,7 +236,13 @@ impl RunningCalls {
             ),
             Some(Err(_)) | None => (aborted(duration), Vec::new()),
         };
-        let output = shortened(outcome.output, self.toolbox.output_tokens);
+        let output = match first.call.input {
+            // Half a tool cannot be called.
+            CallInput::Search(_) => outcome.output,
+            CallInput::Function(_) | CallInput::Custom(_) => {
+                shortened(outcome.output, self.toolbox.output_tokens)
+            }
+        };
         Some(FinishedCall {
             call: first.call,
             outcome: ToolOutcome { output, ..outcome },
@@ -271,7 +320,7 @@ fn unknown_tool(call: &ToolCall) -> ToolOutcome {
         call.name
     );
     ToolOutcome::refused(match call.input {
-        CallInput::Function(_) => format!("unsupported call: {name}"),
+        CallInput::Function(_) | CallInput::Search(_) => format!("unsupported call: {name}"),
         CallInput::Custom(_) => format!("unsupported custom tool call: {name}"),
     })
 }
@@ -311,12 +360,12 @@ pub(crate) fn call_in(item: &ResponseItem) -> Option<ToolCall> {
             namespace: own_namespace(namespace.as_ref()),
             input: CallInput::Custom(input.clone()),
         }),
+        ResponseItem::Other(fields) => search_in(fields),
         ResponseItem::Message { .. }
         | ResponseItem::Reasoning { .. }
         | ResponseItem::FunctionCallOutput { .. }
         | ResponseItem::CustomToolCallOutput { .. }
-        | ResponseItem::WebSearchCall { .. }
-        | ResponseItem::Other(_) => None,
+        | ResponseItem::WebSearchCall { .. } => None,
     }
 }
 
@@ -342,5 +391,6 @@ pub(crate) fn output_item(call: &ToolCall, output: OutputPayload) -> ResponseIte
             output,
             metadata: None,
         },
+        CallInput::Search(_) => search_output(&call_id, &output),
     }
 }

@@ -3,6 +3,7 @@
 use dovetail_core::item::ResponseItem;
 use dovetail_core::model::{ModelRequest, WebSearch};
 use dovetail_core::tool::{PLAIN_NAMESPACE, ToolInput, ToolSpec};
+use dovetail_core::tool_search::namespace_description;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -239,6 +240,13 @@ impl Serialize for Tool<'_> {
         let kind = match &spec.input {
             ToolInput::Function { .. } => "function",
             ToolInput::Custom { .. } => "custom",
+            ToolInput::Search { parameters } => {
+                tool.serialize_entry("type", "tool_search")?;
+                tool.serialize_entry("execution", "client")?;
+                tool.serialize_entry("description", &spec.description)?;
+                tool.serialize_entry("parameters", parameters)?;
+                return tool.end();
+            }
         };
         tool.serialize_entry("type", kind)?;
         tool.serialize_entry("name", &spec.name)?;
@@ -258,6 +266,7 @@ impl Serialize for Tool<'_> {
                     },
                 )?;
             }
+            ToolInput::Search { .. } => {}
         }
         tool.end()
     }
@@ -282,8 +291,7 @@ impl Serialize for Namespace<'_> {
         let mut namespace = serializer.serialize_map(Some(4))?;
         namespace.serialize_entry("type", "namespace")?;
         namespace.serialize_entry("name", self.name)?;
-        let server = self.name.strip_prefix("mcp__").unwrap_or(self.name);
-        namespace.serialize_entry("description", &format!("Tools of the `{server}` server."))?;
+        namespace.serialize_entry("description", &namespace_description(self.name))?;
         namespace.serialize_entry("tools", &Members(self))?;
         namespace.end()
     }

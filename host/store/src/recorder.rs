@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use dovetail_core::event::{
     RateLimits, RecordError, Recorder, ThreadInfo, ToolActivity, TurnEvent, TurnSettings,
 };
+use dovetail_core::history::{CallPart, call_part};
 use dovetail_core::ids::{CallId, ThreadId, TurnId};
 use dovetail_core::item::ResponseItem;
 use dovetail_core::usage::TokenUsage;
@@ -248,20 +249,18 @@ impl RolloutRecorder {
         let Some(turn) = &mut self.turn else {
             return Ok(());
         };
-        match item {
-            ResponseItem::FunctionCall { .. } | ResponseItem::CustomToolCall { .. } => {
-                turn.open_calls += 1
-            }
-            ResponseItem::FunctionCallOutput { .. } | ResponseItem::CustomToolCallOutput { .. } => {
+        if matches!(item, ResponseItem::Reasoning { .. }) {
+            turn.reasoned = true;
+        }
+        match call_part(item) {
+            CallPart::Call(_) => turn.open_calls += 1,
+            CallPart::Output(_) => {
                 turn.open_calls = turn.open_calls.saturating_sub(1);
                 if turn.open_calls == 0 {
                     return self.release_count();
                 }
             }
-            ResponseItem::Reasoning { .. } => turn.reasoned = true,
-            ResponseItem::Message { .. }
-            | ResponseItem::WebSearchCall { .. }
-            | ResponseItem::Other(_) => {}
+            CallPart::None => {}
         }
         Ok(())
     }

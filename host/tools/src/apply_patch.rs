@@ -74,7 +74,9 @@ impl Tool for ApplyPatch {
         };
         call.input = match call.input {
             CallInput::Custom(_) => CallInput::Custom(text.to_owned()),
-            CallInput::Function(_) => CallInput::Function(json!({ "input": text }).to_string()),
+            CallInput::Function(_) | CallInput::Search(_) => {
+                CallInput::Function(json!({ "input": text }).to_string())
+            }
         };
         Ok(call)
     }
@@ -153,7 +155,7 @@ fn patch_text(call: &ToolCall) -> Result<String, String> {
     }
     match &call.input {
         CallInput::Custom(text) => Ok(text.clone()),
-        CallInput::Function(text) => serde_json::from_str::<Input>(text)
+        CallInput::Function(text) | CallInput::Search(text) => serde_json::from_str::<Input>(text)
             .map(|arguments| arguments.input)
             .map_err(|error| format!("failed to parse function arguments: {error}")),
     }

@@ -23,9 +23,7 @@ pub(crate) fn replace(call: ToolCall, arguments: &Value) -> ToolCall {
 
 /// What the model wrote, in whichever form.
 pub(crate) fn text(call: &ToolCall) -> &str {
-    match &call.input {
-        CallInput::Function(text) | CallInput::Custom(text) => text,
-    }
+    call.input.text()
 }
 
 /// Reads a count that models write as `1000`, `1000.0` or `null`.

@@ -5,7 +5,7 @@
 
 /// Why bytes are no image for a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UnusableImage {
+pub enum UnusableImage {
     /// No service takes it.
     #[error("it is no PNG, JPEG, GIF or WebP image")]
     UnknownType,
@@ -21,7 +21,7 @@ pub(crate) enum UnusableImage {
 ///
 /// # Errors
 /// Where it is of another type, or known to be damaged.
-pub(crate) fn image_type(bytes: &[u8]) -> Result<&'static str, UnusableImage> {
+pub fn image_type(bytes: &[u8]) -> Result<&'static str, UnusableImage> {
     let (kind, is_whole) = match bytes {
         [
             0x89,

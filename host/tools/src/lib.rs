@@ -33,6 +33,7 @@ pub use environment::{EnvironmentPolicy, Inherit};
 pub use exec::ExecManager;
 use exec::{ExecCommand, WriteStdin};
 use image::ViewImage;
+pub use image_type::{UnusableImage, image_type};
 pub use options::{Offer, PatchForm, ToolOptions};
 pub use patch::dry_run;
 use plan::UpdatePlan;

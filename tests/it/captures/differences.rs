@@ -24,6 +24,7 @@ const REQUESTS: &[&str] = &[
     "lite-model",
     "fork",
     "review",
+    "tool-search",
 ];
 /// Those of models that take tools as a list.
 const LISTED: &[&str] = &[
@@ -33,15 +34,30 @@ const LISTED: &[&str] = &[
     "resume",
     "fork",
     "review",
+    "tool-search",
 ];
 /// Those of them that are not of a reviewer, which is offered less.
-const WHOLE_LISTS: &[&str] = &["basic-turn", "many-calls", "fallback", "resume", "fork"];
+const WHOLE_LISTS: &[&str] = &[
+    "basic-turn",
+    "many-calls",
+    "fallback",
+    "resume",
+    "fork",
+    "tool-search",
+];
 /// Those of `gpt-5.5`.
-const KNOWN_MODEL: &[&str] = &["many-calls", "fallback", "resume", "fork", "review"];
-/// Those of them in which agents can be started.
+const KNOWN_MODEL: &[&str] = &[
+    "many-calls",
+    "fallback",
+    "resume",
+    "fork",
+    "review",
+    "tool-search",
+];
+/// Those of them in which agents can be started, and nothing else is to be searched for.
 const WITH_AGENTS: &[&str] = &["many-calls", "fallback", "resume", "fork"];
 /// Those of a provider that gets the items' metadata.
-const WITH_METADATA: &[&str] = &["fallback", "resume", "fork", "review"];
+const WITH_METADATA: &[&str] = &["fallback", "resume", "fork", "review", "tool-search"];
 /// Threads of theirs, of which both send the same.
 const THEIR_THREADS: &[&str] = &[
     "a_thread_of_theirs_goes_on_here",
@@ -194,8 +210,8 @@ const KNOWN: &[Difference] = &[
         "the first item is another",
     ),
     known(
-        &["resume", "fork", "lite-model", "review"],
-        "requests.1.body.client_metadata.mcp_attribution",
+        &["resume", "fork", "lite-model", "review", "tool-search"],
+        "requests.*.body.client_metadata.mcp_attribution",
         "`mcp_attribution`",
         "goes with the metadata of items",
     ),

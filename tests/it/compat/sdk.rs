@@ -119,7 +119,7 @@ async fn options_of_the_sdk_reach_the_model() {
         return;
     };
     let lab = &stage.lab;
-    let image = lab.write("dot.png", b"\x89PNG\r\n\x1a\nrest");
+    let image = lab.write("dot.png", crate::exec_input::PNG);
     std::fs::create_dir(lab.project().join("sub")).unwrap();
     let schema = json!({ "type": "object", "properties": { "ok": { "type": "boolean" } }, "required": ["ok"], "additionalProperties": false });
     let options = json!({
@@ -154,7 +154,7 @@ async fn options_of_the_sdk_reach_the_model() {
         lab.normal_json(&prompt["content"]),
         json!([
             { "type": "input_text", "text": "<image name=[Image #1] path=\"/project/dot.png\">" },
-            { "type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgpyZXN0", "detail": "original" },
+            { "type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC", "detail": "original" },
             { "type": "input_text", "text": "</image>" },
             { "type": "input_text", "text": "look at this\n\nand say" },
         ])

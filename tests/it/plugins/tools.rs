@@ -13,10 +13,10 @@ async fn a_tool_server_is_offered_and_answers() {
     lab.install(&NOTES).await;
     let ran = lab.exec_json(&["look"], 0).await;
     let request = lab.requests()[0].json.clone().unwrap();
-    let offered = request["tools"].to_string();
+    let told = request["input"].to_string();
     assert!(
-        offered.contains("mcp__notes") && offered.contains("Finds lines in the project's notes"),
-        "{offered}"
+        told.contains("- mcp__notes: Tools of the `notes` server."),
+        "{told}"
     );
     assert_eq!(
         output_parts(&lab, "n"),

@@ -11,10 +11,14 @@ use crate::item::{ItemMetadata, OutputPayload, PASSTHROUGH, ResponseItem};
 /// What the model reads in the place of an output that was lost with its process.
 const LOST_OUTPUT: &str = "aborted";
 
-/// The part that an item has in a call.
-enum Part<'a> {
+/// The part that an item has in a call, with the call's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallPart<'a> {
+    /// It asks for one.
     Call(&'a str),
+    /// It answers one.
     Output(&'a str),
+    /// It has none.
     None,
 }
 
@@ -24,14 +28,14 @@ pub(super) fn paired(items: &[Arc<ResponseItem>]) -> SharedItems {
     let mut open: HashMap<&str, VecDeque<usize>> = HashMap::new();
     let mut orphans: HashSet<usize> = HashSet::new();
     for (at, item) in items.iter().enumerate() {
-        match part_of(item) {
-            Part::Call(id) => open.entry(id).or_default().push_back(at),
-            Part::Output(id) => {
+        match call_part(item) {
+            CallPart::Call(id) => open.entry(id).or_default().push_back(at),
+            CallPart::Output(id) => {
                 if open.get_mut(id).and_then(VecDeque::pop_front).is_none() {
                     orphans.insert(at);
                 }
             }
-            Part::None => {}
+            CallPart::None => {}
         }
     }
     let unanswered: HashSet<usize> = open.into_values().flatten().collect();
@@ -51,31 +55,32 @@ pub(super) fn paired(items: &[Arc<ResponseItem>]) -> SharedItems {
     whole.into()
 }
 
-fn part_of(item: &ResponseItem) -> Part<'_> {
+/// The part that an item has in a call of ours.
+pub fn call_part(item: &ResponseItem) -> CallPart<'_> {
     match item {
         ResponseItem::FunctionCall { call_id, .. }
-        | ResponseItem::CustomToolCall { call_id, .. } => Part::Call(call_id),
+        | ResponseItem::CustomToolCall { call_id, .. } => CallPart::Call(call_id),
         ResponseItem::FunctionCallOutput { call_id, .. }
-        | ResponseItem::CustomToolCallOutput { call_id, .. } => Part::Output(call_id),
+        | ResponseItem::CustomToolCallOutput { call_id, .. } => CallPart::Output(call_id),
         ResponseItem::Other(fields) => {
             let Some(id) = fields.get("call_id").and_then(Value::as_str) else {
-                return Part::None;
+                return CallPart::None;
             };
             match ResponseItem::other_kind(fields) {
-                "local_shell_call" => Part::Call(id),
+                "local_shell_call" => CallPart::Call(id),
                 // The service answers its own searches.
                 "tool_search_call" if fields.get("execution") != Some(&json!("server")) => {
-                    Part::Call(id)
+                    CallPart::Call(id)
                 }
                 "tool_search_output" if fields.get("execution") != Some(&json!("server")) => {
-                    Part::Output(id)
+                    CallPart::Output(id)
                 }
-                _ => Part::None,
+                _ => CallPart::None,
             }
         }
         ResponseItem::Message { .. }
         | ResponseItem::Reasoning { .. }
-        | ResponseItem::WebSearchCall { .. } => Part::None,
+        | ResponseItem::WebSearchCall { .. } => CallPart::None,
     }
 }
 
@@ -87,7 +92,7 @@ fn lost_output(call: &ResponseItem) -> Option<ResponseItem> {
         ..ItemMetadata::default()
     });
     let output = OutputPayload::Text(LOST_OUTPUT.to_owned());
-    let Part::Call(call_id) = part_of(call) else {
+    let CallPart::Call(call_id) = call_part(call) else {
         return None;
     };
     let call_id = call_id.to_owned();

@@ -229,12 +229,23 @@ impl Thread {
         item: ResponseItem,
     ) -> Result<(), RecordError> {
         turn.first_token.get_or_insert_with(|| turn.clock.elapsed());
+        let call = call_in(&item);
+        if let Some(call) = &call
+            && answer.calls.has(&call.call_id)
+        {
+            // A call that is sent again is made once: its id can have one result.
+            let message = format!(
+                "the model sent the call `{}` twice; it was made once",
+                call.call_id.as_str()
+            );
+            return self.emit(TurnEvent::Warning { message });
+        }
         let item = self.record(turn, item)?;
         if let Some(text) = item.assistant_text() {
             turn.partial = None;
             answer.message = Some(text);
         }
-        if let Some(call) = call_in(&item) {
+        if let Some(call) = call {
             answer.calls.start(call).await;
         }
         Ok(())

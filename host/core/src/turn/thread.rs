@@ -138,6 +138,7 @@ impl Thread {
     /// Runs a turn that was claimed on this thread's handle to its end.
     pub async fn run(&mut self, ticket: TurnTicket, options: TurnOptions) -> TurnOutcome {
         let mut turn = Turn::new(ticket, options);
+        turn.options.facts.deferred_tools = self.ports.tools.deferred().to_vec();
         let end = self.drive(&mut turn).await;
         match self.close(&mut turn, end) {
             Ok(outcome) => outcome,

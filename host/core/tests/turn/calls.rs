@@ -38,6 +38,40 @@ async fn calls_that_may_overlap_do_and_results_keep_call_order() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_sent_twice_is_made_once() {
+    let twice = vec![
+        call("a", "together", "meet"),
+        call("b", "together", "meet"),
+        call("a", "together", "meet"),
+        done(),
+    ];
+    let again = vec![call("a", "alone", "x"), done()];
+    let mut house = house(
+        vec![
+            Reply::Stream(twice),
+            // Some models begin to count anew with each answer.
+            Reply::Stream(again),
+            Reply::Stream(vec![message("ok"), done()]),
+        ],
+        Vec::new(),
+    );
+    check_answer(house.turn().await, "ok");
+    assert_eq!(
+        house.log.items(),
+        [
+            "user: go",
+            "call a",
+            "call b",
+            "output a: did meet",
+            "output b: did meet",
+            "call a",
+            "output a: did x",
+            "assistant: ok"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn an_unknown_tool_is_an_answer_for_the_model() {
     let mut house = house(
         vec![

@@ -183,7 +183,7 @@ impl Tool for TestTool {
             CallInput::Function(text) => {
                 serde_json::from_str(text).map_err(|error| error.to_string())
             }
-            CallInput::Custom(text) => Ok(json!({ "input": text })),
+            CallInput::Custom(text) | CallInput::Search(text) => Ok(json!({ "input": text })),
         }
     }
     fn rewrite(&self, mut call: ToolCall, input: Value) -> Result<ToolCall, String> {
