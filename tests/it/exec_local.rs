@@ -89,10 +89,6 @@ async fn flags_that_leave_something_open_are_refused() {
             .expect_code(1)
             .expect_errors(&[words, "hint: "]);
     }
-    lab.exec(&["review", "--uncommitted"])
-        .await
-        .expect_code(1)
-        .expect_errors(&["error: `exec review` is not supported yet", "hint: "]);
     lab.exec(&["--oss", "--local-provider", "nobody", "hello"])
         .await
         .expect_code(2)

@@ -301,12 +301,9 @@ async fn a_thread_goes_on_after_its_review_and_the_reviewers_does_not() {
     assert_eq!((answer, prompt), (REVIEW, "mend the first"));
     assert!(context.starts_with("<environment_context>"), "{context}");
     let listed = lab.run(&["thread", "list", "--json"]).await.expect_code(0);
-    assert_eq!(
-        listed.json().as_array().map(Vec::len),
-        Some(1),
-        "{}",
-        listed.stdout
-    );
+    let listed = listed.json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(listed[0]["preview"], "review: current changes");
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     let cancel = CancellationToken::new();
     let interrupts = interrupt::watch(cancel.clone());
     let mut opened = open_thread(&plan)?;
-    let planned = review::prepare(&plan).await?;
+    let planned = review::prepare(&plan, &cancel).await?;
     let working = planned.as_ref().map(|planned| planned.reviewer);
     interrupts.begin(working.unwrap_or(opened.info.thread_id));
     let house = load_plugins(&plan, stage.without_keys, &cancel).await?;

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use dovetail_core::ids::ThreadId;
 use jiff::Timestamp;
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::StoreError;
@@ -168,6 +169,11 @@ impl Scan<'_> {
             Record::Item(item) if self.facts.preview.is_empty() && is_user_input(&item) => {
                 self.facts.preview = preview(&text_of(&item));
             }
+            Record::Ignored if self.facts.preview.is_empty() => {
+                if let Some(hint) = reviewed(text) {
+                    self.facts.preview = preview(&format!("review: {hint}"));
+                }
+            }
             Record::Context(context) if self.facts.model.is_empty() => {
                 self.facts.model = context.model.unwrap_or_default();
             }
@@ -181,6 +187,26 @@ impl Scan<'_> {
             _ => {}
         }
     }
+}
+
+/// What is reviewed, where the line begins a review: nobody says anything in such a thread.
+fn reviewed(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Line {
+        payload: Completed,
+    }
+    #[derive(Deserialize)]
+    struct Completed {
+        item: Entered,
+    }
+    #[derive(Deserialize)]
+    struct Entered {
+        user_facing_hint: String,
+    }
+    memmem::find(line, b"\"EnteredReviewMode\"")?;
+    // Another shape is no review.
+    let line: Line = serde_json::from_slice(line).ok()?;
+    Some(line.payload.item.user_facing_hint)
 }
 
 /// One line of a text.

@@ -21,10 +21,15 @@ pub(super) async fn load_plugins(
         () = cancel.cancelled() => {
             // A plugin that was being asked for its tools may have started something.
             dovetail_runtime::process::end_all();
-            Err(Fatal::new("interrupted before the turn began").into())
+            Err(interrupted_early().into())
         }
         house = plugins::load(&plan.config, plan.options.strict, without_keys) => house,
     }
+}
+
+/// Somebody did not want to wait for the turn to begin.
+pub(super) fn interrupted_early() -> Fatal {
+    Fatal::new("interrupted before the turn began")
 }
 
 /// Settles what the turn asks for, and collects what the user should know before it begins: where there is a reviewer,

@@ -13,8 +13,10 @@ use dovetail_core::toolbox::Toolbox;
 use dovetail_core::turn::{Ports, Prompt, Review, Thread, TurnOptions};
 use dovetail_core::verdict::HookChain;
 use dovetail_store::{NullRecorder, RolloutRecorder, Syncer};
+use tokio_util::sync::CancellationToken;
 
 use super::plan::{Plan, Target};
+use super::prepare::interrupted_early;
 use crate::args::ReviewArgs;
 use crate::fatal::Fatal;
 use crate::git::{self, Answer, ask};
@@ -73,12 +75,21 @@ pub(super) struct Planned {
 /// cannot tell, the reviewer finds out.
 ///
 /// # Errors
-/// There is no work tree, no such branch or commit, or nothing has changed; or the model cannot be used.
-pub(super) async fn prepare(plan: &Plan) -> anyhow::Result<Option<Planned>> {
+/// There is no work tree, no such branch or commit, or nothing has changed; the model cannot be used; or somebody
+/// interrupted it.
+pub(super) async fn prepare(
+    plan: &Plan,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Option<Planned>> {
     let Target::Review(target) = &plan.target else {
         return Ok(None);
     };
-    let seen = Place { plan }.look(target).await?;
+    let place = Place { plan };
+    let seen = tokio::select! {
+        biased;
+        () = cancel.cancelled() => return Err(interrupted_early().into()),
+        seen = place.look(target) => seen?,
+    };
     let named = plan.options.model.as_deref();
     let model = named.or(plan.config.review_model.as_deref());
     let model = model.unwrap_or_else(|| models::chosen(&plan.config));
