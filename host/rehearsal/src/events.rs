@@ -9,12 +9,22 @@ use crate::script::Usage;
 /// Names for the items of one answer: the same script gives the same names each time it is played.
 #[derive(Debug)]
 pub(crate) struct Names {
-    response: usize,
+    response: String,
     items: usize,
 }
 
 impl Names {
-    pub(crate) fn new(response: usize) -> Self {
+    /// Names for the answer to the request with this number, counted from 1.
+    pub(crate) fn numbered(number: usize) -> Self {
+        Self::of(number.to_string())
+    }
+
+    /// Names for an answer that only says that the server is ready.
+    pub(crate) fn warm() -> Self {
+        Self::of("warm".to_owned())
+    }
+
+    fn of(response: String) -> Self {
         Self { response, items: 0 }
     }
 

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 pub struct RecordedRequest {
     /// Which connection it came on, counted from 0: equal numbers mean that a connection was used again.
     pub connection: u64,
-    /// The method.
+    /// The method; `WEBSOCKET` for a message, whose path and headers are those of the upgrade.
     pub method: String,
     /// The path with its query.
     pub path: String,
@@ -100,6 +100,11 @@ impl Connection {
             buffer: Vec::new(),
             number,
         }
+    }
+
+    /// The socket, and what was read of it and not yet used.
+    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.buffer)
     }
 
     /// Reads the next request; none when the client is done.

@@ -20,10 +20,12 @@ mod run;
 mod script;
 mod server;
 mod transcript;
+mod upgrade;
+mod wire;
 
 pub use http::RecordedRequest;
 pub use parse::ScriptError;
 pub use report::{Difference, Problem, Report};
 pub use run::{RehearseError, RehearseMode, RehearseOptions, RehearseOutcome, run};
-pub use script::{Action, Check, Disconnect, Expectation, Script, Step, Subject, Usage};
+pub use script::{Action, Check, Disconnect, Expectation, Script, Step, Subject, Upgrade, Usage};
 pub use server::{Progress, RehearsalServer};

@@ -2,6 +2,7 @@
 
 mod action;
 mod expectation;
+mod upgrade;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use toml::Spanned;
 
 use self::action::parse_action;
 use self::expectation::parse_expectation;
+use self::upgrade::{RawUpgrade, parse_upgrade};
 use crate::script::{Action, Script, Step};
 
 /// Why a script cannot be used.
@@ -42,6 +44,8 @@ pub enum ScriptError {
 struct RawScript {
     name: Option<String>,
     model: Option<String>,
+    #[serde(default)]
+    upgrade: Vec<Spanned<RawUpgrade>>,
     response: Vec<Spanned<RawStep>>,
 }
 
@@ -74,10 +78,14 @@ impl Script {
             .into_iter()
             .map(|step| parse_step(text, step))
             .collect::<Result<_, _>>()?;
+        let upgrades = raw.upgrade.into_iter();
         Ok(Self {
             name: raw.name,
             model: raw.model.unwrap_or_else(|| "rehearsal".to_owned()),
             steps,
+            upgrades: upgrades
+                .map(|upgrade| parse_upgrade(text, upgrade))
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -108,13 +116,7 @@ fn parse_step(text: &str, raw: Spanned<RawStep>) -> Result<Step, ScriptError> {
         let start = value.span().start;
         expect.push(parse_expectation(value.into_inner()).map_err(at(start))?);
     }
-    let mut actions: Vec<Action> = Vec::with_capacity(raw.actions.len());
-    for value in raw.actions {
-        let start = value.span().start;
-        let action = parse_action(value.into_inner()).map_err(at(start))?;
-        check_place(&actions, &action).map_err(at(start))?;
-        actions.push(action);
-    }
+    let actions = parse_actions(text, raw.actions)?;
     let times = raw.times.unwrap_or(1);
     if times == 0 {
         return Err(ScriptError::Invalid {
@@ -129,6 +131,22 @@ fn parse_step(text: &str, raw: Spanned<RawStep>) -> Result<Step, ScriptError> {
         expect,
         actions,
     })
+}
+
+fn parse_actions(
+    text: &str,
+    values: Vec<Spanned<toml::Value>>,
+) -> Result<Vec<Action>, ScriptError> {
+    let mut actions: Vec<Action> = Vec::with_capacity(values.len());
+    for value in values {
+        let line = line_of(text, value.span().start);
+        let action = parse_action(value.into_inner()).and_then(|action| {
+            check_place(&actions, &action)?;
+            Ok(action)
+        });
+        actions.push(action.map_err(|what| ScriptError::Invalid { line, what })?);
+    }
+    Ok(actions)
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

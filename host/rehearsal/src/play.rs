@@ -6,8 +6,8 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::events::{self, Names};
-use crate::http::{self, Connection};
 use crate::script::{Action, Disconnect, Step, Usage};
+use crate::wire::{Piece, Wire};
 
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,16 @@ pub(crate) enum Ending {
     Cut,
     /// The client closed the connection first.
     ClientGone,
+}
+
+impl Ending {
+    /// How an answer ended that was written at once.
+    pub(crate) fn of(written: std::io::Result<()>) -> Self {
+        match written {
+            Ok(()) => Self::Whole,
+            Err(_) => Self::ClientGone,
+        }
+    }
 }
 
 /// Why playing stops before the last action.
@@ -34,7 +44,7 @@ impl From<std::io::Error> for Stop {
 
 /// One answer in progress.
 pub(crate) struct Player<'a> {
-    connection: &'a mut Connection,
+    wire: Wire<'a>,
     gate: &'a Semaphore,
     model: &'a str,
     names: Names,
@@ -49,18 +59,13 @@ pub(crate) struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    /// Prepares to answer the `number`th request, counted from 1.
-    pub(crate) fn new(
-        connection: &'a mut Connection,
-        gate: &'a Semaphore,
-        model: &'a str,
-        number: usize,
-    ) -> Self {
+    /// Prepares to answer a request with these names.
+    pub(crate) fn new(wire: Wire<'a>, gate: &'a Semaphore, model: &'a str, names: Names) -> Self {
         Self {
-            connection,
+            wire,
             gate,
             model,
-            names: Names::new(number),
+            names,
             headers: Vec::new(),
             head_sent: false,
             sequence: 0,
@@ -123,7 +128,15 @@ impl<'a> Player<'a> {
             }
             Action::Garbage(bytes) => {
                 self.begin().await?;
-                self.write(bytes).await?;
+                self.write(Piece::Bytes(bytes)).await?;
+            }
+            Action::Close(code) => {
+                self.wire.hang_up(*code).await?;
+                return Err(Stop::Ending(Ending::Cut));
+            }
+            Action::Ping => {
+                self.begin().await?;
+                self.wire.ping().await?;
             }
             Action::Event(event) => self.event(event.clone()).await?,
             Action::Item(_)
@@ -187,10 +200,7 @@ impl<'a> Player<'a> {
     ) -> Result<(), Stop> {
         let mut headers = std::mem::take(&mut self.headers);
         headers.extend(retry_after.map(|value| ("retry-after".to_owned(), value.to_owned())));
-        Ok(self
-            .connection
-            .write_response(status, &headers, body.as_bytes())
-            .await?)
+        Ok(self.wire.refuse(status, &headers, body).await?)
     }
 
     async fn disconnect(&mut self, disconnect: Disconnect) -> Result<(), Stop> {
@@ -198,8 +208,7 @@ impl<'a> Player<'a> {
             Disconnect::Now => Err(Stop::Ending(Ending::Cut)),
             Disconnect::MidEvent => {
                 self.begin().await?;
-                self.write(b"event: response.output_text.delta\ndata: {\"type\":\"response.outp")
-                    .await?;
+                self.wire.write_half().await?;
                 Err(Stop::Ending(Ending::Cut))
             }
             Disconnect::AfterBytes(bytes) => {
@@ -229,7 +238,7 @@ impl<'a> Player<'a> {
     async fn unless_gone(&mut self, wait: impl Future<Output = ()>) -> Result<(), Stop> {
         tokio::select! {
             () = wait => Ok(()),
-            () = self.connection.closed() => Err(Stop::Ending(Ending::ClientGone)),
+            () = self.wire.closed() => Err(Stop::Ending(Ending::ClientGone)),
         }
     }
 
@@ -239,16 +248,7 @@ impl<'a> Player<'a> {
             return Ok(());
         }
         self.head_sent = true;
-        let mut head = http::head(200, &self.headers);
-        if !self
-            .headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-        {
-            head.extend_from_slice(b"content-type: text/event-stream\r\n");
-        }
-        head.extend_from_slice(b"cache-control: no-store\r\ntransfer-encoding: chunked\r\n\r\n");
-        Ok(self.connection.write(&head).await?)
+        Ok(self.wire.begin(&self.headers).await?)
     }
 
     /// Sends an event; before the first one of a normal answer, `response.created`.
@@ -266,21 +266,19 @@ impl<'a> Player<'a> {
         self.begin().await?;
         event["sequence_number"] = Value::from(self.sequence);
         self.sequence += 1;
-        let name = event["type"].as_str().unwrap_or("message").to_owned();
-        self.write(format!("event: {name}\ndata: {event}\n\n").as_bytes())
-            .await
+        self.write(Piece::Event(&event)).await
     }
 
     /// Writes to the body, as much as the script lets through.
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+    async fn write(&mut self, piece: Piece<'_>) -> Result<(), Stop> {
+        let bytes = self.wire.encoded(&piece);
         let left = self
             .budget
             .map_or(u64::MAX, |budget| budget.saturating_sub(self.sent));
         let allowed = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        let size = self.split.map_or(allowed.max(1), NonZeroUsize::get);
-        for piece in bytes[..allowed].chunks(size) {
-            self.connection.write_chunk(piece).await?;
-            self.sent += piece.len() as u64;
+        if allowed > 0 {
+            self.wire.write(&bytes[..allowed], self.split).await?;
+            self.sent += allowed as u64;
         }
         if allowed < bytes.len() || self.budget == Some(self.sent) {
             return Err(Stop::Ending(Ending::Cut));
@@ -290,7 +288,6 @@ impl<'a> Player<'a> {
 
     async fn end_body(&mut self) -> Result<(), Stop> {
         self.begin().await?;
-        // A chunk of no bytes ends a chunked body.
-        Ok(self.connection.write_chunk(b"").await?)
+        Ok(self.wire.end().await?)
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::{self, Connection, RecordedRequest};
+use crate::server;
 use crate::transcript::Answer;
 
 /// Answers are written down this far; what is longer is still forwarded whole.
@@ -106,6 +107,14 @@ impl Recorder {
     async fn serve_connection(&self, stream: TcpStream, number: u64) {
         let mut connection = Connection::new(stream, number);
         while let Ok(Some(request)) = connection.read_request().await {
+            if request.is_upgrade() {
+                // Clients ask over HTTP then, which can be written down.
+                let body = server::error_body("a recording speaks HTTP only");
+                match connection.write_response(426, &[], &body).await {
+                    Ok(()) => continue,
+                    Err(_gone) => return,
+                }
+            }
             let relayed = match self.send(&request).await {
                 Ok(response) => self.relay(&mut connection, &request, response).await,
                 Err(error) => {

@@ -15,6 +15,32 @@ pub struct Script {
     pub model: String,
     /// One step per request, in the order of the requests.
     pub steps: Vec<Step>,
+    /// One answer per upgrade to WebSocket, in the order of the upgrades; the last one answers all that follow. Where
+    /// there is none, the server speaks HTTP only.
+    pub upgrades: Vec<Upgrade>,
+}
+
+/// The answer to an upgrade to WebSocket.
+#[derive(Debug, Clone)]
+pub enum Upgrade {
+    /// It is granted: messages are answered by the steps, as requests are.
+    Accept {
+        /// Headers of the response.
+        headers: Vec<(String, String)>,
+        /// The answer to a client that wants the server to make ready, which no step is used up for.
+        warm_up: Step,
+    },
+    /// It is refused.
+    Refuse {
+        /// The status code.
+        status: u16,
+        /// Headers of the response.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: String,
+    },
+    /// It is not answered, and the connection stays open.
+    Hang,
 }
 
 /// What is expected of one request, and the answer to it.
@@ -165,6 +191,10 @@ pub enum Action {
     Incomplete(String),
     /// The connection breaks.
     Disconnect(Disconnect),
+    /// The WebSocket is closed with this code; over HTTP the connection breaks.
+    Close(u16),
+    /// A ping on a WebSocket, a comment over HTTP.
+    Ping,
     /// Nothing more is sent (as the first action: not even the response's head), and the connection stays open.
     Hang,
 }
@@ -189,6 +219,7 @@ impl Action {
                 | Self::Failed { .. }
                 | Self::Incomplete(_)
                 | Self::Disconnect(Disconnect::Now | Disconnect::MidEvent)
+                | Self::Close(_)
                 | Self::Hang
         )
     }

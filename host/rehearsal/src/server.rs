@@ -9,11 +9,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::events::Names;
 use crate::expect;
 use crate::http::{Connection, ReadError, RecordedRequest};
 use crate::play::{Ending, Player};
 use crate::report::{Problem, Report};
-use crate::script::{Script, Step};
+use crate::script::{Script, Step, Upgrade};
+use crate::wire::Wire;
 
 /// How far a rehearsal has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,12 +36,13 @@ struct State {
     times_played: u32,
     played: usize,
     numbered: usize,
+    upgrades: usize,
     requests: Vec<RecordedRequest>,
     problems: Vec<Problem>,
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     script: Script,
     state: Mutex<State>,
     gate: Semaphore,
@@ -176,16 +179,23 @@ async fn accept(
 }
 
 /// Answers the requests of one connection, one after the other.
-async fn serve(stream: TcpStream, number: u64, shared: &Shared) {
+async fn serve(stream: TcpStream, number: u64, shared: &Arc<Shared>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "small writes of this connection may be delayed");
     }
     let mut connection = Connection::new(stream, number);
     loop {
         match connection.read_request().await {
+            Ok(Some(request)) if request.is_upgrade() => {
+                connection = match shared.upgrade(connection, request).await {
+                    Some(connection) => connection,
+                    None => return,
+                };
+            }
             Ok(Some(request)) => {
                 let close = request.wants_close();
-                if shared.answer(&mut connection, request).await != Ending::Whole || close {
+                let wire = Wire::Http(&mut connection);
+                if shared.answer(wire, request, None).await != Ending::Whole || close {
                     return;
                 }
             }
@@ -206,7 +216,7 @@ async fn serve(stream: TcpStream, number: u64, shared: &Shared) {
 
 /// What the script has for a request.
 enum Cue<'a> {
-    Play { step: &'a Step, number: usize },
+    Play { step: &'a Step, names: Names },
     Refuse(String),
 }
 
@@ -216,33 +226,64 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(&self, connection: &mut Connection, request: RecordedRequest) -> Ending {
+    /// Answers a request, or a message that `warm_up` is the answer to.
+    pub(crate) async fn answer(
+        &self,
+        mut wire: Wire<'_>,
+        request: RecordedRequest,
+        warm_up: Option<&Step>,
+    ) -> Ending {
         let aside = aside(&request);
-        let cue = match aside {
-            None => Some(self.cue(&request)),
-            Some(_) => None,
+        let cue = match (warm_up, &aside) {
+            (Some(step), _) => Some(Cue::Play {
+                step,
+                names: Names::warm(),
+            }),
+            (None, None) => Some(self.cue(&request)),
+            (None, Some(_)) => None,
         };
-        self.state().requests.push(request);
-        self.progress.send_modify(|progress| progress.requests += 1);
+        self.note(request);
         let ending = match (aside, cue) {
-            (Some((status, body)), _) => whole(connection.write_response(status, &[], &body).await),
-            (None, Some(Cue::Play { step, number })) => {
-                Player::new(connection, &self.gate, &self.script.model, number)
+            (Some((status, body)), None) => Ending::of(wire.refuse(status, &[], &body).await),
+            (_, Some(Cue::Play { step, names })) => {
+                Player::new(wire, &self.gate, &self.script.model, names)
                     .play(step)
                     .await
             }
-            (None, Some(Cue::Refuse(why))) => {
-                whole(connection.write_response(400, &[], &error_body(&why)).await)
+            (_, Some(Cue::Refuse(why))) => {
+                let body = error_text(&why);
+                Ending::of(wire.refuse(400, &[], &body).await)
             }
             (None, None) => Ending::Whole,
         };
+        self.answered(ending);
+        ending
+    }
+
+    fn note(&self, request: RecordedRequest) {
+        self.state().requests.push(request);
+        self.progress.send_modify(|progress| progress.requests += 1);
+    }
+
+    /// Counts an answer that ended. None where its connection is of no more use.
+    pub(crate) fn answered(&self, ending: Ending) -> Option<()> {
         let exhausted = self.state().step >= self.script.steps.len();
         self.progress.send_modify(|progress| {
             progress.answered += 1;
             progress.abandoned += usize::from(ending == Ending::ClientGone);
             progress.exhausted = exhausted;
         });
-        ending
+        (ending == Ending::Whole).then_some(())
+    }
+
+    /// The script's answer to an upgrade; none where it speaks of none.
+    pub(crate) fn next_upgrade(&self, request: &RecordedRequest) -> Option<&Upgrade> {
+        self.note(request.clone());
+        let mut state = self.state();
+        let index = state.upgrades;
+        state.upgrades += 1;
+        let upgrades = &self.script.upgrades;
+        upgrades.get(index).or(upgrades.last())
     }
 
     /// Finds the step for a request and compares it. The step is used up even if the request is not the expected
@@ -265,7 +306,7 @@ impl Shared {
             state.played += 1;
             Cue::Play {
                 step,
-                number: state.numbered,
+                names: Names::numbered(state.numbered),
             }
         } else {
             state.refuse(Problem::Mismatch {
@@ -285,30 +326,24 @@ impl State {
     }
 }
 
-fn whole(written: std::io::Result<()>) -> Ending {
-    match written {
-        Ok(()) => Ending::Whole,
-        Err(_) => Ending::ClientGone,
-    }
-}
-
-/// Requests that are no part of the script: upgrades, model lists, and what no Responses server knows.
-fn aside(request: &RecordedRequest) -> Option<(u16, Vec<u8>)> {
+/// Requests that are no part of the script: model lists, and what no Responses server knows.
+fn aside(request: &RecordedRequest) -> Option<(u16, String)> {
     let path = request.path_alone();
     match request.method.as_str() {
-        "POST" if path.ends_with("/responses") => None,
-        "GET" if request.is_upgrade() => Some((426, error_body("a rehearsal speaks HTTP only"))),
-        "GET" if path.ends_with("/models") => Some((200, br#"{"models":[]}"#.to_vec())),
+        "POST" | "WEBSOCKET" if path.ends_with("/responses") => None,
+        "GET" if path.ends_with("/models") => Some((200, r#"{"models":[]}"#.to_owned())),
         method => Some((
             404,
-            error_body(&format!("a rehearsal does not know {method} {path}")),
+            error_text(&format!("a rehearsal does not know {method} {path}")),
         )),
     }
 }
 
-fn error_body(message: &str) -> Vec<u8> {
+pub(crate) fn error_body(message: &str) -> Vec<u8> {
+    error_text(message).into_bytes()
+}
+
+fn error_text(message: &str) -> String {
     let message = format!("rehearsal: {message}");
-    json!({ "error": { "type": "rehearsal", "code": "rehearsal", "message": message } })
-        .to_string()
-        .into_bytes()
+    json!({ "error": { "type": "rehearsal", "code": "rehearsal", "message": message } }).to_string()
 }

@@ -9,7 +9,7 @@ use super::value::{json_object, keys, text_or_json};
 use crate::script::{Action, Disconnect, Usage};
 
 /// The key that says which action a table is.
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 20] = [
     "text",
     "reasoning",
     "tool_call",
@@ -23,6 +23,8 @@ const VERBS: [&str; 18] = [
     "failed",
     "incomplete",
     "disconnect",
+    "close",
+    "ping",
     "garbage",
     "split",
     "delay_ms",
@@ -143,18 +145,23 @@ fn parse_verb(verb: &str, value: toml::Value) -> Result<Action, String> {
         }
         "status" => {
             let raw: RawStatus = keys(value)?;
-            if !(200..=599).contains(&raw.status) {
-                return Err(format!("{} is no status code from 200 to 599", raw.status));
-            }
             let body = raw.body.map_or_else(String::new, text_or_json);
             Action::Status {
-                status: raw.status,
+                status: status_code(raw.status)?,
                 body,
                 retry_after: raw.retry_after.map(text_or_json),
             }
         }
         _ => parse_single(verb, only_value(verb, value)?)?,
     })
+}
+
+pub(super) fn status_code(status: u16) -> Result<u16, String> {
+    if (200..=599).contains(&status) {
+        Ok(status)
+    } else {
+        Err(format!("{status} is no status code from 200 to 599"))
+    }
 }
 
 /// Actions that are one key with one value.
@@ -182,6 +189,8 @@ fn parse_single(verb: &str, value: toml::Value) -> Result<Action, String> {
         }
         "incomplete" => Action::Incomplete(keys(value)?),
         "disconnect" => Action::Disconnect(parse_disconnect(value)?),
+        "close" => Action::Close(keys(value)?),
+        "ping" => flag(value).map(|()| Action::Ping)?,
         "garbage" => Action::Garbage(parse_garbage(value)?),
         "split" => Action::Split(keys(value)?),
         "delay_ms" => Action::Delay(Duration::from_millis(keys(value)?)),
@@ -210,7 +219,7 @@ fn flag(value: toml::Value) -> Result<(), String> {
     }
 }
 
-fn parse_headers(value: toml::Value) -> Result<Vec<(String, String)>, String> {
+pub(super) fn parse_headers(value: toml::Value) -> Result<Vec<(String, String)>, String> {
     let toml::Value::Table(table) = value else {
         return Err("expected a table of names and values".to_owned());
     };
