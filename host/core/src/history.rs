@@ -2,6 +2,7 @@
 
 mod foreign;
 mod images;
+mod kept;
 mod pairing;
 mod stamp;
 
@@ -12,6 +13,7 @@ use crate::ids::TurnId;
 use crate::item::ResponseItem;
 
 pub use foreign::ProviderTrail;
+pub use kept::is_kept_form_of;
 pub use pairing::{CallPart, call_part};
 
 /// The items of a thread, as the model will see them.

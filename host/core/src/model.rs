@@ -143,6 +143,8 @@ pub enum FailureStage {
     Connect,
     /// The connection broke, went silent or was not safe before the response's head.
     Exchange,
+    /// The server was reached, and no WebSocket came of it: the request was not sent, and may be sent another way.
+    Upgrade,
     /// A response with an error status.
     Status(u16),
     /// A failure event in the stream.
@@ -167,6 +169,8 @@ pub struct ModelError {
     pub transient: bool,
     /// Whether the service cannot use an image of the conversation.
     pub about_image: bool,
+    /// Whether the request went over a WebSocket, which servers close now and then: the first time nobody is told.
+    pub over_socket: bool,
     /// Rate limits that came with the failure.
     pub rate_limits: Option<Box<RateLimits>>,
 }
@@ -181,6 +185,7 @@ impl ModelError {
             retry_after: None,
             transient: false,
             about_image: false,
+            over_socket: false,
             rate_limits: None,
         }
     }
@@ -204,4 +209,13 @@ pub trait ModelClient: Send + Sync {
 
     /// Asks the provider to get a better credential after `Unauthorized`.
     async fn recover(&self, failure: &ModelError) -> Recovery;
+
+    /// Makes ready for requests that begin like this one, where that takes time. Must not wait: what there is to do is
+    /// done beside, and its failure is the next request's.
+    fn warm_up(&self, _beginning: &ModelRequest) {}
+
+    /// Sends all further requests another way. False where there is none, or none that is not taken already.
+    fn fall_back(&self) -> bool {
+        false
+    }
 }

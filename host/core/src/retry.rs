@@ -2,7 +2,7 @@
 //!
 //! The provider says what kind of failure it was; what to do about it is decided here, in one table. There are two
 //! loops, as servers expect them: a quiet one for requests that never began to answer, and a visible one for the
-//! whole exchange. A credential is recovered at most once per turn. Where that is wanted, a network that is gone is
+//! whole exchange. What both give up may have another way to go. A credential is recovered at most once per turn. Where that is wanted, a network that is gone is
 //! waited for without an end of its own.
 
 use std::time::Duration;
@@ -47,6 +47,8 @@ pub struct RetryBudget {
 pub enum NextStep {
     /// Give up.
     Fail,
+    /// Give up on this way of sending: it was tried often enough, or does not exist here.
+    GiveUp,
     /// Give up, since the server asks to wait longer than [`MAX_DELAY`].
     TooLong {
         /// How long it asks to wait.
@@ -112,10 +114,15 @@ impl RetryBudget {
         }
         match class {
             Class::Fatal => NextStep::Fail,
-            Class::Credential if self.recovered => NextStep::Fail,
+            Class::OtherWay => NextStep::GiveUp,
+            Class::Credential if self.recovered => NextStep::GiveUp,
             Class::Credential => {
                 self.recovered = true;
                 NextStep::Recover
+            }
+            // A connection that carried an answer before has no head to wait for: there is one loop.
+            Class::Request { then_stream: true } if error.over_socket => {
+                self.reconnect(error, jitter)
             }
             Class::Request { then_stream } => {
                 if self.requests < self.limits.request_max && self.waits == 0 {
@@ -138,15 +145,23 @@ impl RetryBudget {
         }
         self.streams += 1;
         self.requests = 0;
+        let delay = delay(error, self.streams, jitter);
+        if error.over_socket && self.streams == 1 {
+            return NextStep::Quiet(delay);
+        }
         NextStep::Reconnect {
-            delay: delay(error, self.streams, jitter),
+            delay,
             attempt: self.streams,
             max: self.limits.stream_max,
         }
     }
 
     fn wait(&mut self, error: &ModelError, jitter: u64) -> NextStep {
-        if !self.limits.unbounded_connections || error.stage != FailureStage::Connect {
+        if error.stage != FailureStage::Connect {
+            return NextStep::GiveUp;
+        }
+        if !self.limits.unbounded_connections {
+            // Every other way leads to the same host.
             return NextStep::Fail;
         }
         self.waits = self.waits.saturating_add(1);
@@ -160,6 +175,7 @@ impl RetryBudget {
 
 enum Class {
     Fatal,
+    OtherWay,
     Credential,
     Request { then_stream: bool },
     Stream,
@@ -175,9 +191,11 @@ fn class(error: &ModelError) -> Class {
             }
         }
         (FailureStage::Connect | FailureStage::Exchange, _) => Class::Request { then_stream: true },
-        (FailureStage::Status(401), _) | (FailureStage::Status(_), FailureKind::Unauthorized) => {
+        (FailureStage::Status(401), _)
+        | (FailureStage::Status(_) | FailureStage::Upgrade, FailureKind::Unauthorized) => {
             Class::Credential
         }
+        (FailureStage::Upgrade, _) => Class::OtherWay,
         (FailureStage::Status(500..=599), FailureKind::Overloaded) => {
             Class::Request { then_stream: false }
         }
@@ -231,7 +249,10 @@ mod tests {
         let (mut sent, mut shown) = (1, 0);
         loop {
             match budget.next(&error(stage, kind), 0) {
-                NextStep::Fail | NextStep::TooLong { .. } | NextStep::Await { .. } => break,
+                NextStep::Fail
+                | NextStep::GiveUp
+                | NextStep::TooLong { .. }
+                | NextStep::Await { .. } => break,
                 NextStep::Quiet(_) | NextStep::Recover => sent += 1,
                 NextStep::Reconnect { .. } => {
                     sent += 1;
@@ -279,7 +300,9 @@ mod tests {
     fn delays(limits: RetryLimits, error: &ModelError, jitter: u64, steps: usize) -> Vec<u128> {
         let mut budget = RetryBudget::new(limits);
         let delays = (0..steps).map_while(|_| match budget.next(error, jitter) {
-            NextStep::Fail | NextStep::TooLong { .. } | NextStep::Recover => None,
+            NextStep::Fail | NextStep::GiveUp | NextStep::TooLong { .. } | NextStep::Recover => {
+                None
+            }
             NextStep::Quiet(delay)
             | NextStep::Reconnect { delay, .. }
             | NextStep::Await { delay, .. } => Some(delay.as_millis()),
@@ -373,7 +396,42 @@ mod tests {
                 max: 1
             }
         );
-        assert_eq!(budget.next(&warming_up, 0), NextStep::Fail);
+        assert_eq!(budget.next(&warming_up, 0), NextStep::GiveUp);
+    }
+
+    #[test]
+    fn what_a_web_socket_loses_is_repeated_in_one_loop_and_first_without_a_word() {
+        let lost = |stage, kind| ModelError {
+            over_socket: true,
+            ..error(stage, kind)
+        };
+        for lost in [
+            lost(FailureStage::Stream, FailureKind::Unknown),
+            lost(FailureStage::Status(500), FailureKind::ServerError),
+        ] {
+            let mut budget = RetryBudget::new(limits(4, 3));
+            let steps: Vec<NextStep> = (0..4).map(|_| budget.next(&lost, 0)).collect();
+            let notice = |attempt, delay| NextStep::Reconnect {
+                delay: Duration::from_millis(delay),
+                attempt,
+                max: 3,
+            };
+            let quiet = NextStep::Quiet(Duration::from_millis(180));
+            assert_eq!(
+                steps,
+                [quiet, notice(2, 360), notice(3, 720), NextStep::GiveUp]
+            );
+        }
+    }
+
+    #[test]
+    fn another_way_is_taken_where_a_web_socket_cannot_be_had() {
+        let mut budget = RetryBudget::new(RetryLimits::default());
+        let refused = error(FailureStage::Upgrade, FailureKind::NotFound);
+        assert_eq!(budget.next(&refused, 0), NextStep::GiveUp);
+        let unauthorized = error(FailureStage::Upgrade, FailureKind::Unauthorized);
+        assert_eq!(budget.next(&unauthorized, 0), NextStep::Recover);
+        assert_eq!(budget.next(&unauthorized, 0), NextStep::GiveUp);
     }
 
     #[test]
@@ -382,6 +440,6 @@ mod tests {
         let refused = error(FailureStage::Status(401), FailureKind::Unauthorized);
         assert_eq!(budget.next(&refused, 0), NextStep::Recover);
         budget.succeeded();
-        assert_eq!(budget.next(&refused, 0), NextStep::Fail);
+        assert_eq!(budget.next(&refused, 0), NextStep::GiveUp);
     }
 }

@@ -14,6 +14,10 @@ impl Thread {
             trigger: turn.options.turn_trigger.clone(),
             parent: turn.options.parent_turn,
         })?;
+        if !std::mem::replace(&mut self.warmed_up, true) {
+            // Beside hooks and prompt: nobody waits for a connection that is not needed yet.
+            self.ports.model.warm_up(&self.beginning(turn));
+        }
         let mut ask = self.take_prompt(turn).await?;
         if !ask && turn.finish() {
             return Ok(None);

@@ -7,17 +7,40 @@ use uuid::Uuid;
 use super::TurnOptions;
 use super::state::Turn;
 use super::thread::Thread;
+use crate::history::SharedItems;
 use crate::lineage::Lineage;
 use crate::model::ModelRequest;
 use crate::snapshot::{Identity, RequestKind, RequestSnapshot, TurnIdentity, sandbox_tag};
 
 impl Thread {
     pub(super) fn request(&self, turn: &Turn) -> ModelRequest {
+        let input = self.history.for_request(turn.options.image_input);
+        let snapshot = self.snapshot(turn);
+        self.request_of(turn, input, snapshot)
+    }
+
+    /// What every request begins with: the same without conversation, and of no turn.
+    pub(super) fn beginning(&self, turn: &Turn) -> ModelRequest {
+        let snapshot = RequestSnapshot {
+            kind: RequestKind::Prewarm,
+            turn: None,
+            extras: turn.options.configured_extras.clone(),
+            ..self.snapshot(turn)
+        };
+        self.request_of(turn, Arc::from([]), snapshot)
+    }
+
+    fn request_of(
+        &self,
+        turn: &Turn,
+        input: SharedItems,
+        snapshot: RequestSnapshot,
+    ) -> ModelRequest {
         let options = &turn.options;
         ModelRequest {
             model: options.settings.model.clone(),
             instructions: Arc::clone(&self.instructions),
-            input: self.history.for_request(options.image_input),
+            input,
             tools: self.ports.tools.specs(),
             tools_item_id: options.model.lite.then(|| self.tools_item_id()),
             web_search: options.web_search.clone(),
@@ -26,7 +49,7 @@ impl Thread {
             text: options.text.clone(),
             service_tier: options.settings.service_tier.clone(),
             prompt_cache_key: self.info.session_id.to_string(),
-            metadata: Arc::new(self.snapshot(turn)),
+            metadata: Arc::new(snapshot),
             turn_state: turn.turn_state.clone(),
         }
     }

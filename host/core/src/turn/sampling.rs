@@ -13,7 +13,7 @@ use super::thread::Thread;
 use crate::event::{RecordError, TurnEvent};
 use crate::item::ResponseItem;
 use crate::model::{FailureStage, ModelError, ModelEvent};
-use crate::plugin::Recovery;
+use crate::plugin::{FailureKind, Recovery};
 use crate::retry::NextStep;
 use crate::toolbox::{RunningCalls, call_in};
 use crate::usage::TokenUsage;
@@ -70,6 +70,7 @@ impl Thread {
             }
             match turn.budget.next(&error, jitter()) {
                 NextStep::Fail => return Err(Halt::Failed(error.message)),
+                NextStep::GiveUp => self.fall_back(turn, &error, error.message.clone())?,
                 NextStep::TooLong { asked } => {
                     return Err(Halt::Failed(too_long(&error.message, asked)));
                 }
@@ -105,19 +106,42 @@ impl Thread {
         error.about_image && !self.history.shows_image(turn.id) && self.history.forget_images()
     }
 
-    async fn recover(&mut self, turn: &Turn, error: ModelError) -> Result<(), Halt> {
+    async fn recover(&mut self, turn: &mut Turn, error: ModelError) -> Result<(), Halt> {
         let recovery = tokio::select! {
             biased;
             () = turn.cancel.cancelled() => return Err(Halt::Interrupted),
             recovery = self.ports.model.recover(&error) => recovery,
         };
-        match recovery {
-            Recovery::Changed => Ok(()),
-            Recovery::Unchanged => Err(Halt::Failed(error.message)),
+        let failure = match recovery {
+            Recovery::Changed => return Ok(()),
+            Recovery::Unchanged => error.message.clone(),
             Recovery::Permanent(why) | Recovery::Transient(why) => {
-                Err(Halt::Failed(format!("{why} ({})", error.message)))
+                format!("{why} ({})", error.message)
             }
+        };
+        self.fall_back(turn, &error, failure)
+    }
+
+    /// Goes on another way after a failure that may be this way's, where there is another. `failure` is what to say
+    /// where there is none.
+    fn fall_back(
+        &mut self,
+        turn: &mut Turn,
+        error: &ModelError,
+        failure: String,
+    ) -> Result<(), Halt> {
+        let of_this_way = error.over_socket || error.stage == FailureStage::Upgrade;
+        let refused = matches!(error.stage, FailureStage::Status(_))
+            && error.kind == FailureKind::Unauthorized;
+        if !of_this_way || refused || !self.ports.model.fall_back() {
+            return Err(Halt::Failed(failure));
         }
+        turn.budget.succeeded();
+        let message = format!(
+            "Falling back from WebSockets to HTTPS transport. {}",
+            error.message
+        );
+        Ok(self.emit(TurnEvent::Warning { message })?)
     }
 
     /// One request: its items are recorded as they end, its calls run as they come.

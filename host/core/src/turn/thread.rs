@@ -27,6 +27,7 @@ pub struct Thread {
     pub(super) rate_limits: RateLimits,
     pub(super) server: ServerFacts,
     pub(super) session_started: bool,
+    pub(super) warmed_up: bool,
     pub(super) handle: ThreadHandle,
     pub(super) ports: Ports,
 }
@@ -98,6 +99,7 @@ impl Thread {
             rate_limits: RateLimits::default(),
             server: ServerFacts::default(),
             session_started: false,
+            warmed_up: false,
             handle: ThreadHandle::default(),
             info,
             ports,

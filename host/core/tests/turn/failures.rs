@@ -7,12 +7,15 @@ use dovetail_core::ids::ThreadId;
 use dovetail_core::item::{ContentItem, ResponseItem};
 use dovetail_core::model::{FailureStage, ModelClient, ModelError, ModelEvent};
 use dovetail_core::plugin::FailureKind;
+use dovetail_core::retry::RetryLimits;
 use dovetail_core::toolbox::Toolbox;
-use dovetail_core::turn::{Ports, Prompt, PromptImage, ServerFacts, Thread, TurnOutcome};
+use dovetail_core::turn::{
+    Ports, Prompt, PromptImage, ServerFacts, Thread, TurnOptions, TurnOutcome,
+};
 use dovetail_core::verdict::HookChain;
 use tokio_util::sync::CancellationToken;
 
-use crate::house::{Reply, check_answer, done, failure, house, message, options};
+use crate::house::{House, Reply, check_answer, done, failure, house, message, options};
 
 #[tokio::test]
 async fn items_that_were_finished_before_a_break_are_sent_again_not_lost() {
@@ -187,4 +190,119 @@ async fn a_thread_that_cannot_be_recorded_stops_before_it_asks_the_model() {
         .await;
     assert!(matches!(outcome, TurnOutcome::Unrecorded(_)));
     assert!(base.model.requests.lock().expect("lock").is_empty());
+}
+
+/// A failure of a WebSocket.
+fn of_socket(stage: FailureStage, kind: FailureKind) -> ModelError {
+    ModelError {
+        over_socket: stage != FailureStage::Upgrade,
+        ..failure(stage, kind)
+    }
+}
+
+/// A turn that may be repeated once, in either loop.
+async fn turn_of_few_tries(house: &mut House) -> TurnOutcome {
+    let options = TurnOptions {
+        retries: RetryLimits {
+            request_max: 1,
+            stream_max: 1,
+            unbounded_connections: false,
+        },
+        ..options()
+    };
+    let prompt = Prompt {
+        text: "go".to_owned(),
+        images: Vec::new(),
+    };
+    let cancel = CancellationToken::new();
+    house.thread.run_turn(prompt, options, cancel).await
+}
+
+/// A model with another way takes it after these failures, says so, and asks so often in all.
+async fn check_falls_back(failures: Vec<ModelError>, requests: usize, notices: usize) {
+    let what = format!("{failures:?}");
+    let refusals = failures.into_iter().map(Reply::Refuse);
+    let answer = Reply::Stream(vec![message("on"), done()]);
+    let mut house = house(refusals.chain([answer]).collect(), Vec::new());
+    *house.model.other_way.lock().expect("lock") = true;
+    check_answer(turn_of_few_tries(&mut house).await, "on");
+    assert_eq!(
+        house.model.requests.lock().expect("lock").len(),
+        requests,
+        "{what}"
+    );
+    assert_eq!(house.log.notices(), notices, "{what}");
+    let warnings = house.log.warnings();
+    assert_eq!(
+        warnings,
+        ["Falling back from WebSockets to HTTPS transport. it failed"],
+        "{what}"
+    );
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_reached_one_way_is_asked_another() {
+    let refused = || of_socket(FailureStage::Upgrade, FailureKind::NotFound);
+    check_falls_back(vec![refused()], 2, 0).await;
+    let unauthorized = || of_socket(FailureStage::Upgrade, FailureKind::Unauthorized);
+    check_falls_back(vec![unauthorized(), unauthorized()], 3, 0).await;
+    let lost = || of_socket(FailureStage::Stream, FailureKind::Unknown);
+    check_falls_back(vec![lost(), lost()], 3, 0).await;
+    // The other way starts with full loops.
+    let broken = || failure(FailureStage::Stream, FailureKind::Unknown);
+    check_falls_back(vec![lost(), lost(), broken()], 4, 1).await;
+}
+
+/// A failure that another way does not mend ends the turn, after so many requests.
+async fn check_no_way(failed: impl Fn() -> ModelError, other_way: bool, requests: usize) {
+    let replies = (0..requests).map(|_| Reply::Refuse(failed()));
+    let mut house = house(replies.collect(), Vec::new());
+    *house.model.other_way.lock().expect("lock") = other_way;
+    let outcome = turn_of_few_tries(&mut house).await;
+    assert!(
+        matches!(&outcome, TurnOutcome::Failed(why) if why == "it failed"),
+        "{outcome:?}"
+    );
+    assert_eq!(house.log.warnings(), Vec::<String>::new());
+    assert_eq!(
+        *house.model.other_way.lock().expect("lock"),
+        other_way,
+        "it is not taken"
+    );
+}
+
+#[tokio::test]
+async fn another_way_is_not_taken_for_what_it_does_not_mend() {
+    let fatal = || of_socket(FailureStage::Status(400), FailureKind::InvalidRequest);
+    check_no_way(fatal, true, 1).await;
+    let key = || of_socket(FailureStage::Status(401), FailureKind::Unauthorized);
+    check_no_way(key, true, 2).await;
+    let plain = || failure(FailureStage::Stream, FailureKind::Unknown);
+    check_no_way(plain, true, 2).await;
+    let lost = || of_socket(FailureStage::Stream, FailureKind::Unknown);
+    check_no_way(lost, false, 2).await;
+}
+
+#[tokio::test]
+async fn a_model_is_told_once_what_requests_begin_with() {
+    let answer = || Reply::Stream(vec![message("on"), done()]);
+    let mut house = house(vec![answer(), answer()], Vec::new());
+    house.turn().await;
+    house.turn().await;
+    let told = house.model.warm_ups.lock().expect("lock");
+    let [beginning] = &told[..] else {
+        panic!("it is told once: {told:?}");
+    };
+    assert!(beginning.input.is_empty());
+    let blob: serde_json::Value =
+        serde_json::from_str(&beginning.metadata.turn_metadata()).expect("JSON");
+    assert_eq!(
+        (&blob["request_kind"], &blob["turn_id"]),
+        (&"prewarm".into(), &"".into())
+    );
+    let asked = &house.model.requests.lock().expect("lock")[0];
+    assert_eq!(
+        (&beginning.instructions, &beginning.tools),
+        (&asked.instructions, &asked.tools)
+    );
 }

@@ -64,6 +64,10 @@ pub(crate) struct Script {
     pub(crate) replies: Mutex<VecDeque<Reply>>,
     pub(crate) requests: Mutex<Vec<ModelRequest>>,
     pub(crate) recoveries: Mutex<u32>,
+    /// What it was told that requests begin with.
+    pub(crate) warm_ups: Mutex<Vec<ModelRequest>>,
+    /// Whether there is another way to it, which is not taken yet.
+    pub(crate) other_way: Mutex<bool>,
 }
 
 #[async_trait]
@@ -102,6 +106,14 @@ impl ModelClient for Script {
         *self.recoveries.lock().expect("lock") += 1;
         Recovery::Changed
     }
+
+    fn warm_up(&self, beginning: &ModelRequest) {
+        self.warm_ups.lock().expect("lock").push(beginning.clone());
+    }
+
+    fn fall_back(&self) -> bool {
+        std::mem::take(&mut *self.other_way.lock().expect("lock"))
+    }
 }
 
 #[derive(Clone, Default)]
@@ -122,6 +134,15 @@ impl Log {
             .iter()
             .filter_map(shape)
             .collect()
+    }
+
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let events = self.0.lock().expect("lock");
+        let warnings = events.iter().filter_map(|event| match event {
+            TurnEvent::Warning { message } => Some(message.clone()),
+            _ => None,
+        });
+        warnings.collect()
     }
 
     pub(crate) fn notices(&self) -> usize {
