@@ -63,13 +63,17 @@ pub trait Provider: Default + 'static {
         let mut table = ProviderTable::parse(provider_id, table)?;
         table.name.get_or_insert(description.name);
         // Asking whether a slot can be filled would import `secrets`, which not every provider has been granted.
-        table.endpoint(description.default_endpoint.as_deref(), |slot| {
+        let endpoint = table.endpoint(description.default_endpoint.as_deref(), |slot| {
             let text = format!(
                 "env_http_headers needs the secret slot `{slot}`, which this plugin does not use"
             );
             Err(Error::Invalid(format!(
                 "model_providers.{provider_id}: {text}"
             )))
+        })?;
+        Ok(Endpoint {
+            capabilities: table.capabilities(description.capabilities),
+            ..endpoint
         })
     }
 

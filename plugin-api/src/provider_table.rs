@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::header::{is_field_name, is_field_value};
-use crate::provider::Endpoint;
+use crate::provider::{Capabilities, Endpoint};
 use crate::table_reader::TableReader;
 use crate::{Error, Header, Secret, import};
 
@@ -33,6 +33,8 @@ pub struct ProviderTable {
     pub inline_token: bool,
     /// Whether the login that is shared by all such providers is used.
     pub requires_openai_auth: bool,
+    /// Whether the service can be asked over a WebSocket, where the user says so.
+    pub supports_websockets: Option<bool>,
     /// The command that prints a token.
     pub auth: Option<Map<String, Value>>,
     query: Vec<(String, String)>,
@@ -61,6 +63,7 @@ impl ProviderTable {
             env_key_instructions: reader.text("env_key_instructions")?,
             inline_token: reader.text("experimental_bearer_token")?.is_some(),
             requires_openai_auth: reader.flag("requires_openai_auth")?.unwrap_or(false),
+            supports_websockets: reader.flag("supports_websockets")?,
             auth: reader.table("auth")?,
             query: reader.texts_by_name("query_params")?,
             http_headers: reader.texts_by_name("http_headers")?,
@@ -90,6 +93,7 @@ impl ProviderTable {
             env_key_instructions: None,
             inline_token: false,
             requires_openai_auth: false,
+            supports_websockets: None,
             auth: None,
             query: Vec::new(),
             http_headers: Vec::new(),
@@ -132,6 +136,15 @@ impl ProviderTable {
             headers,
             capabilities: None,
         })
+    }
+
+    /// What the service of this table can do, where one like it can do `usual`; none where that is the same.
+    pub fn capabilities(&self, usual: Capabilities) -> Option<Capabilities> {
+        let mut capabilities = usual;
+        if let Some(supported) = self.supports_websockets {
+            capabilities.set(Capabilities::WEBSOCKETS, supported);
+        }
+        (capabilities != usual).then_some(capabilities)
     }
 
     /// Values stay out of logs: many services take their key in a header of their own.
@@ -270,6 +283,28 @@ mod tests {
                 ],
                 capabilities: None,
             }
+        );
+    }
+
+    #[test]
+    fn a_table_says_whether_there_are_web_sockets() {
+        let capabilities = |table, usual| parse(table).expect("valid").capabilities(usual);
+        let (without, with) = (
+            Capabilities::HOSTED_TOOLS,
+            Capabilities::HOSTED_TOOLS | Capabilities::WEBSOCKETS,
+        );
+        for usual in [with, without] {
+            assert_eq!(capabilities(json!({}), usual), None);
+        }
+        let (yes, no) = (
+            json!({ "supports_websockets": true }),
+            json!({ "supports_websockets": false }),
+        );
+        assert_eq!(capabilities(yes.clone(), without), Some(with));
+        assert_eq!(capabilities(no.clone(), with), Some(without));
+        assert_eq!(
+            (capabilities(yes, with), capabilities(no, without)),
+            (None, None)
         );
     }
 

@@ -181,6 +181,11 @@ impl Tree<'_> {
             accept_project_lock: table.accept_project_lock,
             trusted_keys: table.trusted_keys,
             plugin_policy: table.plugin_policy.map(policy),
+            websockets: self.defaulted(&["dovetail", "websockets"], table.websockets)?,
+            websocket_connect_timeout_ms: self.defaulted(
+                &["dovetail", "websocket_connect_timeout_ms"],
+                table.websocket_connect_timeout_ms,
+            )?,
             plugins: table.plugins.into_iter().map(plugin).collect(),
         })
     }

@@ -149,6 +149,10 @@ pub struct Dovetail {
     pub trusted_keys: BTreeMap<String, String>,
     /// Which plugins may be used; none where all may.
     pub plugin_policy: Option<PluginPolicy>,
+    /// Whether WebSockets are used at all, for providers that have them.
+    pub websockets: bool,
+    /// The longest wait for a WebSocket, in milliseconds, where the provider's table does not say.
+    pub websocket_connect_timeout_ms: u64,
     /// Settings of plugins, by id.
     pub plugins: BTreeMap<String, PluginSettings>,
 }

@@ -22,6 +22,9 @@ use token::Token;
 /// Where a table without a `base_url` leads, as for every provider.
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
+/// What speaks Responses is offered what existing clients offer it; `web_search = "disabled"` turns it off.
+const USUAL_CAPABILITIES: Capabilities = Capabilities::HOSTED_TOOLS;
+
 /// One provider id.
 #[derive(Debug)]
 struct Served {
@@ -44,8 +47,7 @@ impl Provider for CommandAuth {
             // No ids: it serves every table with an `auth` block.
             name: "Command auth".to_owned(),
             default_endpoint: Some(DEFAULT_BASE_URL.to_owned()),
-            // What speaks Responses is offered what existing clients offer it; `web_search = "disabled"` turns it off.
-            capabilities: Capabilities::HOSTED_TOOLS,
+            capabilities: USUAL_CAPABILITIES,
             ..Description::default()
         }
     }
@@ -58,7 +60,8 @@ impl Provider for CommandAuth {
         let table = with_inline_token(table, secrets::exists(ProviderTable::INLINE_TOKEN)?);
         let table = ProviderTable::parse(provider_id, &table)?;
         let auth = AuthTable::parse(&table)?;
-        let endpoint = table.endpoint(Some(DEFAULT_BASE_URL), secrets::exists)?;
+        let mut endpoint = table.endpoint(Some(DEFAULT_BASE_URL), secrets::exists)?;
+        endpoint.capabilities = table.capabilities(USUAL_CAPABILITIES);
         self.served.insert(
             provider_id.to_owned(),
             Served {

@@ -8,6 +8,9 @@ use crate::OPENAI;
 /// OpenAI's API for keys. Also where a table without a `base_url` leads.
 pub(crate) const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
+/// What speaks Responses is offered what existing clients offer it; `web_search = "disabled"` turns it off.
+pub(crate) const USUAL_CAPABILITIES: Capabilities = Capabilities::HOSTED_TOOLS;
+
 /// The name by which a table says that OpenAI's own service is behind it, such as through a proxy: existing clients go by
 /// it, and so do people who set up such a table for them.
 const OPENAI_NAME: &str = "OpenAI";
@@ -33,9 +36,7 @@ pub(crate) fn resolve(
         )));
     }
     let mut endpoint = table.endpoint(Some(DEFAULT_BASE_URL), &secret_exists)?;
-    if table.name.as_deref() == Some(OPENAI_NAME) {
-        endpoint.capabilities = Some(Capabilities::ITEM_METADATA | Capabilities::HOSTED_TOOLS);
-    }
+    endpoint.capabilities = capabilities(table);
     if table.id != OPENAI {
         if table.base_url.is_none() {
             log::warn(format!(
@@ -56,6 +57,17 @@ pub(crate) fn resolve(
         }
     }
     Ok(endpoint)
+}
+
+/// What the service can do, where that is something else than what is usual for compatible ones.
+fn capabilities(table: &ProviderTable) -> Option<Capabilities> {
+    let mut usual = USUAL_CAPABILITIES;
+    // Only the service itself is known to have them: a proxy before it has a table that can say so.
+    usual.set(Capabilities::WEBSOCKETS, table.id == OPENAI);
+    let is_openai = table.name.as_deref() == Some(OPENAI_NAME);
+    usual.set(Capabilities::ITEM_METADATA, is_openai);
+    let all = table.capabilities(usual).unwrap_or(usual);
+    (all != USUAL_CAPABILITIES).then_some(all)
 }
 
 #[cfg(test)]
@@ -83,7 +95,19 @@ mod tests {
         );
         assert_eq!(
             endpoint.capabilities,
-            Some(Capabilities::ITEM_METADATA | Capabilities::HOSTED_TOOLS)
+            Some(
+                Capabilities::WEBSOCKETS | Capabilities::ITEM_METADATA | Capabilities::HOSTED_TOOLS
+            )
+        );
+    }
+
+    #[test]
+    fn a_table_may_say_that_there_are_web_sockets() {
+        let table = json!({ "name": "Local", "base_url": "http://localhost:1/v1", "supports_websockets": true });
+        let endpoint = resolved("local", table, &[]).expect("valid");
+        assert_eq!(
+            endpoint.capabilities,
+            Some(Capabilities::WEBSOCKETS | Capabilities::HOSTED_TOOLS)
         );
     }
 

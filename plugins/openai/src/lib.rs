@@ -8,7 +8,7 @@ mod endpoint;
 
 use std::collections::BTreeMap;
 
-use dovetail_plugin_api::provider::{Capabilities, Description, Endpoint, Prepared, Scope};
+use dovetail_plugin_api::provider::{Description, Endpoint, Prepared, Scope};
 use dovetail_plugin_api::{Error, Provider, ProviderTable, export_provider, secrets};
 use serde_json::{Map, Value};
 
@@ -27,9 +27,8 @@ impl Provider for OpenAi {
             // No ids: it serves `openai` and every other id that no plugin claims.
             name: "OpenAI and compatible".to_owned(),
             default_endpoint: Some(endpoint::DEFAULT_BASE_URL.to_owned()),
-            // `configure` says more for OpenAI itself. What speaks Responses is offered what existing clients offer it;
-            // `web_search = "disabled"` turns it off.
-            capabilities: Capabilities::HOSTED_TOOLS,
+            // `configure` says more for OpenAI itself.
+            capabilities: endpoint::USUAL_CAPABILITIES,
             ..Description::default()
         }
     }

@@ -26,6 +26,10 @@ pub(crate) struct DovetailTable {
     /// Which plugins may be used, besides those that are part of the host or installed for the whole machine. The table is
     /// taken as a whole from the strongest layer that has one.
     pub(crate) plugin_policy: Option<PolicyTable>,
+    /// Whether WebSockets are used at all, for providers that have them.
+    pub(crate) websockets: Option<bool>,
+    /// The longest wait for a WebSocket, in milliseconds, where the provider's table does not say.
+    pub(crate) websocket_connect_timeout_ms: Option<u64>,
     /// Facts about models that the catalogue does not have or has wrong, by the model's name.
     pub(crate) models: BTreeMap<String, ModelPatch>,
     /// Settings of plugins, by id.

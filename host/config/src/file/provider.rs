@@ -36,12 +36,10 @@ pub(crate) struct ProviderTable {
     /// The longest silence of a stream, in milliseconds.
     stream_idle_timeout_ms: Option<u64>,
     /// The longest wait for a WebSocket, in milliseconds.
-    #[schemars(extend("x-not-supported" = "requests go over HTTP"))]
     websocket_connect_timeout_ms: Option<u64>,
     /// Whether the shared login is used for it.
     requires_openai_auth: Option<bool>,
-    /// Whether it can be asked over a WebSocket.
-    #[schemars(extend("x-not-supported" = "requests go over HTTP"))]
+    /// Whether it can be asked over a WebSocket. Where it cannot after all, it is asked over HTTP.
     supports_websockets: Option<bool>,
     /// Where its list of models is.
     #[schemars(extend("x-not-supported" = "no server is asked for its models; use `model_catalog_json`"))]
