@@ -7,14 +7,16 @@ use dovetail_config::Config;
 use dovetail_core::event::ThreadInfo;
 use dovetail_core::plugin::{Purpose, Scope};
 use dovetail_core::secret::Egress;
-use dovetail_responses::{ClientOptions, ResponsesClient};
-use serde_json::Value;
+use dovetail_responses::{ClientOptions, PlainHosts, ResponsesClient, WebSocketOptions};
 
 use crate::identity;
 use crate::plugins::House;
 
 /// The longest silence of a stream where the provider's table says nothing.
 const DEFAULT_IDLE: Duration = Duration::from_secs(300);
+
+/// Where hosts are remembered that no WebSocket can be had from, below the home.
+const PLAIN_HOSTS: &str = "dovetail/http-only-hosts.json";
 
 /// Makes the client; nothing is connected yet.
 ///
@@ -36,7 +38,8 @@ pub(crate) fn client(
         user_agent: identity::user_agent(&identity::process_originator()),
         // The provider `openai` sets its own.
         version: None,
-        idle_timeout: idle_timeout(config),
+        idle_timeout: milliseconds(config, "stream_idle_timeout_ms").unwrap_or(DEFAULT_IDLE),
+        websockets: config.dovetail.websockets.then(|| web_sockets(config)),
     };
     let egress = Arc::clone(house.services.egress()) as Arc<dyn Egress>;
     Ok(ResponsesClient::new(
@@ -48,11 +51,16 @@ pub(crate) fn client(
     )?)
 }
 
-fn idle_timeout(config: &Config) -> Duration {
-    config
-        .model_providers
-        .get(&config.model_provider)
-        .and_then(|table| table.get("stream_idle_timeout_ms"))
-        .and_then(Value::as_u64)
-        .map_or(DEFAULT_IDLE, Duration::from_millis)
+fn web_sockets(config: &Config) -> WebSocketOptions {
+    let usual = Duration::from_millis(config.dovetail.websocket_connect_timeout_ms);
+    WebSocketOptions {
+        connect_timeout: milliseconds(config, "websocket_connect_timeout_ms").unwrap_or(usual),
+        plain_hosts: PlainHosts::kept_in(config.home.join(PLAIN_HOSTS)),
+    }
+}
+
+/// A time of the provider's table.
+fn milliseconds(config: &Config, key: &str) -> Option<Duration> {
+    let table = config.model_providers.get(&config.model_provider)?;
+    Some(Duration::from_millis(table.get(key)?.as_u64()?))
 }

@@ -47,6 +47,12 @@ pub(crate) fn shown(url: &Url) -> String {
     )
 }
 
+/// The same for a WebSocket there.
+pub(crate) fn shown_socket(url: &Url) -> String {
+    let shown = shown(url);
+    shown.replacen("http", "ws", 1)
+}
+
 /// Whether a URL points at this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {

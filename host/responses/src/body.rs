@@ -1,5 +1,7 @@
 //! The request's body, written straight to bytes in the order of keys that existing clients use.
 
+use std::time::SystemTime;
+
 use dovetail_core::item::ResponseItem;
 use dovetail_core::model::{ModelRequest, WebSearch};
 use dovetail_core::tool::{PLAIN_NAMESPACE, ToolInput, ToolSpec};
@@ -11,12 +13,41 @@ use serde_json::Value;
 /// How tool use may be attributed, for the service that takes per-item metadata.
 const MCP_ATTRIBUTION: &str = r#"{"status":"none"}"#;
 
+/// How a request travels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Form<'a> {
+    /// As the body of an HTTP request.
+    Http,
+    /// As a message on a WebSocket.
+    Message {
+        /// What the server has of it already.
+        known: Option<Known<'a>>,
+        /// Whether an answer is wanted; without one, the server only makes ready.
+        generate: bool,
+        /// When it is sent.
+        sent: SystemTime,
+    },
+}
+
+/// What a server has of a request already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// The response that everything up to there belongs to.
+    pub(crate) response_id: &'a str,
+    /// How many items of the conversation those are; what comes before it is known with it.
+    pub(crate) items: usize,
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
     model: &'a str,
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_response_id: Option<&'a str>,
     input: Input<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tools: Option<Tools<'a>>,
@@ -30,6 +61,8 @@ struct Body<'a> {
     prompt_cache_key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generate: Option<bool>,
     client_metadata: ClientMetadata<'a>,
 }
 
@@ -64,14 +97,31 @@ struct Format<'a> {
 pub(crate) fn encode(
     request: &ModelRequest,
     item_metadata: bool,
+    form: Form<'_>,
 ) -> Result<Vec<u8>, serde_json::Error> {
+    let (kind, known, generate, sent) = match form {
+        Form::Http => (None, None, None, None),
+        Form::Message {
+            known,
+            generate,
+            sent,
+        } => (
+            Some("response.create"),
+            known,
+            (!generate).then_some(false),
+            Some(sent),
+        ),
+    };
     let body = Body {
+        kind,
         model: &request.model,
         stream: true,
         service_tier: request.service_tier.as_deref(),
+        previous_response_id: known.map(|known| known.response_id),
         input: Input {
             request,
             item_metadata,
+            known: known.map(|known| known.items),
         },
         tools: request.tools_item_id.is_none().then_some(Tools {
             specs: &request.tools,
@@ -99,9 +149,11 @@ pub(crate) fn encode(
                 name: "codex_output_schema",
             }),
         }),
+        generate,
         client_metadata: ClientMetadata {
             request,
             item_metadata,
+            sent,
         },
     };
     // Requests start at about this size, with instructions and tools alone.
@@ -113,13 +165,17 @@ pub(crate) fn encode(
 struct Input<'a> {
     request: &'a ModelRequest,
     item_metadata: bool,
+    /// How many items of the conversation are left out, and what comes before it with them.
+    known: Option<usize>,
 }
 
 impl Serialize for Input<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let items = &self.request.input;
         let mut list = serializer.serialize_seq(None)?;
-        if let Some(id) = &self.request.tools_item_id {
+        if let Some(id) = &self.request.tools_item_id
+            && self.known.is_none()
+        {
             list.serialize_element(&AdditionalTools {
                 kind: "additional_tools",
                 id,
@@ -127,7 +183,9 @@ impl Serialize for Input<'_> {
                 tools: LiteTools(&self.request.tools),
             })?;
         }
-        for item in std::iter::once(&self.request.instructions).chain(items.iter()) {
+        let instructions = self.known.is_none().then_some(&self.request.instructions);
+        let new = items.iter().skip(self.known.unwrap_or(0));
+        for item in instructions.into_iter().chain(new) {
             if self.item_metadata && !item.has_private_metadata() {
                 list.serialize_element(item.as_ref())?;
             } else if self.item_metadata {
@@ -325,12 +383,19 @@ impl Serialize for Members<'_> {
 struct ClientMetadata<'a> {
     request: &'a ModelRequest,
     item_metadata: bool,
+    /// When a message on a WebSocket is sent.
+    sent: Option<SystemTime>,
 }
 
 impl Serialize for ClientMetadata<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (key, value) in self.request.metadata.client_metadata() {
+        let metadata = &self.request.metadata;
+        let fields = match self.sent {
+            None => metadata.client_metadata(),
+            Some(sent) => metadata.websocket_metadata(sent, None),
+        };
+        for (key, value) in fields {
             map.serialize_entry(key, &value)?;
         }
         if self.item_metadata {

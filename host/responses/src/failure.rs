@@ -13,7 +13,7 @@ use reqwest::header::HeaderMap;
 
 use self::text::{Reached, known_text, usage_limit_text};
 use self::words::{ErrorWords, usual_kind};
-use crate::transport::Broken;
+use crate::transport::{self, Broken};
 use crate::{limits, retry_after};
 
 /// What a stream that ended too early begins with.
@@ -131,6 +131,26 @@ pub(crate) fn silent(url: &str, limit: u128) -> ModelError {
 /// The caller does not want an answer any more.
 pub(crate) fn cancelled() -> ModelError {
     ModelError::new(FailureStage::Stream, "the request was cancelled".to_owned())
+}
+
+/// Whether an error is that a credential was not accepted.
+pub(crate) fn is_unauthorized(error: &ModelError) -> bool {
+    error.kind == FailureKind::Unauthorized || error.stage == FailureStage::Status(401)
+}
+
+/// A request that is no JSON.
+pub(crate) fn unwritable(error: &serde_json::Error) -> ModelError {
+    unsendable(format!("the request cannot be written as JSON: {error}"))
+}
+
+/// A client that cannot be made.
+pub(crate) fn unprepared(error: reqwest::Error) -> ModelError {
+    unsendable(format!("cannot prepare HTTP: {}", transport::cause(error)))
+}
+
+/// No WebSocket could be had for a request, for this reason.
+pub(crate) fn no_socket(message: String) -> ModelError {
+    ModelError::new(FailureStage::Upgrade, message)
 }
 
 /// A request that was not sent, since something in it cannot be.
@@ -276,6 +296,11 @@ async fn classify(
         failure.kind = usual_kind(status, &ErrorWords::read(excerpt));
     }
     failure
+}
+
+/// The code of an error's body; empty where it has none.
+pub(crate) fn code(excerpt: &str) -> String {
+    ErrorWords::read(excerpt).code
 }
 
 /// What the body of an error says in words.

@@ -9,6 +9,11 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::client::ClientOptions;
 use crate::redact::Redactor;
 
+/// The protocol that is spoken on WebSockets, as the service names it.
+const SOCKET_PROTOCOL: &str = "responses_websockets=2026-02-06";
+/// Says that the request's tools are an item of its input.
+const LITE: &str = "x-openai-internal-codex-responses-lite";
+
 /// A header that is not filled yet.
 enum Value {
     Plain(String),
@@ -50,7 +55,7 @@ impl Head {
                 head.set("x-codex-turn-state", state.clone());
             }
             if name == "x-codex-turn-metadata" && request.tools_item_id.is_some() {
-                head.set("x-openai-internal-codex-responses-lite", "true".to_owned());
+                head.set(LITE, "true".to_owned());
             }
         }
         head.set("accept", "text/event-stream".to_owned());
@@ -63,6 +68,41 @@ impl Head {
         head
     }
 
+    /// The same for the upgrade of a connection that is made for a request.
+    pub(crate) fn of_upgrade(
+        request: &ModelRequest,
+        fixed: &[HeaderTemplate],
+        options: &ClientOptions,
+    ) -> Self {
+        let mut head = Self::default();
+        head.set("user-agent", options.user_agent.clone());
+        head.set("originator", options.originator.clone());
+        head.set("openai-beta", SOCKET_PROTOCOL.to_owned());
+        for (name, value) in request.metadata.handshake_headers() {
+            head.set(name, value);
+            match name {
+                "x-codex-turn-metadata" => {
+                    if let Some(version) = &options.version {
+                        head.set("version", version.clone());
+                    }
+                    for template in fixed {
+                        head.add(template.clone());
+                    }
+                    if request.tools_item_id.is_some() {
+                        head.set(LITE, "true".to_owned());
+                    }
+                }
+                "x-codex-beta-features" => {
+                    if let Some(state) = &request.turn_state {
+                        head.set("x-codex-turn-state", state.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+        head
+    }
+
     /// Adds a credential's headers, which replace any others of their names.
     pub(crate) fn add_credential(&mut self, headers: &[HeaderTemplate]) {
         for template in headers {
@@ -70,8 +110,10 @@ impl Head {
                 self.0.remove(at);
             }
         }
-        // Where existing clients have them: before `originator`, which nobody signs.
-        let at = self.position("originator").unwrap_or(self.0.len());
+        // Where existing clients have them: before what nobody signs.
+        let unsigned = ["originator", "user-agent"];
+        let at = unsigned.iter().filter_map(|name| self.position(name)).min();
+        let at = at.unwrap_or(self.0.len());
         let added = headers
             .iter()
             .map(|template| (template.name.clone(), Value::Template(template.clone())));
@@ -88,7 +130,7 @@ impl Head {
     }
 
     /// The request as the provider may see it: secrets are empty.
-    pub(crate) fn unsigned(&self, url: &str) -> RequestHead {
+    pub(crate) fn unsigned(&self, method: &str, url: &str) -> RequestHead {
         let visible = |value: &Value| match value {
             Value::Plain(text) => text.clone(),
             Value::Template(template) => literal(template).unwrap_or_default(),
@@ -99,7 +141,7 @@ impl Head {
             .map(|(name, value)| (name.clone(), visible(value)))
             .collect();
         RequestHead {
-            method: "POST".to_owned(),
+            method: method.to_owned(),
             url: url.to_owned(),
             headers,
         }
@@ -192,7 +234,7 @@ mod tests {
             template("x-account", ValuePart::Literal("a1".to_owned())),
         ]);
         head.remove(&["X_Odd".to_owned()]);
-        let shown = head.unsigned("https://a.example/v1/responses");
+        let shown = head.unsigned("POST", "https://a.example/v1/responses");
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             shown.headers,

@@ -1,7 +1,7 @@
-//! Responses API client: HTTP and server-sent events.
+//! Responses API client: HTTP with server-sent events, and WebSockets where a service has them.
 //!
 //! [`ResponsesClient`] implements the core's `ModelClient`: it encodes a request, has the provider plugin authenticate
-//! it, sends it once, and turns the stream into `ModelEvent`s. It never repeats a request and never sends one without
+//! it, sends it once, and turns the stream into `ModelEvent`s. Both ways give the same events and the same failures. It never repeats a request and never sends one without
 //! the credential that its provider wants; what a failure means is the provider's to say, and what to do about it the
 //! core's. Secrets are filled in last, here, and are removed from every text that leaves this crate.
 
@@ -13,14 +13,19 @@ mod drain;
 pub mod event;
 mod failure;
 mod head;
+mod http;
+mod interpret;
 mod limits;
 mod proxy;
 mod redact;
 mod refusal;
 mod retry_after;
+mod service;
+mod socket;
 pub mod sse;
 mod stream;
 mod transport;
 mod usage;
 
-pub use client::{ClientError, ClientOptions, ResponsesClient};
+pub use client::{ClientError, ClientOptions, ResponsesClient, WebSocketOptions};
+pub use socket::PlainHosts;

@@ -4,9 +4,14 @@ use url::Url;
 
 use crate::address;
 
+/// The variable of this process that names a proxy for requests to `url`.
+pub(crate) fn of_environment(url: &Url) -> Option<&'static str> {
+    variable(url, |name| std::env::var(name).ok()) // No text: as good as none.
+}
+
 /// The variable that names a proxy for requests to `url`. Exceptions that are networks rather than names are not looked
 /// at. `value` gives a variable's value; one that is no text is as good as none.
-pub(crate) fn variable(url: &Url, value: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
+fn variable(url: &Url, value: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
     let host = url.host_str()?;
     if address::is_loopback(url) {
         return None;

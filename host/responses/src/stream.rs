@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dovetail_core::model::{ModelError, ModelEvent, ModelStream};
-use dovetail_core::plugin::Provider;
 use futures_util::{StreamExt as _, stream};
 use reqwest::Response;
 use tokio::time::Instant;
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::drain::Drains;
 use crate::event::{self, Signal};
+use crate::interpret::Interpreter;
 use crate::redact::Redactor;
 use crate::sse::SseParser;
 use crate::{failure, transport};
@@ -24,14 +24,12 @@ pub(crate) struct Incoming {
     pub(crate) response: Response,
     /// Events that the response's head already told.
     pub(crate) ready: VecDeque<ModelEvent>,
-    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) interpreter: Interpreter,
     pub(crate) redactor: Redactor,
     pub(crate) cancel: CancellationToken,
     pub(crate) idle_timeout: Duration,
     pub(crate) drains: Arc<Drains>,
     pub(crate) parser: SseParser,
-    /// Whether a message is being streamed: text belongs to one.
-    pub(crate) in_message: bool,
 }
 
 impl Incoming {
@@ -59,49 +57,10 @@ impl Incoming {
                 return Ok(event);
             }
             let signal = self.next_signal().await?;
-            if let Some(item) = self.interpret(signal).await {
+            if let Some(item) = self.interpreter.interpret(signal, &self.redactor).await {
                 return item;
             }
         }
-    }
-
-    /// What a signal means to the caller; none for what does not concern it.
-    async fn interpret(&mut self, signal: Signal) -> Option<Item> {
-        Some(match signal {
-            Signal::Created => Ok(ModelEvent::Created),
-            Signal::ItemAdded { kind, id } => {
-                self.in_message |= kind == "message";
-                Ok(ModelEvent::ItemAdded { kind, id })
-            }
-            Signal::Text(delta) if self.in_message => Ok(ModelEvent::TextDelta(delta)),
-            Signal::Text(_) => {
-                tracing::error!("a piece of text belongs to no message and is left out");
-                return None;
-            }
-            Signal::Reasoning(delta) => Ok(ModelEvent::ReasoningDelta(delta)),
-            Signal::ReasoningBreak => Ok(ModelEvent::ReasoningDelta("\n\n".to_owned())),
-            Signal::ItemDone(item) => {
-                self.in_message &= item.assistant_text().is_none();
-                Ok(ModelEvent::ItemDone(item))
-            }
-            Signal::ItemLost(why) => Ok(ModelEvent::ItemLost(self.redactor.clean(&why))),
-            Signal::RateLimits(limits) => Ok(ModelEvent::RateLimits(limits)),
-            Signal::Completed {
-                response_id,
-                usage,
-                end_turn,
-            } => Ok(ModelEvent::Completed {
-                response_id,
-                usage,
-                end_turn,
-            }),
-            Signal::Failed(body) => {
-                let body = self.redactor.clean(&body);
-                Err(failure::of_event(self.provider.as_ref(), &body).await)
-            }
-            Signal::Incomplete(reason) => Err(failure::incomplete(&self.redactor.clean(&reason))),
-            Signal::Ignored => return None,
-        })
     }
 
     async fn next_signal(&mut self) -> Result<Signal, ModelError> {
@@ -150,7 +109,7 @@ impl Incoming {
 }
 
 /// Reads an event; one that cannot be read is noted and left out.
-fn decode(data: &[u8]) -> Option<Signal> {
+pub(crate) fn decode(data: &[u8]) -> Option<Signal> {
     match event::decode(data) {
         Ok(signal) => Some(signal),
         Err(error) => {

@@ -15,6 +15,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Makes a client for requests to `url`, and for nothing else.
 pub(crate) fn build(url: &Url) -> Result<Client, reqwest::Error> {
+    builder(url).build()
+}
+
+/// The same for upgrades to WebSocket, which only HTTP/1.1 has. Proxies, certificates and limits are those of requests.
+pub(crate) fn build_for_upgrades(url: &Url) -> Result<Client, reqwest::Error> {
+    builder(url).http1_only().build()
+}
+
+fn builder(url: &Url) -> ClientBuilder {
     // Fails only where the process has chosen a provider already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     let loopback = address::is_loopback(url);
@@ -32,7 +41,7 @@ pub(crate) fn build(url: &Url) -> Result<Client, reqwest::Error> {
         // Loading the platform's certificates takes longer than everything else at start, and nothing asks for them.
         builder = builder.tls_certs_only([]);
     }
-    builder.build()
+    builder
 }
 
 /// Whether a plain request may still meet TLS, on the way to its proxy.

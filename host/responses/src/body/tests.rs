@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use super::encode;
+use super::{Form, encode};
 use dovetail_core::history::{History, ProviderTrail};
 use dovetail_core::ids::{ThreadId, TurnId, WindowId};
 use dovetail_core::item::ResponseItem;
@@ -91,7 +91,8 @@ fn rewritten(items: Vec<ResponseItem>, rewrites: &[Rewrite]) -> History {
 }
 
 fn sent(history: &History, image_input: bool, item_metadata: bool) -> Vec<Value> {
-    let bytes = encode(&request(history, image_input), item_metadata).expect("requests are JSON");
+    let bytes = encode(&request(history, image_input), item_metadata, Form::Http)
+        .expect("requests are JSON");
     let body: Value = serde_json::from_slice(&bytes).expect("the body is JSON");
     body["input"].as_array().expect("a list").clone()
 }

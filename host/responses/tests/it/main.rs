@@ -2,8 +2,11 @@
 
 #![expect(clippy::panic, reason = "a failed test panics")]
 
+mod continuations;
 mod credentials;
 mod failures;
 mod requests;
+mod sockets;
 mod streams;
 mod support;
+mod upgrades;

@@ -22,7 +22,7 @@ use dovetail_core::snapshot::{
     Extras, HistoryInitialization, Identity, RequestKind, RequestSnapshot, TurnIdentity,
 };
 use dovetail_rehearsal::{RehearsalServer, Script};
-use dovetail_responses::{ClientOptions, ResponsesClient};
+use dovetail_responses::{ClientOptions, PlainHosts, ResponsesClient, WebSocketOptions};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -210,6 +210,7 @@ pub fn options() -> ClientOptions {
         user_agent: "codex_exec/0.1.0 (Test)".to_owned(),
         version: None,
         idle_timeout: Duration::from_secs(20),
+        websockets: None,
     }
 }
 
@@ -302,6 +303,65 @@ pub async fn script(text: &str) -> RehearsalServer {
 
 pub fn plain_client(server: &RehearsalServer) -> ResponsesClient {
     client(Arc::default(), endpoint(&server.base_url()), options())
+}
+
+/// A client of a service that has WebSockets.
+pub fn socket_client(server: &RehearsalServer) -> ResponsesClient {
+    socket_client_of(
+        Arc::default(),
+        &server.base_url(),
+        socket_options(PlainHosts::default()),
+    )
+}
+
+/// The same with its provider, its address and its options.
+pub fn socket_client_of(
+    provider: Arc<TestProvider>,
+    base_url: &str,
+    options: ClientOptions,
+) -> ResponsesClient {
+    let endpoint = Endpoint {
+        capabilities: Some(ProviderCapabilities {
+            websockets: true,
+            ..ProviderCapabilities::default()
+        }),
+        ..endpoint(base_url)
+    };
+    client(provider, endpoint, options)
+}
+
+/// Options with WebSockets.
+pub fn socket_options(plain_hosts: PlainHosts) -> ClientOptions {
+    ClientOptions {
+        websockets: Some(WebSocketOptions {
+            connect_timeout: Duration::from_secs(20),
+            plain_hosts,
+        }),
+        ..options()
+    }
+}
+
+/// A server that grants every upgrade and answers with these actions, one response each.
+pub async fn socket_server(responses: &[&str]) -> RehearsalServer {
+    let responses = responses
+        .iter()
+        .map(|actions| format!("[[response]]\nactions = [{actions}]\n"));
+    script(&format!("[[upgrade]]\n{}", responses.collect::<String>())).await
+}
+
+/// What came on WebSockets.
+pub fn messages(server: &RehearsalServer) -> Vec<Value> {
+    let requests = server.requests().into_iter();
+    requests
+        .filter(|request| request.method == "WEBSOCKET")
+        .map(|request| request.json.expect("messages are JSON"))
+        .collect()
+}
+
+/// The methods of all that came, in order.
+pub fn methods(server: &RehearsalServer) -> Vec<String> {
+    let requests = server.requests().into_iter();
+    requests.map(|request| request.method).collect()
 }
 
 pub async fn send(client: &ResponsesClient) -> Result<ModelStream, ModelError> {
