@@ -11,6 +11,7 @@ mod normalise;
 mod resume;
 mod review;
 mod tool_search;
+mod websocket;
 mod workspace_write;
 
 use dovetail_rehearsal::RecordedRequest;
@@ -19,6 +20,8 @@ use serde_json::{Map, Value, json};
 
 use normalise::{directories, normalised};
 
+/// What a message on a WebSocket has for a method.
+const MESSAGE: &str = "WEBSOCKET";
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
 /// Directories in the captures.
 const THEIRS: &[(&str, &str)] = &[
@@ -82,10 +85,11 @@ fn fixture(name: &str) -> Option<String> {
     // The captured server's port, and the user the captured commands ran as.
     let user = std::process::Command::new("id").arg("-u").output().unwrap();
     let user = String::from_utf8(user.stdout).unwrap();
-    let output = format!("hi\\n/home/user/proj\\n{}\\n", user.trim());
-    let text = text
-        .replace(":PORT", ":9")
-        .replace("hi\\n/home/user/proj\\n0\\n", &output);
+    let mut text = text.replace(":PORT", ":9");
+    for project in ["proj", "proj2"] {
+        let output = |user: &str| format!("hi\\n/home/user/{project}\\n{user}\\n");
+        text = text.replace(&output("0"), &output(user.trim()));
+    }
     // Rollouts have their context cut short, with the end put back.
     Some(text.replace("</cwd>\\n</environment_context>", "</cwd>…"))
 }
@@ -98,12 +102,20 @@ fn lines(text: &str) -> Vec<Value> {
 
 /// Our request in the form of the captured ones, without the headers of the connection.
 fn request(request: &RecordedRequest) -> Value {
-    let of_connection = ["host", "content-length", "accept-encoding", "connection"];
+    let of_connection: &[&str] = match request.method.as_str() {
+        "GET" => &["host", "sec-websocket-key"],
+        _ => &["host", "content-length", "accept-encoding", "connection"],
+    };
     let headers = request.headers.iter();
     let headers: Vec<_> = headers
         .filter(|(name, _)| !of_connection.contains(&name.as_str()))
+        .filter(|_| request.method != MESSAGE)
         .collect();
-    json!({ "method": request.method, "path": request.path, "headers": headers, "body": request.json })
+    let mut form = json!({ "method": request.method, "path": request.path, "headers": headers });
+    if let Some(body) = &request.json {
+        form["body"] = body.clone();
+    }
+    form
 }
 
 /// Fails unless our traces are those captured, but for the differences that are listed for this capture; and unless each
@@ -130,21 +142,32 @@ fn document(traces: Traces) -> Value {
     })
 }
 
-/// A request with its headers as an object, and the metadata that is JSON in a text as JSON.
+/// A request with its headers as an object, and the metadata that is JSON in a text as JSON. That of a message, which has
+/// it in its body alone, is shown where that of a request is.
 fn opened(mut request: Value) -> Value {
     let headers = request["headers"].as_array().unwrap();
+    // Theirs writes some names in capitals, which mean nothing.
+    let name = |header: &Value| header[0].as_str().unwrap().to_ascii_lowercase();
     let mut headers: Map<String, Value> = headers
         .iter()
-        .map(|header| (header[0].as_str().unwrap().to_owned(), header[1].clone()))
+        .map(|header| (name(header), header[1].clone()))
         .collect();
+    if request["method"] == MESSAGE {
+        let blob = &request["body"]["client_metadata"]["x-codex-turn-metadata"];
+        headers.insert("x-codex-turn-metadata".to_owned(), blob.clone());
+    } else {
+        headers["authorization"] = "Bearer <key>".into();
+    }
     let blob = headers["x-codex-turn-metadata"]
         .as_str()
         .unwrap()
         .to_owned();
     headers["x-codex-turn-metadata"] = serde_json::from_str(&blob).unwrap();
-    headers["authorization"] = "Bearer <key>".into();
     request["headers"] = headers.into();
-    let flat = request["body"]["client_metadata"].as_object_mut().unwrap();
+    let Some(body) = request.get_mut("body").filter(|body| !body.is_null()) else {
+        return request;
+    };
+    let flat = body["client_metadata"].as_object_mut().unwrap();
     assert_eq!(
         flat["x-codex-turn-metadata"], *blob,
         "header and body carry the same metadata"

@@ -35,6 +35,7 @@ mod sandbox;
 mod server_faults;
 mod threads;
 mod tools;
+mod websockets;
 
 use std::path::{Path, PathBuf};
 

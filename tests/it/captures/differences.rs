@@ -20,6 +20,7 @@ const REQUESTS: &[&str] = &[
     "basic-turn",
     "many-calls",
     "fallback",
+    "websocket",
     "resume",
     "lite-model",
     "fork",
@@ -31,6 +32,7 @@ const LISTED: &[&str] = &[
     "basic-turn",
     "many-calls",
     "fallback",
+    "websocket",
     "resume",
     "fork",
     "review",
@@ -41,6 +43,7 @@ const WHOLE_LISTS: &[&str] = &[
     "basic-turn",
     "many-calls",
     "fallback",
+    "websocket",
     "resume",
     "fork",
     "tool-search",
@@ -49,15 +52,25 @@ const WHOLE_LISTS: &[&str] = &[
 const KNOWN_MODEL: &[&str] = &[
     "many-calls",
     "fallback",
+    "websocket",
     "resume",
     "fork",
     "review",
     "tool-search",
 ];
 /// Those of them in which agents can be started, and nothing else is to be searched for.
-const WITH_AGENTS: &[&str] = &["many-calls", "fallback", "resume", "fork"];
+const WITH_AGENTS: &[&str] = &["many-calls", "fallback", "websocket", "resume", "fork"];
 /// Those of a provider that gets the items' metadata.
-const WITH_METADATA: &[&str] = &["fallback", "resume", "fork", "review", "tool-search"];
+const WITH_METADATA: &[&str] = &[
+    "fallback",
+    "websocket",
+    "resume",
+    "fork",
+    "review",
+    "tool-search",
+];
+/// Those with an upgrade.
+const UPGRADED: &[&str] = &["fallback", "websocket"];
 /// Threads of theirs, of which both send the same.
 const THEIR_THREADS: &[&str] = &[
     "a_thread_of_theirs_goes_on_here",
@@ -76,7 +89,8 @@ const WORDS: &str = "base instructions, tool descriptions, context texts";
 const SKILLS: &str = "`<skills_instructions>`";
 const NOT_OFFERED: &str = "`tools`";
 const PLAN: &str = "`update_plan`";
-const SOCKETS: &str = "transport of `openai`";
+const FALLBACK: &str = "no WebSocket can be had";
+const DEFLATE: &str = "upgrades to WebSocket";
 const LITE: &str = "models that take tools as an item";
 const FIELDS: &str = "fields of answers that no client uses";
 const ROLLOUT_LINES: &str = "rollout lines";
@@ -194,20 +208,20 @@ const KNOWN: &[Difference] = &[
     known(
         &["fallback"],
         "events[error]",
-        SOCKETS,
-        "nothing is tried in vain",
+        FALLBACK,
+        "one refusal is enough",
     ),
     known(
-        &["fallback"],
-        "events[item.completed error]",
-        SOCKETS,
-        "nothing is tried in vain",
+        UPGRADED,
+        "requests.1.headers.sec-websocket-extensions",
+        DEFLATE,
+        "not offered",
     ),
     known(
-        &["fallback"],
-        "events[item.completed agent_message].item.id",
-        SOCKETS,
-        "the first item is another",
+        UPGRADED,
+        "requests.1.headers.accept",
+        DEFLATE,
+        "of the HTTP client",
     ),
     known(
         &["resume", "fork", "lite-model", "review", "tool-search"],

@@ -1,4 +1,4 @@
-//! The built-in provider where the server knows no WebSockets: the request that gets through.
+//! The built-in provider where the server knows no WebSockets: the upgrade, and the request that gets through.
 
 use dovetail_tests::Lab;
 
@@ -6,10 +6,16 @@ use super::resume::HELLO;
 use super::{Traces, check};
 use crate::DOVETAIL;
 
+const REFUSAL: &str = r#"
+[[upgrade]]
+status = 404
+body = '{"error":{"message":"nope"}}'
+"#;
+
 #[tokio::test]
-async fn the_built_in_provider_asks_over_http_as_captured() {
+async fn the_built_in_provider_falls_back_to_http_as_captured() {
     let mut lab = Lab::bare(DOVETAIL);
-    lab.play(HELLO).await;
+    lab.play(&[REFUSAL, HELLO].concat()).await;
     lab.set_env("CODEX_API_KEY", "k");
     let url = lab.server().base_url();
     lab.write_config(&format!(
@@ -17,14 +23,6 @@ async fn the_built_in_provider_asks_over_http_as_captured() {
     ));
     let ran = lab.exec_json(&["hello"], 0).await;
     lab.expect_played();
-    let mut theirs = Traces::captured("fallback");
-    theirs
-        .requests
-        .retain(|request| request["method"] == "POST");
-    check(
-        "fallback",
-        &lab,
-        theirs,
-        Traces::ours(&lab.requests(), &ran),
-    );
+    let ours = Traces::ours(&lab.requests(), &ran);
+    check("fallback", &lab, Traces::captured("fallback"), ours);
 }

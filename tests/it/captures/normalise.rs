@@ -18,6 +18,7 @@ const TIMES: &[&str] = &[
     "duration_ms",
     "time_to_first_token_ms",
     "duration",
+    "x-codex-ws-stream-request-start-ms",
     "process_id",
 ];
 
