@@ -113,7 +113,7 @@ pub(crate) fn unanswered(
 ) -> ModelError {
     let (stage, what) = match broken {
         Broken::Unreachable => (FailureStage::Connect, "cannot connect to"),
-        Broken::Unsafe => (FailureStage::Exchange, "no secure connection to"),
+        Broken::Unsafe | Broken::Untrusted => (FailureStage::Exchange, "no secure connection to"),
         Broken::Unanswered => (FailureStage::Exchange, "no answer from"),
     };
     let way = proxy.map_or_else(String::new, |name| {

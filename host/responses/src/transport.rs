@@ -60,6 +60,8 @@ pub(crate) enum Broken {
     Unreachable,
     /// There is a connection, but it cannot be made safe.
     Unsafe,
+    /// There is a connection, to somebody whose certificate does not count.
+    Untrusted,
     /// The connection broke before the response's head.
     Unanswered,
 }
@@ -72,8 +74,10 @@ impl Broken {
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
         while let Some(error) = cause {
-            if speaks_of_tls(error) {
-                return Self::Unsafe;
+            match tls_error(error) {
+                Some(rustls::Error::InvalidCertificate(_)) => return Self::Untrusted,
+                Some(_) => return Self::Unsafe,
+                None => {}
             }
             cause = error.source();
         }
@@ -81,12 +85,14 @@ impl Broken {
     }
 }
 
-/// Looks into I/O errors too, which may be wrapped in one another and leave out of their sources what they wrap.
-fn speaks_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let wrapped = error
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || wrapped.is_some_and(|inner| speaks_of_tls(inner))
+/// What an error says of TLS. Looks into I/O errors too, which may be wrapped in one another and leave out of their sources
+/// what they wrap.
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    if let Some(error) = error.downcast_ref() {
+        return Some(error);
+    }
+    let wrapped = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    tls_error(wrapped)
 }
 
 /// The words of the innermost cause, which is the one that tells (`Connection refused`), without the URL.

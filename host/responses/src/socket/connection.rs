@@ -40,10 +40,8 @@ impl Connection {
                     self.told.push_back(ModelEvent::RateLimits(limits));
                 }
                 Heard::Signal(Signal::Created | Signal::Ignored) => {}
-                heard => {
-                    tracing::debug!(?heard, "the service does not know how to make ready");
-                    return Err(Lost::Closed(None));
-                }
+                // It does not know what it is asked for.
+                Heard::Signal(_) | Heard::Refusal(_) => return Err(Lost::Closed(None)),
             }
         }
     }

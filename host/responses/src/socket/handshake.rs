@@ -129,7 +129,8 @@ fn check_agreed(headers: &HeaderMap, key: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// What it means that an upgrade got no answer. Where the host cannot be reached at all, HTTP would not get there either.
+/// What it means that an upgrade got no answer. Where the host cannot be reached or trusted, HTTP would not get there
+/// either; where there is no TLS, it may be HTTP/1.1 that the host does not want to speak.
 fn unsent(error: reqwest::Error, service: &Service, redactor: &Redactor) -> ModelError {
     let broken = Broken::of(&error);
     let cause = redactor.clean(&transport::cause(error));
@@ -137,7 +138,7 @@ fn unsent(error: reqwest::Error, service: &Service, redactor: &Redactor) -> Mode
     let url = address::shown_socket(&service.url);
     let error = failure::unanswered(broken, &url, proxy, &cause);
     match broken {
-        Broken::Unreachable => error,
+        Broken::Unreachable | Broken::Untrusted => error,
         Broken::Unsafe | Broken::Unanswered => failure::no_socket(error.message),
     }
 }
