@@ -58,7 +58,8 @@ fn check_answer(ran: &Ran, expected: &str) {
         .iter()
         .filter(|event| event["item"]["type"] == "agent_message")
         .map(|event| event["item"]["text"].as_str().unwrap());
-    assert_eq!(answers.last(), Some(expected), "{}", ran.stdout);
+    let answers: Vec<&str> = answers.collect();
+    assert_eq!(answers.last(), Some(&expected), "{}", ran.stdout);
 }
 
 #[tokio::test]

@@ -394,6 +394,22 @@ fn scripts_that_make_no_sense_are_refused_with_their_line() {
         "`matches`: ",
     );
     check_refused("[[response]]\ntimes = 0", "`times` must be at least 1");
+    check_refused(
+        "[[response]]\n\n[[upgrade]]\nstatus = 404\nhang = true",
+        "line 3: `status` and `hang` exclude each other",
+    );
+    check_refused(
+        "[[upgrade]]\nstatus = 404\nwarm_up = [{ text = 'a' }]\n[[response]]",
+        "`warm_up` is for an upgrade that is granted",
+    );
+    check_refused(
+        "[[upgrade]]\nwarm_up = [\n{ txt = 'a' }]\n[[response]]",
+        "line 3: an action has one of these keys",
+    );
+    check_refused(
+        "[[upgrade]]\nstatus = 101\n[[response]]",
+        "101 is no status code",
+    );
 }
 
 #[test]
@@ -405,7 +421,7 @@ fn the_documented_scripts_are_scripts() {
         .filter_map(|rest| rest.split("```").next())
         .filter(|block| block.contains("[[response]]"))
         .collect();
-    assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks.len(), 3);
     for block in blocks {
         Script::parse(block).unwrap_or_else(|error| panic!("{error} in:\n{block}"));
     }

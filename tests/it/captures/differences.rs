@@ -134,7 +134,7 @@ const KNOWN: &[Difference] = &[
         "no deferred tools",
     ),
     known(
-        &["fallback", "resume", "fork"],
+        &["fallback", "websocket", "resume", "fork"],
         "requests.*.content_item_kinds[tools.deferred_namespaces]",
         NOT_OFFERED,
         "no deferred tools",
