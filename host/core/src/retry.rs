@@ -2,8 +2,8 @@
 //!
 //! The provider says what kind of failure it was; what to do about it is decided here, in one table. There are two
 //! loops, as servers expect them: a quiet one for requests that never began to answer, and a visible one for the
-//! whole exchange. What both give up may have another way to go. A credential is recovered at most once per turn. Where that is wanted, a network that is gone is
-//! waited for without an end of its own.
+//! whole exchange. What both give up may have another way to go. A credential is recovered at most once per turn. Where
+//! that is wanted, a network that is gone is waited for without an end of its own.
 
 use std::time::Duration;
 

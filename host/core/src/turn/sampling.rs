@@ -70,7 +70,7 @@ impl Thread {
             }
             match turn.budget.next(&error, jitter()) {
                 NextStep::Fail => return Err(Halt::Failed(error.message)),
-                NextStep::GiveUp => self.fall_back(turn, &error, error.message.clone())?,
+                NextStep::GiveUp => self.fall_back(turn, &error)?,
                 NextStep::TooLong { asked } => {
                     return Err(Halt::Failed(too_long(&error.message, asked)));
                 }
@@ -112,29 +112,22 @@ impl Thread {
             () = turn.cancel.cancelled() => return Err(Halt::Interrupted),
             recovery = self.ports.model.recover(&error) => recovery,
         };
-        let failure = match recovery {
-            Recovery::Changed => return Ok(()),
-            Recovery::Unchanged => error.message.clone(),
+        match recovery {
+            Recovery::Changed => Ok(()),
+            Recovery::Unchanged => self.fall_back(turn, &error),
             Recovery::Permanent(why) | Recovery::Transient(why) => {
-                format!("{why} ({})", error.message)
+                Err(Halt::Failed(format!("{why} ({})", error.message)))
             }
-        };
-        self.fall_back(turn, &error, failure)
+        }
     }
 
-    /// Goes on another way after a failure that may be this way's, where there is another. `failure` is what to say
-    /// where there is none.
-    fn fall_back(
-        &mut self,
-        turn: &mut Turn,
-        error: &ModelError,
-        failure: String,
-    ) -> Result<(), Halt> {
+    /// Goes on another way after a failure that may be this way's, where there is another.
+    fn fall_back(&mut self, turn: &mut Turn, error: &ModelError) -> Result<(), Halt> {
         let of_this_way = error.over_socket || error.stage == FailureStage::Upgrade;
         let refused = matches!(error.stage, FailureStage::Status(_))
             && error.kind == FailureKind::Unauthorized;
         if !of_this_way || refused || !self.ports.model.fall_back() {
-            return Err(Halt::Failed(failure));
+            return Err(Halt::Failed(error.message.clone()));
         }
         turn.budget.succeeded();
         let message = format!(

@@ -6,7 +6,7 @@ use dovetail_core::event::{RecordError, Recorder, TurnEvent};
 use dovetail_core::ids::ThreadId;
 use dovetail_core::item::{ContentItem, ResponseItem};
 use dovetail_core::model::{FailureStage, ModelClient, ModelError, ModelEvent};
-use dovetail_core::plugin::FailureKind;
+use dovetail_core::plugin::{FailureKind, Recovery};
 use dovetail_core::retry::RetryLimits;
 use dovetail_core::toolbox::Toolbox;
 use dovetail_core::turn::{
@@ -281,6 +281,28 @@ async fn another_way_is_not_taken_for_what_it_does_not_mend() {
     check_no_way(plain, true, 2).await;
     let lost = || of_socket(FailureStage::Stream, FailureKind::Unknown);
     check_no_way(lost, false, 2).await;
+}
+
+#[tokio::test]
+async fn another_way_is_taken_for_a_credential_that_cannot_change_and_not_for_one_that_is_over() {
+    let unauthorized = || of_socket(FailureStage::Upgrade, FailureKind::Unauthorized);
+    let recovering = |recovery, replies| {
+        let house = house(replies, Vec::new());
+        *house.model.other_way.lock().expect("lock") = true;
+        *house.model.recovery.lock().expect("lock") = Some(recovery);
+        house
+    };
+    let answer = Reply::Stream(vec![message("on"), done()]);
+    let replies = vec![Reply::Refuse(unauthorized()), answer];
+    let mut house = recovering(Recovery::Unchanged, replies);
+    check_answer(house.turn().await, "on");
+    let over = Recovery::Permanent("sign in again".to_owned());
+    let mut house = recovering(over, vec![Reply::Refuse(unauthorized())]);
+    let outcome = house.turn().await;
+    assert!(
+        matches!(&outcome, TurnOutcome::Failed(why) if why == "sign in again (it failed)"),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]

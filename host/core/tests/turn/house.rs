@@ -64,6 +64,8 @@ pub(crate) struct Script {
     pub(crate) replies: Mutex<VecDeque<Reply>>,
     pub(crate) requests: Mutex<Vec<ModelRequest>>,
     pub(crate) recoveries: Mutex<u32>,
+    /// What comes of the next one; none for another credential.
+    pub(crate) recovery: Mutex<Option<Recovery>>,
     /// What it was told that requests begin with.
     pub(crate) warm_ups: Mutex<Vec<ModelRequest>>,
     /// Whether there is another way to it, which is not taken yet.
@@ -104,7 +106,8 @@ impl ModelClient for Script {
 
     async fn recover(&self, _: &ModelError) -> Recovery {
         *self.recoveries.lock().expect("lock") += 1;
-        Recovery::Changed
+        let recovery = self.recovery.lock().expect("lock").take();
+        recovery.unwrap_or(Recovery::Changed)
     }
 
     fn warm_up(&self, beginning: &ModelRequest) {
