@@ -6,8 +6,10 @@ pub(crate) mod differences;
 mod fallback;
 mod fork;
 mod lite_model;
+mod local_compaction;
 mod many_calls;
 mod normalise;
+mod remote_compaction;
 mod resume;
 mod review;
 mod tool_search;
@@ -69,6 +71,12 @@ impl Traces {
         }
         Self { rollout, ..self }
     }
+
+    /// For captures in which nobody looked at what was printed.
+    fn without_events(self) -> Self {
+        let events = Value::Array(Vec::new());
+        Self { events, ..self }
+    }
 }
 
 /// Rollouts are named after what they are, since other tests read them.
@@ -76,6 +84,8 @@ fn rollout_of(capture: &str) -> &str {
     match capture {
         "resume" => "resumed",
         "review" => "review-child",
+        "remote-compaction" => "compacted",
+        "local-compaction" => "compacted-locally",
         name => name,
     }
 }

@@ -10,6 +10,7 @@
 )]
 
 mod captures;
+mod compaction;
 mod compat;
 mod config;
 mod context;

@@ -18,7 +18,23 @@ use crate::lab;
 /// Plays answers that fail a turn, and compares the number of requests and every word of complaint. Afterwards the
 /// thread must go on, with what was said before.
 async fn check_failing(requests: usize, actions: &str, complaints: &[&str]) {
-    let lab = lab(&[&times(requests, actions), &script::answer("well again")]).await;
+    check_failing_until(requests, actions, complaints, &[]).await;
+}
+
+/// The same for a conversation that is too long: the next turn begins by shortening it.
+async fn check_too_long(actions: &str) {
+    let words = "Dovetail ran out of room in the model's context window. Start a new thread or shorten this one, then try again.";
+    check_failing_until(1, actions, &[words], &[script::answer("a summary")]).await;
+}
+
+/// The same for a thread that needs more than one answer to go on.
+async fn check_failing_until(requests: usize, actions: &str, complaints: &[&str], more: &[String]) {
+    let failing = times(requests, actions);
+    let mut responses = vec![failing.as_str()];
+    responses.extend(more.iter().map(String::as_str));
+    let last = script::answer("well again");
+    responses.push(&last);
+    let lab = lab(&responses).await;
     let ran = lab.exec_json(&["the question"], 1).await;
     assert_eq!(lab.requests().len(), requests, "{actions}: {}", ran.stdout);
     assert_eq!(words(&lab, &ran), complaints, "{actions}");

@@ -330,6 +330,9 @@ impl<W: Write + Send> Observer for ExecJson<W> {
             | TurnEvent::ToolCalled { .. }
             | TurnEvent::HookRan(_)
             | TurnEvent::ContextFull { .. }
+            | TurnEvent::CompactionStarted { .. }
+            | TurnEvent::Compacted(_)
+            | TurnEvent::CompactionAbandoned { .. }
             | TurnEvent::RequestCompleted { .. } => {}
         }
     }

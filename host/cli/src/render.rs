@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dovetail_core::event::{
-    ActivityStatus, FileChange, FileChangeKind, HookResult, HookRun, Observer, PlanStep,
+    ActivityStatus, Compacted, FileChange, FileChangeKind, HookResult, HookRun, Observer, PlanStep,
     ToolActivity, TurnEvent,
 };
 use dovetail_core::ids::{CallId, ThreadId};
@@ -316,6 +316,17 @@ impl<W: Write + Send, A: Write + Send> Transcript<W, A> {
         }
     }
 
+    /// A line such as `  pack  context compacted     241,300 → about 9,800 tokens   3.1 s`.
+    fn compacted(&mut self, compacted: &Compacted) {
+        let detail = format!(
+            "{} → about {} tokens   {}",
+            grouped(compacted.tokens_before),
+            grouped(compacted.tokens_after),
+            short_duration(compacted.duration)
+        );
+        self.line(Ink::Note, "pack", "context compacted", &detail);
+    }
+
     /// Calls that nothing else was said about: a tool that does not exist, arguments that make no sense.
     fn called(&mut self, call_id: &CallId, tool: &str, output: &str) {
         if self.shown_calls.contains(call_id) {
@@ -404,6 +415,7 @@ impl<W: Write + Send, A: Write + Send> Observer for Transcript<W, A> {
                     visible(reason)
                 ));
             }
+            TurnEvent::Compacted(compacted) => self.compacted(compacted),
             TurnEvent::Warning { message } => {
                 self.release_message();
                 self.write(&warning(self.style, message));
@@ -449,6 +461,8 @@ impl<W: Write + Send, A: Write + Send> Observer for Transcript<W, A> {
             | TurnEvent::ReasoningDelta { .. }
             | TurnEvent::ToolCalled { success: true, .. }
             | TurnEvent::ContextFull { .. }
+            | TurnEvent::CompactionStarted { .. }
+            | TurnEvent::CompactionAbandoned { .. }
             | TurnEvent::RequestCompleted { .. } => {}
         }
     }

@@ -96,6 +96,12 @@ impl<W: Write + Send> Observer for StatusLine<W> {
             TurnEvent::ToolFinished { .. } | TurnEvent::MessageAbandoned { .. } => {
                 terminal.doing = Some("waiting for the model".to_owned())
             }
+            TurnEvent::CompactionStarted { .. } => {
+                terminal.doing = Some("compacting the context".to_owned());
+            }
+            TurnEvent::Compacted(_) | TurnEvent::CompactionAbandoned { .. } => {
+                terminal.doing = Some("waiting for the model".to_owned());
+            }
             TurnEvent::WaitingForNetwork { .. } => {
                 terminal.doing = Some("waiting for network".to_owned());
             }

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use dovetail_config::{ApprovalPolicy, Config, SandboxMode};
+use dovetail_config::{ApprovalPolicy, CompactLimitScope, Config, SandboxMode};
+use dovetail_core::compaction::{COMPACT_PROMPT, CompactionOptions, LimitScope};
 use dovetail_core::context::{BASE_INSTRUCTIONS, ContextFacts, GitFacts};
 use dovetail_core::event::TurnSettings;
 use dovetail_core::model::TextOptions;
+use dovetail_core::plugin::ProviderCapabilities;
 use dovetail_core::retry::RetryLimits;
 use dovetail_core::snapshot::{Extras, Workspaces};
 use dovetail_core::turn::TurnOptions;
@@ -32,6 +34,8 @@ pub(crate) struct TurnSetup {
     pub(crate) asked: ModelOptions,
     /// The base instructions of a new conversation.
     pub(crate) base_instructions: String,
+    /// What the model is asked for where it has to sum a conversation up.
+    pub(crate) compact_prompt: String,
     /// What commands may do.
     pub(crate) sandbox: SandboxMode,
     /// Whether anybody can be asked; in headless runs nobody can.
@@ -62,6 +66,7 @@ impl TurnSetup {
             asked: model_options::decide(config, &model, sandbox, None),
             model,
             base_instructions: base_instructions(config)?,
+            compact_prompt: compact_prompt(config)?,
             sandbox,
             approval: ApprovalPolicy::Never,
             added_roots,
@@ -101,6 +106,20 @@ impl TurnSetup {
         self.asked = model_options::decide(config, &self.model, self.sandbox, Some(tier));
     }
 
+    /// The same for another model.
+    ///
+    /// # Errors
+    /// The catalogue cannot be used.
+    pub(crate) fn with_model(&self, config: &Config, slug: &str) -> anyhow::Result<Self> {
+        let model = models::resolve(config, slug)?;
+        let tier = self.asked.service_tier.value.as_deref();
+        Ok(Self {
+            asked: model_options::decide(config, &model, self.sandbox, tier),
+            model,
+            ..self.clone()
+        })
+    }
+
     /// What a person should know of the model and of what is asked of it.
     pub(crate) fn warnings(&self, config: &Config) -> Vec<String> {
         let mut warnings = models::warnings(config, &self.model);
@@ -114,7 +133,7 @@ impl TurnSetup {
         config: &Config,
         installation_id: String,
         agents_md: Option<String>,
-        hosted_tools: bool,
+        provider: ProviderCapabilities,
         transcript: Option<&Path>,
     ) -> TurnOptions {
         let mode = self.sandbox.as_str();
@@ -150,12 +169,22 @@ impl TurnSetup {
             reasoning: self.asked.reasoning(&self.model),
             text: self.text(),
             model: model_options::traits(&self.model),
-            web_search: hosted_tools
+            web_search: provider
+                .hosted_tools
                 .then(|| self.asked.web_search(&self.model))
                 .flatten(),
             parallel_tool_calls: self.model.info.supports_parallel_tool_calls,
             image_input: self.model.info.takes_images(),
             context_window: Some(self.model.info.usable_window()),
+            compaction: CompactionOptions {
+                limit: self.model.info.auto_compact_token_limit,
+                scope: match config.compact_limit_scope {
+                    CompactLimitScope::Total => LimitScope::Total,
+                    CompactLimitScope::BodyAfterPrefix => LimitScope::BodyAfterPrefix,
+                },
+                remote: provider.remote_compaction,
+                prompt: self.compact_prompt.clone(),
+            },
             installation_id,
             turn_trigger: Some("exec".to_owned()),
             parent_turn: None,
@@ -233,12 +262,30 @@ fn base_instructions(config: &Config) -> anyhow::Result<String> {
         let text = config.instructions.as_deref();
         return Ok(text.unwrap_or(BASE_INSTRUCTIONS).to_owned());
     };
+    told_in(
+        path,
+        "the instructions",
+        "`model_instructions_file` names it; leave that out to use the built-in instructions",
+    )
+}
+
+/// The text of the configuration, else the file that it names, else the one that comes with the host.
+fn compact_prompt(config: &Config) -> anyhow::Result<String> {
+    match (&config.compact_prompt, &config.compact_prompt_file) {
+        (Some(prompt), _) => Ok(prompt.clone()),
+        (None, Some(path)) => told_in(
+            path,
+            "the prompt",
+            "`experimental_compact_prompt_file` names it; leave that out to use the built-in prompt",
+        ),
+        (None, None) => Ok(COMPACT_PROMPT.to_owned()),
+    }
+}
+
+/// The text of a file that tells the model something.
+fn told_in(path: &Path, what: &str, hint: &str) -> anyhow::Result<String> {
     let unusable = |problem: String| {
-        Fatal::new(format!(
-            "cannot use the instructions `{}`: {problem}",
-            path.display()
-        ))
-        .hint("`model_instructions_file` names it; leave that out to use the built-in instructions")
+        Fatal::new(format!("cannot use {what} `{}`: {problem}", path.display())).hint(hint)
     };
     let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
     if text.trim().is_empty() {

@@ -70,6 +70,16 @@ choices! {
 }
 
 choices! {
+    /// What the limit counts after which a conversation is compacted.
+    CompactLimitScope {
+        /// All that the model reads.
+        Total = "total",
+        /// What came after the first request since the conversation began or was compacted last.
+        BodyAfterPrefix = "body_after_prefix",
+    }
+}
+
+choices! {
     /// How requests are queued by the service.
     ServiceTier {
         /// Sooner.

@@ -23,7 +23,7 @@ pub(crate) use permissions::{
 };
 pub(crate) use provider::ProviderTable;
 
-use crate::enums::{SandboxMode, WebSearchMode};
+use crate::enums::{CompactLimitScope, SandboxMode, WebSearchMode};
 use crate::features::FeatureSetting;
 
 /// The configuration of Dovetail: `config.toml`, a profile's file or a project's.
@@ -55,9 +55,15 @@ pub(crate) struct ConfigFile {
     pub(crate) model_verbosity: Option<Verbosity>,
     /// The model's context window in tokens, where the catalogue is wrong.
     pub(crate) model_context_window: Option<u64>,
-    /// Tokens of context after which the conversation is compacted.
-    #[schemars(extend("x-not-supported" = "conversations are not compacted yet"))]
+    /// Tokens of context after which the conversation is compacted; at most, and where unset, nine tenths of the window.
     pub(crate) model_auto_compact_token_limit: Option<u64>,
+    /// What that limit counts: `total` for all that the model reads, `body_after_prefix` for what came after the first
+    /// request since the conversation began or was compacted last.
+    pub(crate) model_auto_compact_token_limit_scope: Option<CompactLimitScope>,
+    /// The prompt that sums a conversation up, where the provider's service does not compact it.
+    pub(crate) compact_prompt: Option<String>,
+    /// A file with that prompt, which `compact_prompt` wins over.
+    pub(crate) experimental_compact_prompt_file: Option<String>,
     /// Tokens of a tool's output that the model gets to see.
     pub(crate) tool_output_token_limit: Option<u64>,
     /// A catalogue of models to use instead of the built-in one: `{"models": [{"slug": …}]}`.
@@ -154,9 +160,6 @@ pub(crate) struct ConfigFile {
     /// The trailer of commits.
     #[schemars(extend("x-not-supported" = "commits are the model's own"))]
     commit_attribution: Option<String>,
-    /// The prompt that sums a conversation up.
-    #[schemars(extend("x-not-supported" = "conversations are not compacted yet"))]
-    compact_prompt: Option<String>,
     /// The permission profile to use.
     #[schemars(extend("x-not-supported" = "`sandbox_mode` decides"))]
     default_permissions: Option<String>,
@@ -166,9 +169,6 @@ pub(crate) struct ConfigFile {
     /// How the terminal interface takes pasted text.
     #[schemars(extend("x-not-supported" = "there is no terminal interface yet"))]
     disable_paste_burst: Option<bool>,
-    /// A file with the prompt that sums a conversation up.
-    #[schemars(extend("x-not-supported" = "conversations are not compacted yet"))]
-    experimental_compact_prompt_file: Option<String>,
     /// The old name of `model_instructions_file`.
     #[schemars(extend("x-not-supported" = "use `model_instructions_file`"))]
     experimental_instructions_file: Option<String>,
@@ -265,11 +265,8 @@ pub(crate) struct ConfigFile {
     /// What is remembered across threads.
     #[schemars(extend("x-not-supported" = "nothing is remembered across threads"))]
     memories: Anything,
-    /// What `model_auto_compact_token_limit` counts.
-    #[schemars(extend("x-not-supported" = "conversations are not compacted yet"))]
-    model_auto_compact_token_limit_scope: Option<String>,
     /// When a conversation is compacted after a turn.
-    #[schemars(extend("x-not-supported" = "conversations are not compacted yet"))]
+    #[schemars(extend("x-not-supported" = "conversations are compacted when the next turn needs it"))]
     model_post_turn_compact_threshold_percent: Anything,
     /// Notices that were seen.
     #[schemars(extend("x-not-supported" = "there are no notices"))]

@@ -33,8 +33,8 @@ pub use agents_md::{ProjectDocs, collect_project_docs};
 pub use auth::{ApiKey, AuthError, AuthFile, KeySource, find_api_key};
 pub use dovetail_models::{ReasoningSummary, Verbosity};
 pub use enums::{
-    ApprovalPolicy, HistoryPersistence, InheritEnv, SandboxMode, ServiceTier, TrustLevel,
-    WebSearchMode,
+    ApprovalPolicy, CompactLimitScope, HistoryPersistence, InheritEnv, SandboxMode, ServiceTier,
+    TrustLevel, WebSearchMode,
 };
 pub use error::ConfigError;
 pub use features::{FEATURES, Feature, FeatureStage};

@@ -30,6 +30,8 @@ const NAMES_OF_SECRETS: &[&str] = &[
     "env_key",
     "env_key_instructions",
     "bearer_token_env_var",
+    // Tokens of text.
+    "model_auto_compact_token_limit_scope",
     "env_http_headers",
     "env_vars",
 ];

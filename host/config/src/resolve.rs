@@ -135,6 +135,18 @@ impl Tree<'_> {
             openai_base_url: file.openai_base_url,
             approval_policy: file.approval_policy.map(|ApprovalSetting(policy)| policy),
             sandbox_mode: file.sandbox_mode,
+            compact_limit_scope: self.defaulted(
+                &["model_auto_compact_token_limit_scope"],
+                file.model_auto_compact_token_limit_scope,
+            )?,
+            // Nobody wants to ask for nothing: a blank prompt is one that was taken back.
+            compact_prompt: file
+                .compact_prompt
+                .filter(|prompt| !prompt.trim().is_empty()),
+            compact_prompt_file: self.path(
+                &["experimental_compact_prompt_file"],
+                file.experimental_compact_prompt_file,
+            ),
             model_reasoning_effort: file.model_reasoning_effort,
             model_reasoning_summary: file.model_reasoning_summary,
             model_verbosity: file.model_verbosity,

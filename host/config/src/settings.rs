@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use dovetail_models::{ModelPatch, ReasoningSummary, Verbosity};
 use serde_json::{Value, json};
 
-use crate::enums::{ApprovalPolicy, HistoryPersistence, InheritEnv, SandboxMode, WebSearchMode};
+use crate::enums::{
+    ApprovalPolicy, CompactLimitScope, HistoryPersistence, InheritEnv, SandboxMode, WebSearchMode,
+};
 use crate::error::ConfigError;
 use crate::features::{FEATURES, Feature};
 use crate::layer::{Layer, Place};
@@ -52,6 +54,12 @@ pub struct Config {
     pub model_verbosity: Option<Verbosity>,
     /// A file with a catalogue to use instead of the built-in one.
     pub model_catalog: Option<PathBuf>,
+    /// What the limit counts after which a conversation is compacted.
+    pub compact_limit_scope: CompactLimitScope,
+    /// Another prompt to sum a conversation up with.
+    pub compact_prompt: Option<String>,
+    /// A file with such a prompt, for where there is none here.
+    pub compact_prompt_file: Option<PathBuf>,
     /// How requests are queued.
     pub service_tier: Option<String>,
     /// The hosted web search.

@@ -2,6 +2,8 @@
 //!
 //! The recorder (rollout), the command line, and sinks are all fed from it, so that they cannot disagree.
 
+mod compacted;
+
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +14,10 @@ use crate::ids::{CallId, PluginId, ThreadId, TurnId, WindowId};
 use crate::item::ResponseItem;
 use crate::lineage::{ParentTurn, SubagentKind};
 use crate::review::{ReviewOutput, ReviewTarget};
+use crate::snapshot::CompactionTrigger;
 use crate::usage::TokenUsage;
+
+pub use compacted::Compacted;
 
 /// How a visible piece of work stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,6 +258,15 @@ pub struct TurnSettings {
     pub output_schema: Option<Value>,
 }
 
+/// What a request was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestUse {
+    /// An answer.
+    Turn,
+    /// A compaction.
+    Compaction,
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TurnEvent {
@@ -379,6 +393,8 @@ pub enum TurnEvent {
         rate_limits: RateLimits,
         /// The turn.
         turn_id: TurnId,
+        /// What it was for.
+        made_for: RequestUse,
         /// From sending to the first byte of the answer.
         time_to_first_event: Duration,
         /// From sending to the end.
@@ -408,6 +424,23 @@ pub enum TurnEvent {
         thread_total: TokenUsage,
         /// Rate limits, as last reported.
         rate_limits: RateLimits,
+    },
+    /// The conversation is being made shorter. Ends with [`TurnEvent::Compacted`] or
+    /// [`TurnEvent::CompactionAbandoned`].
+    CompactionStarted {
+        /// The turn.
+        turn_id: TurnId,
+        /// What clients know it by.
+        item_id: String,
+        /// Who wanted it.
+        trigger: CompactionTrigger,
+    },
+    /// The conversation was made shorter. The rollout keeps what it goes on with.
+    Compacted(Box<Compacted>),
+    /// The conversation stays as it was: making it shorter failed, or was interrupted.
+    CompactionAbandoned {
+        /// What clients know it by.
+        item_id: String,
     },
     /// Something the user should know; work goes on.
     Warning {

@@ -1,9 +1,10 @@
-//! The conversation: append-only, and the one place where items get ids.
+//! The conversation: append-only until it is compacted, and the one place where items get ids.
 
 mod foreign;
 mod images;
 mod kept;
 mod pairing;
+mod said;
 mod stamp;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::item::ResponseItem;
 pub use foreign::ProviderTrail;
 pub use kept::is_kept_form_of;
 pub use pairing::{CallPart, call_part};
+pub use said::is_user_input;
 
 /// The items of a thread, as the model will see them.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +51,19 @@ impl History {
         item
     }
 
+    /// Gives an item what it needs to be part of a new beginning, see [`Self::replace`]: an id and its turn. It has no
+    /// time, since it was said before.
+    pub fn admit(mut item: ResponseItem, turn_id: TurnId) -> Arc<ResponseItem> {
+        item.ensure_id();
+        stamp::stamp_turn(&mut item, turn_id);
+        Arc::new(item)
+    }
+
+    /// Begins anew, with what a compaction left of the conversation.
+    pub fn replace(&mut self, items: Vec<Arc<ResponseItem>>) {
+        self.items = items;
+    }
+
     /// All items.
     pub fn items(&self) -> &[Arc<ResponseItem>] {
         &self.items
@@ -59,12 +74,26 @@ impl History {
     ///
     /// A process that died between a call and its output leaves a gap that services refuse.
     pub fn for_request(&self, image_input: bool) -> SharedItems {
-        let items = pairing::paired(&self.items);
+        self.for_request_without(0, image_input)
+    }
+
+    /// The same without the oldest so many items, and without outputs whose calls were among them.
+    pub fn for_request_without(&self, oldest: usize, image_input: bool) -> SharedItems {
+        let items = pairing::paired(self.items.get(oldest..).unwrap_or_default());
         if image_input {
             items
         } else {
             images::without(&items)
         }
+    }
+
+    /// The first place from here on at which there is no output of a tool: outputs belong to what is before them.
+    pub(crate) fn after_outputs(&self, from: usize) -> usize {
+        let rest = self.items.get(from..).unwrap_or_default();
+        from + rest
+            .iter()
+            .take_while(|item| pairing::is_output(item))
+            .count()
     }
 
     /// Forgets every image, for a service that refuses one of them and does not say which. Says whether there was any.

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use crate::event::{
-    AbortReason, ActivityStatus, HookResult, HookRun, ThreadInfo, ToolActivity, TurnEvent,
-    TurnSettings,
+    AbortReason, ActivityStatus, Compacted, HookResult, HookRun, RequestUse, ThreadInfo,
+    ToolActivity, TurnEvent, TurnSettings,
 };
 use crate::ids::{PluginId, ThreadId, TurnId};
 use crate::plugin::{EventRecord, Field, FieldClass, FieldValue};
@@ -182,12 +182,18 @@ fn describe(event: &TurnEvent) -> Option<(&'static str, Vec<Field>)> {
         TurnEvent::RequestCompleted {
             response_id,
             usage,
+            made_for,
             time_to_first_event,
             duration,
             ..
         } => {
+            let purpose = match made_for {
+                RequestUse::Turn => "turn",
+                RequestUse::Compaction => "compaction",
+            };
             let mut fields = vec![
                 text("response_id", response_id),
+                text("purpose", purpose),
                 millis("time_to_first_event_ms", *time_to_first_event),
                 millis("duration_ms", *duration),
             ];
@@ -213,6 +219,12 @@ fn describe(event: &TurnEvent) -> Option<(&'static str, Vec<Field>)> {
             vec![classed("reason", FieldClass::Location, reason.clone())],
         ),
         TurnEvent::ContextFull { .. } => ("context.full", Vec::new()),
+        TurnEvent::CompactionStarted { trigger, .. } => (
+            "compaction.started",
+            vec![text("trigger", trigger.as_str())],
+        ),
+        TurnEvent::Compacted(compacted) => ("compaction.completed", compaction_fields(compacted)),
+        TurnEvent::CompactionAbandoned { .. } => ("compaction.abandoned", Vec::new()),
         TurnEvent::Warning { message } => (
             "warning",
             vec![classed("message", FieldClass::Content, message.clone())],
@@ -258,6 +270,20 @@ fn describe(event: &TurnEvent) -> Option<(&'static str, Vec<Field>)> {
             )
         }
     })
+}
+
+fn compaction_fields(compacted: &Compacted) -> Vec<Field> {
+    let mut fields = vec![
+        int("window_number", compacted.window_number),
+        int("tokens_before", compacted.tokens_before),
+        int("tokens_after", compacted.tokens_after),
+        millis("duration_ms", compacted.duration),
+    ];
+    if !compacted.message.is_empty() {
+        let message = compacted.message.clone();
+        fields.push(classed("summary", FieldClass::Content, message));
+    }
+    fields
 }
 
 fn settings_fields(settings: &TurnSettings) -> Vec<Field> {

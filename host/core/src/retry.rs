@@ -93,6 +93,24 @@ impl RetryBudget {
         }
     }
 
+    /// A budget for a request beside those of the turn, with at most so many visible repeats. What it recovers, the turn
+    /// must be told: see [`Self::take_over`].
+    pub fn beside(&self, stream_max: u32) -> Self {
+        let limits = RetryLimits {
+            stream_max: self.limits.stream_max.min(stream_max),
+            ..self.limits
+        };
+        Self {
+            recovered: self.recovered,
+            ..Self::new(limits)
+        }
+    }
+
+    /// Takes over from a budget beside this one whether the credential was recovered.
+    pub fn take_over(&mut self, beside: Self) {
+        self.recovered |= beside.recovered;
+    }
+
     /// A request was answered to its end: the next one starts with full loops. Recovery stays used up.
     pub fn succeeded(&mut self) {
         self.requests = 0;
@@ -432,6 +450,28 @@ mod tests {
         let unauthorized = error(FailureStage::Upgrade, FailureKind::Unauthorized);
         assert_eq!(budget.next(&unauthorized, 0), NextStep::Recover);
         assert_eq!(budget.next(&unauthorized, 0), NextStep::GiveUp);
+    }
+
+    #[test]
+    fn a_request_beside_the_turns_own_has_loops_of_its_own_but_the_same_recovery() {
+        let mut budget = RetryBudget::new(limits(0, 5));
+        let mut beside = budget.beside(2);
+        let broken = error(FailureStage::Stream, FailureKind::Unknown);
+        let steps = [(); 3].map(|()| beside.next(&broken, 0));
+        assert!(matches!(
+            steps[1],
+            NextStep::Reconnect {
+                attempt: 2,
+                max: 2,
+                ..
+            }
+        ));
+        assert_eq!(steps[2], NextStep::Fail);
+        let refused = error(FailureStage::Status(401), FailureKind::Unauthorized);
+        assert_eq!(budget.beside(2).next(&refused, 0), NextStep::Recover);
+        assert_eq!(beside.next(&refused, 0), NextStep::Recover);
+        budget.take_over(beside);
+        assert_eq!(budget.next(&refused, 0), NextStep::Fail);
     }
 
     #[test]

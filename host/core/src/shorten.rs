@@ -3,7 +3,7 @@
 use crate::item::{ContentItem, OutputPayload};
 
 /// A rough measure, the same that the model's service is planned with.
-const BYTES_PER_TOKEN: u64 = 4;
+pub(crate) const BYTES_PER_TOKEN: u64 = 4;
 
 /// Tokens of one output where neither the user nor the model's description says otherwise.
 pub const DEFAULT_OUTPUT_TOKENS: u64 = 10_000;
@@ -45,17 +45,26 @@ fn fitted(item: ContentItem, left: &mut u64) -> ContentItem {
 
 /// The two ends of a text, with what is missing named.
 fn ends(text: &str, budget: u64) -> String {
+    format!(
+        "Warning: truncated output (original token count: {})\nTotal output lines: {}\n\n{}",
+        tokens(text.len()),
+        text.lines().count(),
+        without_middle(text, budget),
+    )
+}
+
+/// A text of which so many bytes are kept, half at each end.
+pub(crate) fn without_middle(text: &str, budget: u64) -> String {
     let half = usize::try_from(budget / 2).unwrap_or(usize::MAX);
     let head = text.floor_char_boundary(half);
     let tail = text.ceil_char_boundary(text.len().saturating_sub(half).max(head));
     let (head, tail) = (&text[..head], &text[tail..]);
-    let tokens = |bytes: usize| (bytes as u64).div_ceil(BYTES_PER_TOKEN);
-    format!(
-        "Warning: truncated output (original token count: {})\nTotal output lines: {}\n\n{head}…{} tokens truncated…{tail}",
-        tokens(text.len()),
-        text.lines().count(),
-        tokens(text.len() - head.len() - tail.len()),
-    )
+    let gone = tokens(text.len() - head.len() - tail.len());
+    format!("{head}…{gone} tokens truncated…{tail}")
+}
+
+fn tokens(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
 }
 
 #[cfg(test)]

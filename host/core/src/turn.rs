@@ -6,6 +6,7 @@
 mod activities;
 mod calls;
 mod closing;
+mod compact;
 mod drive;
 mod handle;
 mod hooks;
@@ -20,6 +21,7 @@ mod thread;
 
 use std::sync::Arc;
 
+use crate::compaction::CompactionOptions;
 use crate::context::ContextFacts;
 use crate::event::{Observer, RecordError, Recorder, TurnSettings};
 use crate::lineage::ParentTurn;
@@ -70,6 +72,8 @@ pub struct TurnOptions {
     pub image_input: bool,
     /// Tokens of context that may be used.
     pub context_window: Option<u64>,
+    /// When and how the conversation is made shorter.
+    pub compaction: CompactionOptions,
     /// Stable per home directory.
     pub installation_id: String,
     /// What made the turn, such as `exec`.

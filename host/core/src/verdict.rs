@@ -237,7 +237,8 @@ impl HookChain {
         }
     }
 
-    /// Asks about an event that is no tool call: `SessionStart`, `UserPromptSubmit`, `Stop`.
+    /// Asks about an event that is no tool call. `text` is the prompt of `UserPromptSubmit`; for other events it is what
+    /// matchers look at, such as what set a compaction off.
     pub async fn rule(
         &self,
         event: &'static str,
@@ -261,11 +262,15 @@ impl HookChain {
             if let Some(prompt) = &prompt {
                 merge(&mut payload, json!({ "prompt": prompt }));
             }
-            let seen = hook_event(event, scope, prompt, None, payload);
-            let pass = self.gates(&seen, "", report).await;
+            let subject = match &prompt {
+                Some(_) => "",
+                None => text.as_str(),
+            };
+            let seen = hook_event(event, scope, prompt.clone(), None, payload);
+            let pass = self.gates(&seen, subject, report).await;
             context.extend(pass.context);
             if pass.denied.is_some() || pass.rewrite.is_none() {
-                self.observe(&seen, "", report).await;
+                self.observe(&seen, subject, report).await;
             }
             match (pass.denied, pass.rewrite) {
                 (Some(reason), _) => return Ruling::Stop(reason),
@@ -520,9 +525,12 @@ fn base_payload(event: &str, scope: &HookScope) -> Value {
             "cwd": scope.cwd,
             "hook_event_name": event,
             "model": scope.model,
-            "permission_mode": scope.permission_mode,
         }),
     );
+    if !matches!(event, "PreCompact" | "PostCompact") {
+        let mode = &scope.permission_mode;
+        merge(&mut payload, json!({ "permission_mode": mode }));
+    }
     payload
 }
 

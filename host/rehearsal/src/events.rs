@@ -151,6 +151,13 @@ pub(crate) fn reasoning(names: &mut Names, summary: &str, chunk: NonZeroUsize) -
     events
 }
 
+/// What is left of a conversation.
+pub(crate) fn compaction(names: &mut Names, content: &str) -> Vec<Value> {
+    let (index, id) = (names.index(), names.item_id("cmp"));
+    let left = json!({ "type": "compaction", "id": id, "encrypted_content": content });
+    item(index, left)
+}
+
 /// A call of a function tool.
 pub(crate) fn function_call(
     names: &mut Names,

@@ -142,6 +142,7 @@ impl<'a> Player<'a> {
             Action::Item(_)
             | Action::Text { .. }
             | Action::Reasoning { .. }
+            | Action::Compaction { .. }
             | Action::FunctionCall { .. }
             | Action::CustomCall { .. }
             | Action::Failed { .. }
@@ -161,6 +162,7 @@ impl<'a> Player<'a> {
             Action::Text { text, phase, chunk } => {
                 events::text(&mut self.names, text, phase.as_deref(), *chunk)
             }
+            Action::Compaction { content } => events::compaction(&mut self.names, content),
             Action::Reasoning { summary, chunk } => {
                 events::reasoning(&mut self.names, summary, *chunk)
             }

@@ -144,6 +144,11 @@ pub enum Action {
         /// Characters per delta.
         chunk: NonZeroUsize,
     },
+    /// What is left of a conversation that was to be compacted.
+    Compaction {
+        /// What stands for the rest, as only the service could read it.
+        content: String,
+    },
     /// A call of a function tool.
     FunctionCall {
         /// The tool.

@@ -30,8 +30,12 @@ pub struct LoadedThread {
     pub items: Vec<ResponseItem>,
     /// How many windows came before this one.
     pub window_number: u64,
+    /// The first window of the conversation, where a compaction says it.
+    pub first_window_id: Option<WindowId>,
     /// What was used so far.
     pub totals: TokenUsage,
+    /// How many tokens the conversation had when they were counted last.
+    pub context_tokens: Option<u64>,
     /// Which provider answered which turn.
     pub providers: ProviderTrail,
     /// The ordinal of the line to write next.
@@ -59,6 +63,8 @@ pub struct LastSettings {
     pub sandbox_mode: Option<String>,
     /// The queue of the service that requests asked for.
     pub service_tier: Option<String>,
+    /// The provider's id.
+    pub provider_id: Option<String>,
 }
 
 /// Reads a thread without locking it, through those it is a fork of.
@@ -190,11 +196,18 @@ impl Trail {
                 self.note();
             }
             Record::TurnEnded => self.turn = None,
+            Record::Compacted(compacted) => {
+                if let (Some(items), Some(provider)) =
+                    (&compacted.replacement_history, &self.provider)
+                {
+                    self.providers.compacted(items, provider);
+                }
+            }
             Record::Item(_)
             | Record::Context(_)
-            | Record::Compacted(_)
             | Record::RolledBack(_)
             | Record::Totals(_)
+            | Record::Count { .. }
             | Record::Named(_)
             | Record::Settings { provider: None, .. }
             | Record::Ignored => {}
@@ -221,6 +234,7 @@ fn finish(mut parts: Vec<Part>, read: Read) -> Result<(LoadedThread, Tail), Stor
         ..walk.tail
     };
     let mut info = thread_info(own.meta, &own.path)?;
+    let began_in = info.window_id;
     let compacted = rebuilt.window_id.is_some() || rebuilt.window_number > 0;
     if let Some(id) = rebuilt
         .window_id
@@ -232,8 +246,15 @@ fn finish(mut parts: Vec<Part>, read: Read) -> Result<(LoadedThread, Tail), Stor
         // Old compactions did not name the window that they began; it is not the first one.
         info.window_id = WindowId::generate();
     }
+    // Where no compaction says it, the thread began in the window that its first line names.
+    let first_window_id = rebuilt
+        .first_window_id
+        .as_deref()
+        .and_then(|id| WindowId::parse(id).ok())
+        .or(compacted.then_some(began_in));
     let last_settings = rebuilt.context.map(|context| LastSettings {
         service_tier: rebuilt.service_tier,
+        provider_id: trail.provider.as_deref().map(str::to_owned),
         ..LastSettings::from(context)
     });
     if let (true, Some(model)) = (
@@ -247,7 +268,9 @@ fn finish(mut parts: Vec<Part>, read: Read) -> Result<(LoadedThread, Tail), Stor
         info,
         items: rebuilt.items,
         window_number: rebuilt.window_number,
+        first_window_id,
         totals: rebuilt.totals,
+        context_tokens: rebuilt.context_tokens,
         providers: trail.providers,
         next_ordinal: walk.next_ordinal,
         last_settings,
@@ -340,6 +363,7 @@ impl From<Context> for LastSettings {
             effort: context.effort,
             summary: context.summary.filter(|summary| summary != "none"),
             service_tier: None,
+            provider_id: None,
             cwd: context.cwd.map(PathBuf::from),
             approval_policy: context.approval_policy.as_str().map(str::to_owned),
             // Old files have the mode's word itself, or it under another key.

@@ -20,6 +20,13 @@ pub(crate) enum Record {
     TurnEnded,
     RolledBack(u64),
     Totals(TokenUsage),
+    /// The same, and how many tokens the conversation had then.
+    Count {
+        /// What the thread used.
+        totals: TokenUsage,
+        /// What its last request and the answer to it had.
+        context: Option<u64>,
+    },
     /// How turns run from now on.
     Settings {
         /// The provider.
@@ -119,6 +126,7 @@ pub(crate) struct Compacted {
     /// A UUID; in older files the number.
     #[serde(default)]
     pub(crate) window_id: Value,
+    pub(crate) first_window_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -139,6 +147,7 @@ struct Settings {
 #[derive(Deserialize)]
 struct CountInfo {
     total_token_usage: TokenUsage,
+    last_token_usage: Option<TokenUsage>,
 }
 
 #[derive(Deserialize)]
@@ -237,8 +246,9 @@ fn parse_event(payload: &str) -> Result<Record, Problem> {
                 provider: settings.model_provider_id,
                 service_tier: settings.service_tier,
             }),
-        "token_count" => event()?.info.map_or(Record::Ignored, |info| {
-            Record::Totals(info.total_token_usage)
+        "token_count" => event()?.info.map_or(Record::Ignored, |info| Record::Count {
+            totals: info.total_token_usage,
+            context: info.last_token_usage.map(|last| last.total_tokens),
         }),
         _ => Record::Ignored,
     })

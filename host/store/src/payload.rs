@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dovetail_core::event::{AbortReason, RateLimitWindow, RateLimits, ThreadInfo, TurnSettings};
+use dovetail_core::event::{
+    AbortReason, Compacted, RateLimitWindow, RateLimits, ThreadInfo, TurnSettings,
+};
 use dovetail_core::ids::{ThreadId, TurnId, WindowId};
+use dovetail_core::item::ResponseItem;
 use dovetail_core::usage::TokenUsage;
 use serde::Serialize;
 use serde_json::Value;
@@ -258,6 +261,32 @@ pub(crate) struct TokenUsageRecord<'a> {
     pub(crate) thread_token_usage: TokenUsage,
 }
 
+/// A conversation's new beginning.
+#[derive(Serialize)]
+pub(crate) struct Compaction<'a> {
+    message: &'a str,
+    replacement_history: Vec<&'a ResponseItem>,
+    window_number: u64,
+    first_window_id: WindowId,
+    previous_window_id: WindowId,
+    window_id: WindowId,
+    compaction_response_id: &'a str,
+}
+
+impl<'a> Compaction<'a> {
+    pub(crate) fn new(compacted: &'a Compacted) -> Self {
+        Self {
+            message: &compacted.message,
+            replacement_history: compacted.history.iter().map(|item| &**item).collect(),
+            window_number: compacted.window_number,
+            first_window_id: compacted.first_window_id,
+            previous_window_id: compacted.previous_window_id,
+            window_id: compacted.window_id,
+            compaction_response_id: &compacted.response_id,
+        }
+    }
+}
+
 /// `event_msg` payloads.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -321,6 +350,7 @@ pub(crate) enum EventMsg<'a> {
     AgentReasoning {
         text: &'a str,
     },
+    ContextCompacted,
 }
 
 #[derive(Serialize)]

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use dovetail_core::history::is_user_input;
 use dovetail_core::item::{ContentItem, ResponseItem};
 use dovetail_core::usage::TokenUsage;
 use serde_json::Value;
@@ -18,6 +19,7 @@ pub(crate) struct Rebuild {
     /// How many compactions there were, rolled back ones included: no window gets the number of another.
     compactions: u64,
     totals: TokenUsage,
+    context_tokens: Option<u64>,
     service_tier: Option<String>,
 }
 
@@ -59,6 +61,7 @@ struct Segment {
 struct WindowMark {
     number: Option<u64>,
     id: Option<String>,
+    first: Option<String>,
 }
 
 /// What is left in the end.
@@ -66,8 +69,10 @@ pub(crate) struct Rebuilt {
     pub(crate) items: Vec<ResponseItem>,
     pub(crate) window_number: u64,
     pub(crate) window_id: Option<String>,
+    pub(crate) first_window_id: Option<String>,
     pub(crate) context: Option<Context>,
     pub(crate) totals: TokenUsage,
+    pub(crate) context_tokens: Option<u64>,
     pub(crate) service_tier: Option<String>,
 }
 
@@ -79,6 +84,7 @@ impl Rebuild {
             begun: 1,
             compactions: 0,
             totals: TokenUsage::default(),
+            context_tokens: None,
             service_tier: None,
         }
     }
@@ -91,6 +97,10 @@ impl Rebuild {
             Record::Compacted(compacted) => self.compacted(*compacted),
             Record::RolledBack(turns) => return self.roll_back(turns),
             Record::Totals(totals) => self.totals = totals,
+            Record::Count { totals, context } => {
+                self.totals = totals;
+                self.context_tokens = context;
+            }
             Record::Settings { service_tier, .. } => self.service_tier = service_tier,
             Record::Meta(_) | Record::TurnEnded | Record::Named(_) | Record::Ignored => {}
         }
@@ -108,8 +118,10 @@ impl Rebuild {
             items: Vec::new(),
             window_number: self.compactions,
             window_id: None,
+            first_window_id: None,
             context: None,
             totals: self.totals,
+            context_tokens: self.context_tokens,
             service_tier: self.service_tier,
         };
         for segment in self.segments {
@@ -121,6 +133,7 @@ impl Rebuild {
             for mark in segment.windows {
                 rebuilt.window_number = mark.number.unwrap_or(rebuilt.window_number);
                 rebuilt.window_id = mark.id;
+                rebuilt.first_window_id = mark.first.or(rebuilt.first_window_id);
             }
         }
         rebuilt
@@ -196,6 +209,7 @@ impl Rebuild {
                 .window_number
                 .or_else(|| compacted.window_id.as_u64()),
             id: compacted.window_id.as_str().map(str::to_owned),
+            first: compacted.first_window_id,
         });
     }
 
@@ -281,42 +295,4 @@ fn is_control(item: &ResponseItem) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whether the user said it, as opposed to context that is sent in the user's name.
-pub(crate) fn is_user_input(item: &ResponseItem) -> bool {
-    let ResponseItem::Message {
-        role,
-        content,
-        metadata,
-        ..
-    } = item
-    else {
-        return false;
-    };
-    if role != "user" {
-        return false;
-    }
-    match metadata
-        .as_ref()
-        .and_then(|metadata| metadata.content_item_kinds.as_ref())
-    {
-        Some(kinds) => kinds
-            .iter()
-            .any(|kind| kind == "user.text" || kind == "user.image"),
-        // Older files do not say what a message is; context always comes in tags.
-        None => !content
-            .iter()
-            .any(|part| matches!(part, ContentItem::InputText { text } if is_context(text))),
-    }
-}
-
-fn is_context(text: &str) -> bool {
-    let tags = [
-        "<environment_context>",
-        "<user_instructions>",
-        "<turn_aborted>",
-        "# AGENTS.md instructions for ",
-    ];
-    tags.iter().any(|tag| text.trim_start().starts_with(tag))
 }

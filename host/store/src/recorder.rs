@@ -1,5 +1,6 @@
 //! From events to lines.
 
+mod counts;
 mod review;
 mod turn;
 
@@ -7,12 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use dovetail_core::event::{
-    RateLimits, RecordError, Recorder, ThreadInfo, ToolActivity, TurnEvent, TurnSettings,
+    RecordError, Recorder, ThreadInfo, ToolActivity, TurnEvent, TurnSettings,
 };
 use dovetail_core::history::{CallPart, call_part};
 use dovetail_core::ids::{CallId, ThreadId, TurnId};
 use dovetail_core::item::ResponseItem;
-use dovetail_core::usage::TokenUsage;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -23,8 +23,7 @@ use crate::lineage::Part;
 use crate::load::{HistoryMode, LoadedThread};
 use crate::lock::WriterLock;
 use crate::payload::{
-    self, EventMsg, HistoryBase, SessionMeta, ThreadSettings, TokenInfo, TokenUsageRecord,
-    TurnContext,
+    self, EventMsg, HistoryBase, SessionMeta, ThreadSettings, TokenUsageRecord, TurnContext,
 };
 use crate::place;
 use crate::reopen::{self, Reopened};
@@ -289,60 +288,6 @@ impl RolloutRecorder {
         })
     }
 
-    fn request_completed(
-        &mut self,
-        record: &TokenUsageRecord<'_>,
-        limits: &RateLimits,
-    ) -> Result<(), RecordError> {
-        self.release_count()?;
-        self.line("token_usage_record", record)?;
-        let Some(turn) = &mut self.turn else {
-            return Ok(());
-        };
-        let info = TokenInfo {
-            total_token_usage: record.thread_token_usage,
-            last_token_usage: record.usage,
-            last_usage_includes_reasoning: std::mem::take(&mut turn.reasoned),
-            model_context_window: turn.context_window,
-        };
-        turn.held_count = Some((info, limits.into()));
-        if turn.open_calls == 0 {
-            self.release_count()
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Counts the window as full, so that whoever reads the thread makes room before it asks again.
-    fn context_full(&mut self, total: TokenUsage, limits: &RateLimits) -> Result<(), RecordError> {
-        self.release_count()?;
-        let Some(window) = self.turn.as_ref().and_then(|turn| turn.context_window) else {
-            return Ok(());
-        };
-        let info = TokenInfo {
-            total_token_usage: TokenUsage {
-                total_tokens: total.total_tokens.max(window),
-                ..total
-            },
-            last_token_usage: TokenUsage {
-                total_tokens: window,
-                ..TokenUsage::default()
-            },
-            last_usage_includes_reasoning: false,
-            model_context_window: Some(window),
-        };
-        let rate_limits = limits.into();
-        self.event(&EventMsg::TokenCount { info, rate_limits })
-    }
-
-    fn release_count(&mut self) -> Result<(), RecordError> {
-        let Some((info, rate_limits)) = self.turn.as_mut().and_then(|turn| turn.held_count.take())
-        else {
-            return Ok(());
-        };
-        self.event(&EventMsg::TokenCount { info, rate_limits })
-    }
-
     fn turn_ended(&mut self, last_line: &EventMsg<'_>) -> Result<(), RecordError> {
         self.release_count()?;
         self.event(last_line)?;
@@ -394,6 +339,7 @@ impl Recorder for RolloutRecorder {
                 thread_total,
                 rate_limits,
                 turn_id,
+                made_for,
                 ..
             } => {
                 let record = TokenUsageRecord {
@@ -406,13 +352,14 @@ impl Recorder for RolloutRecorder {
                     turn_token_usage: *turn_total,
                     thread_token_usage: *thread_total,
                 };
-                self.request_completed(&record, rate_limits)
+                self.request_completed(&record, *made_for, rate_limits)
             }
             TurnEvent::ContextFull {
                 thread_total,
                 rate_limits,
                 ..
             } => self.context_full(*thread_total, rate_limits),
+            TurnEvent::Compacted(compacted) => self.compacted(thread_id, compacted),
             TurnEvent::TurnCompleted {
                 turn_id,
                 last_message,
@@ -468,6 +415,8 @@ impl Recorder for RolloutRecorder {
             | TurnEvent::HookRan(_)
             | TurnEvent::Reconnecting { .. }
             | TurnEvent::WaitingForNetwork { .. }
+            | TurnEvent::CompactionStarted { .. }
+            | TurnEvent::CompactionAbandoned { .. }
             | TurnEvent::Warning { .. } => Ok(()),
         }
     }

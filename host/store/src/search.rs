@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use dovetail_core::history::is_user_input;
 use dovetail_core::item::ResponseItem;
 use memchr::memmem::Finder;
 
@@ -11,7 +12,6 @@ use crate::error::StoreError;
 use crate::lineage::Part;
 use crate::listing::ThreadSummary;
 use crate::parse::{self, Form, Record};
-use crate::rebuild::is_user_input;
 use crate::turns::text_of;
 
 /// How much of a text is shown around what was found, in characters to each side.

@@ -4,6 +4,7 @@ use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::LazyLock;
 
+use dovetail_core::history::is_user_input;
 use dovetail_core::ids::ThreadId;
 use jiff::Timestamp;
 use memchr::memmem::{self, Finder};
@@ -17,7 +18,6 @@ use crate::load;
 use crate::names::Naming;
 use crate::parse::{self, Form, Meta, Record};
 use crate::place::Compression;
-use crate::rebuild::is_user_input;
 use crate::turns::text_of;
 
 /// How much of a prompt is kept, in characters: a line of a list.

@@ -81,6 +81,9 @@ pub(crate) enum TurnItem<'a> {
         id: String,
         review_output: Option<&'a ReviewOutput>,
     },
+    ContextCompaction {
+        id: &'a str,
+    },
 }
 
 #[derive(Serialize)]
@@ -305,6 +308,7 @@ impl TurnItem<'_> {
                 let text = summary_text.first()?;
                 Some(EventMsg::AgentReasoning { text })
             }
+            Self::ContextCompaction { .. } => Some(EventMsg::ContextCompacted),
             Self::CommandExecution { .. }
             | Self::FileChange { .. }
             | Self::McpToolCall { .. }

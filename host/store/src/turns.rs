@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 use std::path::Path;
 
+use dovetail_core::history::is_user_input;
 use dovetail_core::item::{ContentItem, ResponseItem};
 use jiff::Timestamp;
 
 use crate::error::StoreError;
 use crate::lineage::{self, Part};
 use crate::parse::Record;
-use crate::rebuild::is_user_input;
 use crate::walk::{Cut, Entry, Walk};
 
 /// A turn in which the user said something, and which was not rolled back.
@@ -111,6 +111,7 @@ impl Builder {
             | Record::Context(_)
             | Record::Compacted(_)
             | Record::Totals(_)
+            | Record::Count { .. }
             | Record::Named(_)
             | Record::Settings { .. }
             | Record::Ignored => {}

@@ -15,6 +15,19 @@ pub(crate) const USUAL_CAPABILITIES: Capabilities = Capabilities::HOSTED_TOOLS;
 /// it, and so do people who set up such a table for them.
 const OPENAI_NAME: &str = "OpenAI";
 
+/// The name by which a table says that it is Azure's, in any case.
+const AZURE_NAME: &str = "azure";
+
+/// What addresses of Azure have in them.
+const AZURE_HOSTS: [&str; 6] = [
+    "openai.azure.",
+    "cognitiveservices.azure.",
+    "aoai.azure.",
+    "azure-api.",
+    "azurefd.",
+    "windows.net/openai",
+];
+
 /// The `version` header: the client that servers know, not this plugin.
 const CLIENT_VERSION: &str = "0.169.0";
 
@@ -36,7 +49,7 @@ pub(crate) fn resolve(
         )));
     }
     let mut endpoint = table.endpoint(Some(DEFAULT_BASE_URL), &secret_exists)?;
-    endpoint.capabilities = capabilities(table);
+    endpoint.capabilities = capabilities(table, &endpoint.base_url);
     if table.id != OPENAI {
         if table.base_url.is_none() {
             log::warn(format!(
@@ -59,15 +72,24 @@ pub(crate) fn resolve(
     Ok(endpoint)
 }
 
-/// What the service can do, where that is something else than what is usual for compatible ones.
-fn capabilities(table: &ProviderTable) -> Option<Capabilities> {
+/// What the service of a table can do, where that is something else than what is usual for compatible ones.
+fn capabilities(table: &ProviderTable, base_url: &str) -> Option<Capabilities> {
+    let name = table.name.as_deref().unwrap_or_default();
     let mut usual = USUAL_CAPABILITIES;
     // Only the service itself is known to have them: a proxy before it has a table that can say so.
     usual.set(Capabilities::WEBSOCKETS, table.id == OPENAI);
-    let is_openai = table.name.as_deref() == Some(OPENAI_NAME);
-    usual.set(Capabilities::ITEM_METADATA, is_openai);
+    usual.set(Capabilities::ITEM_METADATA, name == OPENAI_NAME);
+    usual.set(
+        Capabilities::REMOTE_COMPACTION,
+        name == OPENAI_NAME || is_azure(name, base_url),
+    );
     let all = table.capabilities(usual).unwrap_or(usual);
     (all != USUAL_CAPABILITIES).then_some(all)
+}
+
+fn is_azure(name: &str, base_url: &str) -> bool {
+    let url = base_url.to_ascii_lowercase();
+    name.eq_ignore_ascii_case(AZURE_NAME) || AZURE_HOSTS.iter().any(|host| url.contains(host))
 }
 
 #[cfg(test)]
@@ -96,7 +118,10 @@ mod tests {
         assert_eq!(
             endpoint.capabilities,
             Some(
-                Capabilities::WEBSOCKETS | Capabilities::ITEM_METADATA | Capabilities::HOSTED_TOOLS
+                Capabilities::WEBSOCKETS
+                    | Capabilities::ITEM_METADATA
+                    | Capabilities::HOSTED_TOOLS
+                    | Capabilities::REMOTE_COMPACTION
             )
         );
     }
@@ -109,6 +134,25 @@ mod tests {
             endpoint.capabilities,
             Some(Capabilities::WEBSOCKETS | Capabilities::HOSTED_TOOLS)
         );
+    }
+
+    #[test]
+    fn services_that_compact_say_so_by_name_or_address() {
+        let remote = |name: &str, url: &str| {
+            let table = json!({ "name": name, "base_url": url });
+            let endpoint = resolved("corp", table, &[]).expect("valid");
+            let able = endpoint.capabilities.unwrap_or(Capabilities::empty());
+            (
+                able.contains(Capabilities::REMOTE_COMPACTION),
+                able.contains(Capabilities::ITEM_METADATA),
+            )
+        };
+        let elsewhere = "https://api.example/v1";
+        assert_eq!(remote("OpenAI", elsewhere), (true, true));
+        assert_eq!(remote("AZURE", elsewhere), (true, false));
+        let url = "https://corp.OpenAI.azure.com/openai/v1";
+        assert_eq!(remote("Corp", url), (true, false));
+        assert_eq!(remote("openai", elsewhere), (false, false));
     }
 
     #[test]
@@ -127,7 +171,11 @@ mod tests {
             (endpoint.headers, endpoint.capabilities),
             (
                 vec![],
-                Some(Capabilities::ITEM_METADATA | Capabilities::HOSTED_TOOLS)
+                Some(
+                    Capabilities::ITEM_METADATA
+                        | Capabilities::HOSTED_TOOLS
+                        | Capabilities::REMOTE_COMPACTION
+                )
             )
         );
     }

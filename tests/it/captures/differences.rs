@@ -1,6 +1,8 @@
 //! The differences that are meant, in one place. Each names a row of `docs/differences.md`, which tells users, and the
 //! captures it shows in. What is not listed fails the comparison, and so does an entry that no longer shows.
 
+mod compaction;
+
 use dovetail_tests::Change;
 
 /// A difference that is meant.
@@ -26,6 +28,8 @@ const REQUESTS: &[&str] = &[
     "fork",
     "review",
     "tool-search",
+    "remote-compaction",
+    "local-compaction",
 ];
 /// Those of models that take tools as a list.
 const LISTED: &[&str] = &[
@@ -37,6 +41,8 @@ const LISTED: &[&str] = &[
     "fork",
     "review",
     "tool-search",
+    "remote-compaction",
+    "local-compaction",
 ];
 /// Those of them that are not of a reviewer, which is offered less.
 const WHOLE_LISTS: &[&str] = &[
@@ -47,6 +53,8 @@ const WHOLE_LISTS: &[&str] = &[
     "resume",
     "fork",
     "tool-search",
+    "remote-compaction",
+    "local-compaction",
 ];
 /// Those of `gpt-5.5`.
 const KNOWN_MODEL: &[&str] = &[
@@ -57,9 +65,19 @@ const KNOWN_MODEL: &[&str] = &[
     "fork",
     "review",
     "tool-search",
+    "remote-compaction",
+    "local-compaction",
 ];
 /// Those of them in which agents can be started, and nothing else is to be searched for.
-const WITH_AGENTS: &[&str] = &["many-calls", "fallback", "websocket", "resume", "fork"];
+const WITH_AGENTS: &[&str] = &[
+    "many-calls",
+    "fallback",
+    "websocket",
+    "resume",
+    "fork",
+    "remote-compaction",
+    "local-compaction",
+];
 /// Those of a provider that gets the items' metadata.
 const WITH_METADATA: &[&str] = &[
     "fallback",
@@ -68,6 +86,7 @@ const WITH_METADATA: &[&str] = &[
     "fork",
     "review",
     "tool-search",
+    "remote-compaction",
 ];
 /// Those with an upgrade.
 const UPGRADED: &[&str] = &["fallback", "websocket"];
@@ -77,13 +96,37 @@ const THEIR_THREADS: &[&str] = &[
     "forks_of_either_go_on_with_both",
 ];
 /// Captures of threads that go on.
-const CONTINUED: &[&str] = &["resume", "fork"];
+const CONTINUED: &[&str] = &["resume", "fork", "remote-compaction", "local-compaction"];
 /// Captures with lines of turns of `gpt-5.5`.
-const OF_KNOWN_MODEL: &[&str] = &["resume", "fork", "review"];
+const OF_KNOWN_MODEL: &[&str] = &[
+    "resume",
+    "fork",
+    "review",
+    "remote-compaction",
+    "local-compaction",
+];
+/// Those whose first turn is in their rollouts, with `gpt-5.5`.
+const WHOLE: &[&str] = &["resume", "remote-compaction", "local-compaction"];
+/// Captures with a command in their rollouts.
+const COMMANDS: &[&str] = &["basic-turn", "remote-compaction", "local-compaction"];
 /// Captures with rollouts, forks included.
-const RECORDED: &[&str] = &["basic-turn", "resume", "fork", "review", "review-parent"];
+const RECORDED: &[&str] = &[
+    "basic-turn",
+    "resume",
+    "fork",
+    "review",
+    "review-parent",
+    "remote-compaction",
+    "local-compaction",
+];
 /// Captures with whole rollouts of conversations with a model.
-const ROLLOUTS: &[&str] = &["basic-turn", "resume", "review"];
+const ROLLOUTS: &[&str] = &[
+    "basic-turn",
+    "resume",
+    "review",
+    "remote-compaction",
+    "local-compaction",
+];
 
 const WORDS: &str = "base instructions, tool descriptions, context texts";
 const SKILLS: &str = "`<skills_instructions>`";
@@ -224,7 +267,14 @@ const KNOWN: &[Difference] = &[
         "of the HTTP client",
     ),
     known(
-        &["resume", "fork", "lite-model", "review", "tool-search"],
+        &[
+            "resume",
+            "fork",
+            "lite-model",
+            "review",
+            "tool-search",
+            "remote-compaction",
+        ],
         "requests.*.body.client_metadata.mcp_attribution",
         "`mcp_attribution`",
         "goes with the metadata of items",
@@ -345,13 +395,13 @@ const KNOWN: &[Difference] = &[
         "no skills",
     ),
     known(
-        &["resume"],
+        WHOLE,
         "rollout[response_item message developer].payload.content[*<tools>]",
         NOT_OFFERED,
         "no deferred tools",
     ),
     known(
-        &["resume"],
+        WHOLE,
         "rollout*.content_item_kinds[tools.deferred_namespaces]",
         NOT_OFFERED,
         "no deferred tools",
@@ -375,7 +425,7 @@ const KNOWN: &[Difference] = &[
         "the context itself is compared instead",
     ),
     known(
-        &["basic-turn"],
+        COMMANDS,
         "rollout[event_msg item_completed CommandExecution].payload.item.process_id",
         ROLLOUT_LINES,
         "gone by then",
@@ -411,7 +461,13 @@ const KNOWN: &[Difference] = &[
         "what holds, whoever chose it",
     ),
     known(
-        &["resume", "review", "review-parent"],
+        &[
+            "resume",
+            "review",
+            "review-parent",
+            "remote-compaction",
+            "local-compaction",
+        ],
         "rollout[event_msg thread_settings_applied].payload.thread_settings.*.reasoning_effort",
         SETTINGS,
         "what holds, whoever chose it",
@@ -423,6 +479,10 @@ const KNOWN: &[Difference] = &[
         "the last that were reported",
     ),
 ];
+
+fn all() -> impl Iterator<Item = &'static Difference> {
+    KNOWN.iter().chain(compaction::KNOWN)
+}
 
 const fn known(
     captures: &'static [&'static str],
@@ -441,8 +501,7 @@ const fn known(
 /// Fails with everything that is not as listed.
 #[track_caller]
 pub(crate) fn check(capture: &str, found: &[Change]) {
-    let listed: Vec<&Difference> = KNOWN
-        .iter()
+    let listed: Vec<&Difference> = all()
         .filter(|known| known.captures.contains(&capture))
         .collect();
     let surprises = found.iter().filter(|change| {
@@ -494,8 +553,7 @@ fn users_are_told_of_each_difference() {
         .lines()
         .filter_map(|line| line.strip_prefix("| "))
         .collect();
-    let untold: Vec<&str> = KNOWN
-        .iter()
+    let untold: Vec<&str> = all()
         .map(|known| known.row)
         .filter(|row| !rows.iter().any(|known| known.starts_with(row)))
         .collect();

@@ -2,7 +2,7 @@
 
 use dovetail_tests::script;
 
-use super::{check_failing, check_surviving, times};
+use super::{check_failing, check_surviving, check_too_long, times};
 
 const DISCONNECTED: &str = "stream disconnected before completion: ";
 
@@ -15,10 +15,6 @@ async fn check_repeated(actions: &str, words: &str) {
 #[tokio::test]
 async fn failures_that_asking_again_does_not_mend_end_the_turn() {
     for (code, words) in [
-        (
-            "context_length_exceeded",
-            "Dovetail ran out of room in the model's context window. Start a new thread or shorten this one, then try again.",
-        ),
         (
             "insufficient_quota",
             "Quota exceeded. Check your plan and billing details.",
@@ -46,6 +42,7 @@ async fn failures_that_asking_again_does_not_mend_end_the_turn() {
             format!("{{ failed = {{ code = '{code}', message = \"the server's words\" }} }}");
         check_failing(1, &failed, &[words]).await;
     }
+    check_too_long("{ failed = { code = 'context_length_exceeded', message = 'words' } }").await;
 }
 
 #[tokio::test]
@@ -197,7 +194,8 @@ async fn a_conversation_that_is_too_long_counts_as_a_full_window() {
     let by_event = times(1, "{ failed = { code = 'context_length_exceeded' } }");
     for failing in [by_status, by_event] {
         let begin = script::command("c", "true");
-        let lab = crate::lab(&[&begin, &failing, &script::answer("well again")]).await;
+        let (summary, answer) = (script::answer("a summary"), script::answer("well again"));
+        let lab = crate::lab(&[&begin, &failing, &summary, &answer]).await;
         lab.exec_json(&["the question"], 1).await;
         let counts: Vec<_> = lab
             .rollout_lines()

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{check_failing, check_surviving, times};
+use super::{check_failing, check_surviving, check_too_long, times};
 use dovetail_tests::script;
 
 /// Where the rehearsal answers, as it is shown.
@@ -174,9 +174,8 @@ async fn a_model_at_capacity_is_asked_again_quietly_only() {
 
 #[tokio::test]
 async fn a_conversation_that_is_too_long_ends_the_turn() {
-    check_fatal(
+    check_too_long(
         "{ status = 400, body = { error = { code = 'context_length_exceeded', message = 'too long' } } }",
-        "Dovetail ran out of room in the model's context window. Start a new thread or shorten this one, then try again.",
     )
     .await;
 }

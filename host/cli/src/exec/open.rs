@@ -7,7 +7,9 @@ use std::time::SystemTime;
 use dovetail_core::event::{Recorder, ThreadInfo};
 use dovetail_core::ids::{ThreadId, WindowId};
 use dovetail_core::turn::Resumed;
-use dovetail_store::{ForkAt, ForkSettings, LoadedThread, NullRecorder, RolloutRecorder, Syncer};
+use dovetail_store::{
+    ForkAt, ForkSettings, LastSettings, LoadedThread, NullRecorder, RolloutRecorder, Syncer,
+};
 
 use super::plan::{Plan, Target};
 use crate::fatal::{self, Fatal};
@@ -21,8 +23,8 @@ pub(super) struct Opened {
     pub(super) path: Option<PathBuf>,
     pub(super) syncer: Option<Syncer>,
     pub(super) warnings: Vec<String>,
-    /// The queue of the service that its last turn asked for.
-    pub(super) service_tier: Option<String>,
+    /// How its last turn ran.
+    pub(super) last: Option<LastSettings>,
 }
 
 pub(super) fn open_thread(plan: &Plan) -> anyhow::Result<Opened> {
@@ -58,7 +60,7 @@ fn new_thread(plan: &Plan) -> Opened {
         path: None,
         syncer: None,
         warnings: Vec::new(),
-        service_tier: None,
+        last: None,
     };
     if !plan.options.ephemeral {
         let recorder = RolloutRecorder::create(&plan.config.home, opened.info.clone());
@@ -94,7 +96,6 @@ fn fork_thread(path: &Path, at: &ForkAt, plan: &Plan) -> anyhow::Result<Opened> 
 /// A thread that goes on from what is on disk.
 fn taken_up(loaded: LoadedThread, recorder: Option<RolloutRecorder>, plan: &Plan) -> Opened {
     let warnings = warnings_of(&loaded);
-    let service_tier = loaded.last_settings.and_then(|last| last.service_tier);
     let mut info = loaded.info;
     info.originator = identity::originator(Some(&info.originator));
     if info.base_instructions.is_empty() {
@@ -106,6 +107,9 @@ fn taken_up(loaded: LoadedThread, recorder: Option<RolloutRecorder>, plan: &Plan
         totals: loaded.totals,
         window_number: loaded.window_number,
         providers: loaded.providers,
+        context_tokens: loaded.context_tokens,
+        first_window_id: loaded.first_window_id,
+        previous: None,
     };
     let path = recorder.as_ref().map(|recorder| recorder.path().to_owned());
     let syncer = recorder.as_ref().map(RolloutRecorder::syncer);
@@ -119,7 +123,7 @@ fn taken_up(loaded: LoadedThread, recorder: Option<RolloutRecorder>, plan: &Plan
         path,
         syncer,
         warnings,
-        service_tier,
+        last: loaded.last_settings,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a turn needs beside its thread: plugins, and what the model is told and asked for.
 
 use dovetail_core::turn::{Prompt, TurnOptions};
+use dovetail_store::LastSettings;
 use tokio_util::sync::CancellationToken;
 
 use super::open::Opened;
@@ -43,8 +44,9 @@ pub(super) fn prepare_turn(
 ) -> anyhow::Result<TurnOptions> {
     plan.warnings.append(&mut opened.warnings);
     plan.warnings.extend(house.warnings.iter().cloned());
-    if let Some(tier) = opened.service_tier.take() {
-        plan.setup.keep_service_tier(&plan.config, &tier);
+    let last = opened.last.take().unwrap_or_default();
+    if let Some(tier) = &last.service_tier {
+        plan.setup.keep_service_tier(&plan.config, tier);
     }
     let asked = reviewer.unwrap_or(&plan.setup);
     plan.warnings.extend(asked.warnings(&plan.config));
@@ -69,11 +71,29 @@ pub(super) fn prepare_turn(
         ))
     })?;
     let agents_md = (!docs.text.is_empty()).then_some(docs.text);
-    Ok(plan.setup.turn_options(
-        &plan.config,
-        installation,
-        agents_md,
-        house.capabilities.hosted_tools,
-        opened.path.as_deref(),
-    ))
+    let options = |setup: &TurnSetup| {
+        setup.turn_options(
+            &plan.config,
+            installation.clone(),
+            agents_md.clone(),
+            house.capabilities,
+            opened.path.as_deref(),
+        )
+    };
+    let turn = options(&plan.setup);
+    let before = model_before(&last, plan)
+        .map(|slug| plan.setup.with_model(&plan.config, slug))
+        .transpose()?
+        .map(|setup| Box::new(options(&setup)));
+    if let Some(resumed) = &mut opened.resumed {
+        resumed.previous = before;
+    }
+    Ok(turn)
+}
+
+/// The model that a conversation was with before, where that is another one and can still be asked.
+fn model_before<'l>(last: &'l LastSettings, plan: &Plan) -> Option<&'l str> {
+    let slug = last.model.as_deref()?;
+    let same_provider = last.provider_id.as_ref() == Some(&plan.config.model_provider);
+    (same_provider && slug != plan.setup.model.slug).then_some(slug)
 }

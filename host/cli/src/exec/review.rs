@@ -276,7 +276,7 @@ impl Planned {
                 &plan.config,
                 with.turn.installation_id.clone(),
                 with.turn.facts.agents_md.clone(),
-                false,
+                house.capabilities,
                 path.as_deref(),
             )
         };

@@ -25,6 +25,7 @@ fn every_value_has_its_origin_and_no_secret_is_shown() {
         shown,
         [
             "model = \"m\" | `$STAGE/home/config.toml` line 1",
+            "model_auto_compact_token_limit_scope = \"total\" | the built-in defaults",
             "model_provider = \"openai\" | the built-in defaults",
             "model_providers.acme.base_url = \"https://<redacted>@h/v1\" | `$STAGE/home/config.toml` line 5",
             "model_providers.acme.experimental_bearer_token = \"<redacted>\" | `$STAGE/home/config.toml` line 3",

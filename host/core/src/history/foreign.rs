@@ -14,6 +14,8 @@ use crate::item::{ContentItem, ResponseItem};
 pub struct ProviderTrail {
     first: Option<Arc<str>>,
     turns: HashMap<String, Arc<str>>,
+    /// Of items that do not say their turn.
+    items: HashMap<String, Arc<str>>,
 }
 
 impl ProviderTrail {
@@ -22,6 +24,17 @@ impl ProviderTrail {
         Self {
             first: first.filter(|id| !id.is_empty()).map(Arc::from),
             turns: HashMap::new(),
+            items: HashMap::new(),
+        }
+    }
+
+    /// Notes the provider that made what a compaction left, where nobody else did before.
+    pub fn compacted(&mut self, items: &[ResponseItem], provider: &Arc<str>) {
+        let nameless = items.iter().filter(|item| item.turn_id().is_none());
+        for id in nameless.filter_map(ResponseItem::id) {
+            self.items
+                .entry(id.to_owned())
+                .or_insert_with(|| Arc::clone(provider));
         }
     }
 
@@ -52,15 +65,18 @@ pub(super) fn readable(
     provider: &str,
 ) -> Vec<ResponseItem> {
     let all_own = trail.first.as_deref().is_none_or(|first| first == provider)
-        && trail.turns.values().all(|ran| &**ran == provider);
+        && trail.turns.values().all(|ran| &**ran == provider)
+        && trail.items.values().all(|made| &**made == provider);
     if all_own {
         return items;
     }
     let mut maker = trail.first.clone();
     let mut kept = Vec::with_capacity(items.len());
     for item in items {
-        if let Some(ran) = item.turn_id().and_then(|turn| trail.turns.get(turn)) {
-            maker = Some(Arc::clone(ran));
+        let ran = item.turn_id().and_then(|turn| trail.turns.get(turn));
+        let made = || trail.items.get(item.id()?);
+        if let Some(known) = ran.or_else(made) {
+            maker = Some(Arc::clone(known));
         }
         if maker.as_deref().is_none_or(|maker| maker == provider) {
             kept.push(item);
@@ -186,6 +202,21 @@ mod tests {
             "{text}"
         );
         assert_eq!(readable(vec![compaction()], &trail(), "a"), [compaction()]);
+    }
+
+    #[test]
+    fn a_compaction_that_says_no_turn_is_that_of_the_provider_that_made_it() {
+        let said = item(
+            json!({"type": "message", "id": "msg_1", "role": "user", "content": [],
+            "internal_chat_message_metadata_passthrough": {"turn_id": "t1"}}),
+        );
+        let sealed = item(json!({"type": "compaction", "id": "cmp_1", "encrypted_content": "ENC"}));
+        let items = vec![said, sealed];
+        let mut trail = trail();
+        trail.compacted(&items, &Arc::from("b"));
+        trail.compacted(&items, &Arc::from("c"));
+        assert_eq!(readable(items.clone(), &trail, "b"), items);
+        assert_ne!(readable(items.clone(), &trail, "a"), items);
     }
 
     #[test]

@@ -55,6 +55,11 @@ pub(super) fn paired(items: &[Arc<ResponseItem>]) -> SharedItems {
     whole.into()
 }
 
+/// Whether an item is the output of a call.
+pub(super) fn is_output(item: &ResponseItem) -> bool {
+    matches!(call_part(item), CallPart::Output(_))
+}
+
 /// The part that an item has in a call of ours.
 pub fn call_part(item: &ResponseItem) -> CallPart<'_> {
     match item {

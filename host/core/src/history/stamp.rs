@@ -31,6 +31,14 @@ pub(super) fn stamp(item: &mut ResponseItem, turn_id: TurnId, now: SystemTime) {
     metadata.create_time = metadata.create_time.or(time);
 }
 
+/// Stamps a message of the host's with its turn alone.
+pub(super) fn stamp_turn(item: &mut ResponseItem, turn_id: TurnId) {
+    if let ResponseItem::Message { metadata, .. } = item {
+        let metadata = metadata.get_or_insert_with(ItemMetadata::default);
+        metadata.turn_id.get_or_insert_with(|| turn_id.to_string());
+    }
+}
+
 /// Items of types that are known to carry metadata; others stay as they came.
 fn stamp_other(fields: &mut Map<String, Value>, turn_id: TurnId, time: Option<f64>) {
     let carries = matches!(

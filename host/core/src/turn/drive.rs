@@ -2,11 +2,10 @@
 
 use super::state::{Halt, Turn};
 use super::thread::{Thread, user_text};
-use crate::event::TurnEvent;
+use crate::event::{RecordError, TurnEvent};
 
 impl Thread {
-    /// Runs a turn to its end. There is no limit to the number of requests: the model ends a turn, or a person does.
-    pub(super) async fn drive(&mut self, turn: &mut Turn) -> Result<Option<String>, Halt> {
+    pub(super) fn begin(&mut self, turn: &Turn) -> Result<(), RecordError> {
         self.emit(TurnEvent::TurnStarted {
             turn_id: turn.id,
             at: turn.started,
@@ -18,6 +17,13 @@ impl Thread {
             // Beside hooks and prompt: nobody waits for a connection that is not needed yet.
             self.ports.model.warm_up(&self.beginning(turn));
         }
+        Ok(())
+    }
+
+    /// Runs a turn to its end. There is no limit to the number of requests: the model ends a turn, or a person does.
+    pub(super) async fn drive(&mut self, turn: &mut Turn) -> Result<Option<String>, Halt> {
+        self.begin(turn)?;
+        self.compact_before(turn).await?;
         let mut ask = self.take_prompt(turn).await?;
         if !ask && turn.finish() {
             return Ok(None);
@@ -31,6 +37,9 @@ impl Thread {
                 let sampled = self.sample_until_done(turn).await?;
                 last_message = sampled.message.or(last_message);
                 ask = sampled.follow_up;
+                if ask || turn.ticket.desk.has_queued() {
+                    self.compact_within(turn).await?;
+                }
                 continue;
             }
             match self
@@ -39,6 +48,7 @@ impl Thread {
             {
                 Some(reason) => {
                     continuations += 1;
+                    self.compact_within(turn).await?;
                     let text = format!(
                         "<hook_prompt hook_run_id=\"stop:{continuations}\">{reason}</hook_prompt>"
                     );

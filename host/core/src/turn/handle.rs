@@ -113,18 +113,31 @@ impl ThreadHandle {
             });
             return Start::Steered(id);
         }
-        let id = TurnId::generate();
-        desk.running = Some(Running {
-            id,
-            cancel: cancel.clone(),
-            reason: AbortReason::Interrupted,
-        });
+        let id = desk.run(&cancel);
         let earlier = desk.queued.drain(..).collect();
         drop(desk);
         Start::New(TurnTicket {
             id,
             prompt,
             earlier,
+            cancel,
+            desk: self.clone(),
+        })
+    }
+
+    /// Claims a turn in which nothing is said. What is queued stays for the next one. `cancel` interrupts the turn.
+    ///
+    /// # Errors
+    /// Another turn runs, which is returned.
+    pub fn claim(&self, cancel: CancellationToken) -> Result<TurnTicket, TurnId> {
+        let mut desk = self.lock();
+        if let Some(running) = &desk.running {
+            return Err(running.id);
+        }
+        Ok(TurnTicket {
+            id: desk.run(&cancel),
+            prompt: Prompt::default(),
+            earlier: Vec::new(),
             cancel,
             desk: self.clone(),
         })
@@ -171,6 +184,11 @@ impl ThreadHandle {
         self.lock().queued.drain(..).collect()
     }
 
+    /// Whether something was said that no turn has taken up.
+    pub(super) fn has_queued(&self) -> bool {
+        !self.lock().queued.is_empty()
+    }
+
     pub(super) fn next_steer(&self) -> Option<Steer> {
         self.lock().queued.pop_front()
     }
@@ -193,6 +211,16 @@ impl ThreadHandle {
 }
 
 impl Desk {
+    fn run(&mut self, cancel: &CancellationToken) -> TurnId {
+        let id = TurnId::generate();
+        self.running = Some(Running {
+            id,
+            cancel: cancel.clone(),
+            reason: AbortReason::Interrupted,
+        });
+        id
+    }
+
     fn expect(&mut self, expected: Option<TurnId>) -> Result<&mut Running, NotRunning> {
         let running = self.running.as_mut().ok_or(NotRunning::Nothing)?;
         match expected {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::state::{Halt, Turn};
-use super::thread::Thread;
+use super::thread::{SessionStart, Thread};
 use crate::event::{RecordError, TurnEvent};
 use crate::item::{ContentItem, ResponseItem};
 use crate::snapshot::HistoryInitialization;
@@ -16,13 +16,14 @@ const MAX_STOP_CONTINUATIONS: u32 = 8;
 
 impl Thread {
     pub(super) async fn session_start(&mut self, turn: &mut Turn) -> Result<Vec<String>, Halt> {
-        if std::mem::replace(&mut self.session_started, true) {
-            return Ok(Vec::new());
-        }
-        let source = match self.initialization {
-            HistoryInitialization::New => "startup",
-            HistoryInitialization::ColdResume => "resume",
-            HistoryInitialization::ColdFork | HistoryInitialization::WarmFork => "fork",
+        let source = match std::mem::replace(&mut self.session, SessionStart::Told) {
+            SessionStart::Told => return Ok(Vec::new()),
+            SessionStart::Compacted => "compact",
+            SessionStart::Due => match self.initialization {
+                HistoryInitialization::New => "startup",
+                HistoryInitialization::ColdResume => "resume",
+                HistoryInitialization::ColdFork | HistoryInitialization::WarmFork => "fork",
+            },
         };
         match self
             .rule(turn, "SessionStart", "", json!({ "source": source }))

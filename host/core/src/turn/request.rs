@@ -9,8 +9,11 @@ use super::state::Turn;
 use super::thread::Thread;
 use crate::history::SharedItems;
 use crate::lineage::Lineage;
-use crate::model::ModelRequest;
-use crate::snapshot::{Identity, RequestKind, RequestSnapshot, TurnIdentity, sandbox_tag};
+use crate::model::{ModelRequest, TextOptions};
+use crate::snapshot::{
+    Compaction, CompactionImplementation, Identity, RequestKind, RequestSnapshot, TurnIdentity,
+    sandbox_tag,
+};
 
 impl Thread {
     pub(super) fn request(&self, turn: &Turn) -> ModelRequest {
@@ -54,6 +57,43 @@ impl Thread {
         }
     }
 
+    /// A request to make the conversation shorter: `input` says how. The service that does it itself gets all that a turn
+    /// has; a model that sums up has nothing to call.
+    pub(super) fn compaction_request(
+        &self,
+        turn: &Turn,
+        compaction: Compaction,
+        input: SharedItems,
+    ) -> ModelRequest {
+        let usual = self.request(turn);
+        let metadata = RequestSnapshot {
+            kind: RequestKind::Compaction(compaction),
+            ..self.snapshot(turn)
+        };
+        let text = usual.text.map(|text| TextOptions {
+            output_schema: None,
+            ..text
+        });
+        let request = ModelRequest {
+            input,
+            metadata: Arc::new(metadata),
+            text: text.filter(|text| *text != TextOptions::default()),
+            ..usual
+        };
+        match compaction.implementation {
+            CompactionImplementation::ResponsesCompactionV2 => request,
+            CompactionImplementation::Responses | CompactionImplementation::ResponsesCompact => {
+                ModelRequest {
+                    tools: Arc::new([]),
+                    web_search: None,
+                    parallel_tool_calls: false,
+                    turn_state: None,
+                    ..request
+                }
+            }
+        }
+    }
+
     /// The same for all requests of a thread, so that caches recognise the item.
     fn tools_item_id(&self) -> String {
         let id = Uuid::new_v5(&self.info.thread_id.uuid(), b"additional_tools");
@@ -91,8 +131,8 @@ impl Thread {
             installation_id: options.installation_id.clone(),
             session_id: self.info.session_id,
             thread_id: self.info.thread_id,
-            window_number: self.window_number,
-            context_window_id: self.info.window_id,
+            window_number: self.window.number,
+            context_window_id: self.window.id,
             lineage: Lineage::of(&self.info),
             thread_source: self.info.thread_source.clone(),
         }

@@ -190,6 +190,9 @@ fn is_work(event: &TurnEvent) -> bool {
         | TurnEvent::RequestCompleted { .. }
         | TurnEvent::Reconnecting { .. }
         | TurnEvent::WaitingForNetwork { .. }
+        | TurnEvent::CompactionStarted { .. }
+        | TurnEvent::Compacted(_)
+        | TurnEvent::CompactionAbandoned { .. }
         | TurnEvent::Warning { .. } => true,
         TurnEvent::ItemRecorded { item, .. } => matches!(
             **item,

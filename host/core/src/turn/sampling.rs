@@ -10,9 +10,9 @@ use super::activities::Partial;
 use super::server::too_long;
 use super::state::{Halt, Lost, Turn};
 use super::thread::Thread;
-use crate::event::{RecordError, TurnEvent};
+use crate::event::{RecordError, RequestUse, TurnEvent};
 use crate::item::ResponseItem;
-use crate::model::{FailureStage, ModelError, ModelEvent};
+use crate::model::{FailureStage, ModelError, ModelEvent, ModelRequest, ModelStream};
 use crate::plugin::{FailureKind, Recovery};
 use crate::retry::NextStep;
 use crate::toolbox::{RunningCalls, call_in};
@@ -28,6 +28,12 @@ pub(super) struct Sampled {
 pub(super) struct Answer {
     pub(super) calls: RunningCalls,
     pub(super) message: Option<String>,
+    pub(super) first_event: Option<Duration>,
+}
+
+/// When a request was sent, and how long the server took to begin its answer.
+pub(super) struct Timing {
+    pub(super) sent: Instant,
     pub(super) first_event: Option<Duration>,
 }
 
@@ -53,51 +59,58 @@ impl Thread {
                 Err(Lost::Halt(halt)) => return Err(halt),
                 Err(Lost::Model(error)) => error,
             };
-            self.learn_from(turn, &error)?;
-            if is_foreign_encryption(&error) && self.history.forget_encrypted() {
-                self.emit(TurnEvent::Warning {
-                    message: "the provider cannot read its earlier reasoning, which was probably made for another account; the conversation goes on without it".to_owned(),
-                })?;
-                continue;
+            self.mend(turn, error).await?;
+        }
+    }
+
+    /// Does what a failure asks for before the request is sent again: waits, gets a credential, forgets what cannot be
+    /// read. An error where it is not to be sent again.
+    pub(super) async fn mend(&mut self, turn: &mut Turn, error: ModelError) -> Result<(), Halt> {
+        self.learn_from(turn, &error)?;
+        if is_foreign_encryption(&error) && self.history.forget_encrypted() {
+            self.emit(TurnEvent::Warning {
+                message: "the provider cannot read its earlier reasoning, which was probably made for another account; the conversation goes on without it".to_owned(),
+            })?;
+            return Ok(());
+        }
+        if self.goes_on_without_images(turn, &error) {
+            let message = format!(
+                "{}; the conversation goes on without its images",
+                error.message
+            );
+            self.emit(TurnEvent::Warning { message })?;
+            return Ok(());
+        }
+        match turn.budget.next(&error, jitter()) {
+            NextStep::Fail => return Err(Halt::Failed(error.message)),
+            NextStep::TooLong { asked } => {
+                return Err(Halt::Failed(too_long(&error.message, asked)));
             }
-            if self.goes_on_without_images(turn, &error) {
-                let message = format!(
-                    "{}; the conversation goes on without its images",
-                    error.message
-                );
-                self.emit(TurnEvent::Warning { message })?;
-                continue;
-            }
-            match turn.budget.next(&error, jitter()) {
-                NextStep::Fail => return Err(Halt::Failed(error.message)),
-                NextStep::GiveUp => self.fall_back(turn, &error)?,
-                NextStep::TooLong { asked } => {
-                    return Err(Halt::Failed(too_long(&error.message, asked)));
-                }
-                NextStep::Quiet(delay) => turn.pause(delay).await?,
-                NextStep::Reconnect {
-                    delay,
+            NextStep::GiveUp => self.fall_back(turn, &error)?,
+            NextStep::Quiet(delay) => turn.pause(delay).await?,
+            NextStep::Reconnect {
+                delay,
+                attempt,
+                max,
+            } => {
+                self.emit(TurnEvent::Reconnecting {
                     attempt,
                     max,
-                } => {
-                    self.emit(TurnEvent::Reconnecting {
-                        attempt,
-                        max,
-                        reason: error.message,
-                        delay,
-                    })?;
-                    turn.pause(delay).await?;
-                }
-                NextStep::Await { delay, first } => {
-                    if first {
-                        let reason = error.message;
-                        self.emit(TurnEvent::WaitingForNetwork { reason })?;
-                    }
-                    turn.pause(delay).await?;
-                }
-                NextStep::Recover => self.recover(turn, error).await?,
+                    reason: error.message,
+                    delay,
+                })?;
+                turn.pause(delay).await?;
             }
+            NextStep::Await { delay, first } => {
+                if first {
+                    let reason = error.message;
+                    self.emit(TurnEvent::WaitingForNetwork { reason })?;
+                }
+                turn.pause(delay).await?;
+            }
+            NextStep::Recover => self.recover(turn, error).await?,
         }
+        Ok(())
     }
 
     /// Forgets the images of a conversation that its service refuses because of one. A person who has just shown an
@@ -141,13 +154,7 @@ impl Thread {
     async fn sample(&mut self, turn: &mut Turn) -> Result<Sampled, Lost> {
         let request = self.request(turn);
         let sent = Instant::now();
-        let model = Arc::clone(&self.ports.model);
-        let opened = tokio::select! {
-            biased;
-            () = turn.cancel.cancelled() => return Err(Lost::Halt(Halt::Interrupted)),
-            opened = model.send(&request, &turn.cancel) => opened,
-        };
-        let mut stream = opened.map_err(Lost::Model)?;
+        let mut stream = self.open(turn, &request).await?;
         let mut answer = Answer::new(self.running_calls(turn, &request));
         let ended = loop {
             tokio::select! {
@@ -171,7 +178,13 @@ impl Thread {
         drop(stream);
         self.abandon_partial(turn)?;
         if let Ok((response_id, usage, _)) = &ended {
-            self.count(turn, response_id, usage.unwrap_or_default(), &answer, sent)?;
+            let usage = usage.unwrap_or_default();
+            self.measure(turn, usage);
+            let timing = Timing {
+                sent,
+                first_event: answer.first_event,
+            };
+            self.count(turn, response_id, usage, RequestUse::Turn, timing)?;
         }
         let called = !answer.calls.is_empty();
         self.finish_calls(turn, answer.calls).await?;
@@ -186,6 +199,21 @@ impl Thread {
         }
     }
 
+    /// Sends a request, unless it is interrupted.
+    pub(super) async fn open(
+        &mut self,
+        turn: &Turn,
+        request: &ModelRequest,
+    ) -> Result<ModelStream, Lost> {
+        let model = Arc::clone(&self.ports.model);
+        let opened = tokio::select! {
+            biased;
+            () = turn.cancel.cancelled() => return Err(Lost::Halt(Halt::Interrupted)),
+            opened = model.send(request, &turn.cancel) => opened,
+        };
+        opened.map_err(Lost::Model)
+    }
+
     /// Takes one event of the stream.
     async fn take(
         &mut self,
@@ -195,25 +223,14 @@ impl Thread {
         sent: Instant,
     ) -> Result<(), RecordError> {
         answer.first_event.get_or_insert_with(|| sent.elapsed());
+        let Some(event) = self.take_fact(turn, event)? else {
+            return Ok(());
+        };
         match event {
-            ModelEvent::Created | ModelEvent::Completed { .. } => Ok(()),
             ModelEvent::TurnState(state) => {
                 turn.turn_state = Some(state);
                 Ok(())
             }
-            ModelEvent::RateLimits(limits) => {
-                self.rate_limits.update(limits);
-                Ok(())
-            }
-            ModelEvent::ModelsEtag(etag) => {
-                self.server.models_etag = Some(etag);
-                Ok(())
-            }
-            ModelEvent::ReasoningIncluded => {
-                self.server.counts_reasoning = true;
-                Ok(())
-            }
-            ModelEvent::ServerModel(model) => self.warn_other_model(turn, &model),
             ModelEvent::ItemAdded { kind, id } if kind == "message" => {
                 turn.partial = Some(Partial {
                     item_id: id.clone(),
@@ -230,12 +247,15 @@ impl Thread {
                 self.emit(TurnEvent::TextDelta { delta })
             }
             ModelEvent::ReasoningDelta(delta) => self.emit(TurnEvent::ReasoningDelta { delta }),
-            ModelEvent::ItemLost(why) => {
-                let message =
-                    format!("a part of the model's answer cannot be read and is left out: {why}");
-                self.emit(TurnEvent::Warning { message })
-            }
             ModelEvent::ItemDone(item) => self.take_item(turn, answer, *item).await,
+            // What tells of the server was taken before.
+            ModelEvent::Created
+            | ModelEvent::Completed { .. }
+            | ModelEvent::RateLimits(_)
+            | ModelEvent::ModelsEtag(_)
+            | ModelEvent::ReasoningIncluded
+            | ModelEvent::ServerModel(_)
+            | ModelEvent::ItemLost(_) => Ok(()),
         }
     }
 
@@ -278,24 +298,34 @@ impl Thread {
         }
     }
 
-    fn warn_other_model(&mut self, turn: &mut Turn, model: &str) -> Result<(), RecordError> {
-        if model == turn.options.settings.model || std::mem::replace(&mut turn.warned_model, true) {
-            return Ok(());
+    /// Notes how full the context is now; where the server does not count, that is estimated.
+    fn measure(&mut self, turn: &mut Turn, usage: TokenUsage) {
+        let items = self.history.items();
+        let total = match usage.total_tokens {
+            0 => usage.input_tokens.saturating_add(usage.output_tokens),
+            total => total,
+        };
+        let (read, total) = match total {
+            0 => {
+                let all = self.tokens_of(items);
+                (all, all)
+            }
+            total => (usage.input_tokens, total),
+        };
+        let first = self.gauge.prefix().is_none();
+        self.gauge.counted(read, total, items.len());
+        if first {
+            self.judge_compaction(turn, read);
         }
-        let message = format!(
-            "the server answered with model `{model}` instead of `{}`",
-            turn.options.settings.model
-        );
-        self.emit(TurnEvent::Warning { message })
     }
 
-    fn count(
+    pub(super) fn count(
         &mut self,
         turn: &mut Turn,
         response_id: &str,
         usage: TokenUsage,
-        answer: &Answer,
-        sent: Instant,
+        made_for: RequestUse,
+        timing: Timing,
     ) -> Result<(), RecordError> {
         turn.used += usage;
         self.totals += usage;
@@ -306,8 +336,9 @@ impl Thread {
             thread_total: self.totals,
             rate_limits: self.rate_limits.clone(),
             turn_id: turn.id,
-            time_to_first_event: answer.first_event.unwrap_or_default(),
-            duration: sent.elapsed(),
+            made_for,
+            time_to_first_event: timing.first_event.unwrap_or_default(),
+            duration: timing.sent.elapsed(),
         })
     }
 }
@@ -317,7 +348,7 @@ fn is_foreign_encryption(error: &ModelError) -> bool {
     error.stage == FailureStage::Status(400) && error.message.contains("invalid_encrypted_content")
 }
 
-fn cut_off() -> ModelError {
+pub(super) fn cut_off() -> ModelError {
     let why = "stream disconnected before completion: stream closed before response.completed";
     ModelError::new(FailureStage::Stream, why.to_owned())
 }

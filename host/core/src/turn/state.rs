@@ -56,6 +56,10 @@ pub(super) struct Turn {
     pub(super) context_recorded: bool,
     /// Whether it says itself what became of it, where it is interrupted.
     pub(super) explained: bool,
+    /// Compactions that were of no use, see [`super::compact`].
+    pub(super) useless_compactions: u32,
+    /// Whether no request was answered since a compaction.
+    pub(super) just_compacted: bool,
     pub(super) partial: Option<Partial>,
     pub(super) activities: Activities,
     pub(super) events: mpsc::UnboundedReceiver<TurnEvent>,
@@ -79,6 +83,8 @@ impl Turn {
             warned_model: false,
             context_recorded: false,
             explained: false,
+            useless_compactions: 0,
+            just_compacted: false,
             partial: None,
             activities: Activities::default(),
             events,

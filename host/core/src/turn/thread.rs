@@ -8,10 +8,12 @@ use uuid::Uuid;
 
 use super::handle::{Start, ThreadHandle, TurnTicket};
 use super::server::ServerFacts;
-use super::state::Turn;
+use super::state::{Halt, Turn};
 use super::{Ports, Prompt, TurnOptions, TurnOutcome};
+use crate::compaction::Gauge;
 use crate::event::{RateLimits, RecordError, ThreadInfo, TurnEvent};
 use crate::history::{History, ProviderTrail};
+use crate::ids::WindowId;
 use crate::item::{ContentItem, ResponseItem};
 use crate::snapshot::HistoryInitialization;
 use crate::usage::TokenUsage;
@@ -20,16 +22,40 @@ use crate::usage::TokenUsage;
 pub struct Thread {
     pub(super) info: ThreadInfo,
     pub(super) history: History,
-    pub(super) window_number: u64,
+    pub(super) window: Window,
+    pub(super) gauge: Gauge,
     pub(super) initialization: HistoryInitialization,
     pub(super) instructions: Arc<ResponseItem>,
     pub(super) totals: TokenUsage,
     pub(super) rate_limits: RateLimits,
     pub(super) server: ServerFacts,
-    pub(super) session_started: bool,
     pub(super) warmed_up: bool,
+    pub(super) session: SessionStart,
+    /// How the last turn ran.
+    pub(super) previous: Option<Box<TurnOptions>>,
     pub(super) handle: ThreadHandle,
     pub(super) ports: Ports,
+}
+
+/// Where in a conversation the model is: compactions divide it into windows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    /// How many compactions came before.
+    pub(super) number: u64,
+    pub(super) id: WindowId,
+    /// The first one of the conversation.
+    pub(super) first: WindowId,
+}
+
+/// Whether hooks were told of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SessionStart {
+    /// Not yet.
+    Due,
+    /// Yes, but what they said of it is no longer in the conversation.
+    Compacted,
+    /// Yes.
+    Told,
 }
 
 /// What a thread brings along from disk.
@@ -43,6 +69,12 @@ pub struct Resumed {
     pub window_number: u64,
     /// Which provider answered which turn.
     pub providers: ProviderTrail,
+    /// How many tokens the conversation had when that was counted last.
+    pub context_tokens: Option<u64>,
+    /// The first window of the conversation; none is the one that the thread starts in.
+    pub first_window_id: Option<WindowId>,
+    /// How its last turn ran, if it could run so again.
+    pub previous: Option<Box<TurnOptions>>,
 }
 
 impl Resumed {
@@ -90,16 +122,23 @@ impl Thread {
         ports: Ports,
     ) -> Self {
         let instructions = Arc::new(base_message(&info));
+        let window = Window {
+            number: resumed.window_number,
+            id: info.window_id,
+            first: resumed.first_window_id.unwrap_or(info.window_id),
+        };
         Self {
+            window,
+            gauge: Gauge::resumed(resumed.context_tokens, history.items()),
             history,
-            window_number: resumed.window_number,
             initialization,
             instructions,
             totals: resumed.totals,
             rate_limits: RateLimits::default(),
             server: ServerFacts::default(),
-            session_started: false,
             warmed_up: false,
+            session: SessionStart::Due,
+            previous: resumed.previous,
             handle: ThreadHandle::default(),
             info,
             ports,
@@ -142,10 +181,13 @@ impl Thread {
         let mut turn = Turn::new(ticket, options);
         turn.options.facts.deferred_tools = self.ports.tools.deferred().to_vec();
         let end = self.drive(&mut turn).await;
-        match self.close(&mut turn, end) {
-            Ok(outcome) => outcome,
-            Err(error) => TurnOutcome::Unrecorded(error),
-        }
+        self.end(turn, end)
+    }
+
+    pub(super) fn end(&mut self, mut turn: Turn, end: Result<Option<String>, Halt>) -> TurnOutcome {
+        let closed = self.close(&mut turn, end);
+        self.previous = Some(Box::new(turn.options));
+        closed.unwrap_or_else(TurnOutcome::Unrecorded)
     }
 
     pub(super) fn emit(&mut self, event: TurnEvent) -> Result<(), RecordError> {

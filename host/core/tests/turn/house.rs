@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use dovetail_core::compaction::CompactionOptions;
 use dovetail_core::context::ContextFacts;
 use dovetail_core::event::{
     ActivityStatus, Observer, RecordError, Recorder, ThreadInfo, ToolActivity, TurnEvent,
@@ -392,6 +393,7 @@ pub(crate) fn options() -> TurnOptions {
         parallel_tool_calls: true,
         image_input: true,
         context_window: None,
+        compaction: CompactionOptions::default(),
         installation_id: String::new(),
         turn_trigger: None,
         parent_turn: None,

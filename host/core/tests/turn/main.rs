@@ -7,6 +7,7 @@
 )]
 
 mod calls;
+mod compaction;
 mod failures;
 mod gates;
 mod house;

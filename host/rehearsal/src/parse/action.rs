@@ -9,9 +9,10 @@ use super::value::{json_object, keys, text_or_json};
 use crate::script::{Action, Disconnect, Usage};
 
 /// The key that says which action a table is.
-const VERBS: [&str; 20] = [
+const VERBS: [&str; 21] = [
     "text",
     "reasoning",
+    "compaction",
     "tool_call",
     "custom_call",
     "item",
@@ -48,6 +49,12 @@ struct RawText {
 struct RawReasoning {
     reasoning: String,
     chunk: Option<NonZeroUsize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCompaction {
+    compaction: String,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +140,12 @@ fn parse_verb(verb: &str, value: toml::Value) -> Result<Action, String> {
                 namespace,
                 arguments,
                 call_id,
+            }
+        }
+        "compaction" => {
+            let raw: RawCompaction = keys(value)?;
+            Action::Compaction {
+                content: raw.compaction,
             }
         }
         "custom_call" => {

@@ -82,6 +82,9 @@ impl RolloutRecorder {
             | TurnEvent::Reconnecting { .. }
             | TurnEvent::WaitingForNetwork { .. }
             | TurnEvent::ContextFull { .. }
+            | TurnEvent::CompactionStarted { .. }
+            | TurnEvent::Compacted(_)
+            | TurnEvent::CompactionAbandoned { .. }
             | TurnEvent::Warning { .. }
             | TurnEvent::TurnCompleted { .. }
             | TurnEvent::TurnFailed { .. }

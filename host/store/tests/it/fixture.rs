@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dovetail_core::event::{
-    ActivityStatus, RateLimitWindow, RateLimits, Recorder, ThreadInfo, ToolActivity, TurnEvent,
-    TurnSettings,
+    ActivityStatus, RateLimitWindow, RateLimits, Recorder, RequestUse, ThreadInfo, ToolActivity,
+    TurnEvent, TurnSettings,
 };
 use dovetail_core::ids::{CallId, ThreadId, TurnId, WindowId};
 use dovetail_core::item::{ItemMetadata, ResponseItem};
@@ -172,6 +172,7 @@ impl Feed {
                 ..RateLimits::default()
             },
             turn_id: self.turn_id,
+            made_for: RequestUse::Turn,
             time_to_first_event: Duration::from_millis(1),
             duration: Duration::from_millis(2),
         });
