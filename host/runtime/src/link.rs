@@ -10,6 +10,7 @@ use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
 use wasmtime_wasi::p2::bindings as wasi;
 use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 
 use crate::bindings::dovetail::plugin as contract;
 use crate::capability::Capabilities;
@@ -107,6 +108,16 @@ impl Granted {
     }
 }
 
+/// What a linker offers beside the base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Linked {
+    /// An interface of the contract that the grant covers.
+    Contract(Granted),
+    /// `wasi:sockets`, where every attempt to open a socket or to look up a name is refused. The standard libraries of
+    /// some languages import it whether a program uses it or not.
+    ClosedSockets,
+}
+
 /// Why an import is not linked. Reads after ``plugin `x` ``.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImportRefused {
@@ -165,12 +176,12 @@ pub fn check(imports: &BTreeSet<String>, requested: &Capabilities) -> Result<(),
     admit(imports, requested, requested).map(drop)
 }
 
-/// The granted interfaces that a component imports, or the first import that it does not get.
+/// What a component imports beside the base, or the first import that it does not get.
 pub(crate) fn admit(
     imports: &BTreeSet<String>,
     requested: &Capabilities,
     granted: &Capabilities,
-) -> Result<BTreeSet<Granted>, ImportRefused> {
+) -> Result<BTreeSet<Linked>, ImportRefused> {
     let mut interfaces = BTreeSet::new();
     for import in imports {
         let name = import
@@ -179,10 +190,13 @@ pub(crate) fn admit(
         if WASI_BASE.iter().any(|package| name.starts_with(package)) {
             continue;
         }
+        if name.starts_with("wasi:sockets/") {
+            interfaces.insert(Linked::ClosedSockets);
+            continue;
+        }
         let Some(interface) = name.strip_prefix("dovetail:plugin/") else {
             let import = import.clone();
-            let never = name.starts_with("wasi:sockets/") || name.starts_with("wasi:http/");
-            return Err(if never {
+            return Err(if name.starts_with("wasi:http/") {
                 ImportRefused::Never { import }
             } else {
                 ImportRefused::Unknown { import }
@@ -192,7 +206,9 @@ pub(crate) fn admit(
             .into_iter()
             .find(|granted| granted.interface() == interface)
         {
-            Some(wanted) if wanted.is_in(granted) => _ = interfaces.insert(wanted),
+            Some(wanted) if wanted.is_in(granted) => {
+                interfaces.insert(Linked::Contract(wanted));
+            }
             Some(wanted) => {
                 let grant = wanted.is_in(requested).then(|| wanted.example(requested));
                 return Err(ImportRefused::NotGranted {
@@ -214,14 +230,14 @@ pub(crate) fn admit(
 
 /// Linkers by what is linked. Few plugins differ in that, and a linker takes longer to make than to use.
 #[derive(Default)]
-pub(crate) struct Linkers(Mutex<HashMap<BTreeSet<Granted>, Arc<Linker<GuestState>>>>);
+pub(crate) struct Linkers(Mutex<HashMap<BTreeSet<Linked>, Arc<Linker<GuestState>>>>);
 
 impl Linkers {
     /// The linker that offers the base and these interfaces.
     pub(crate) fn get(
         &self,
         engine: &wasmtime::Engine,
-        interfaces: &BTreeSet<Granted>,
+        interfaces: &BTreeSet<Linked>,
     ) -> wasmtime::Result<Arc<Linker<GuestState>>> {
         // Held while a linker is made (0.2 ms), so that plugins that load in parallel do not make the same one.
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -233,7 +249,10 @@ impl Linkers {
             None => base(engine)?,
         };
         for interface in interfaces {
-            add(&mut linker, *interface)?;
+            match interface {
+                Linked::Contract(granted) => add(&mut linker, *granted)?,
+                Linked::ClosedSockets => add_closed_sockets(&mut linker)?,
+            }
         }
         let linker = Arc::new(linker);
         made.insert(interfaces.clone(), Arc::clone(&linker));
@@ -298,4 +317,16 @@ fn add_wasi(l: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     wasi::cli::terminal_stderr::add_to_linker::<_, WasiCli>(l, WasiCliView::cli)?;
     wasi::filesystem::preopens::add_to_linker::<_, HasGuardedFs>(l, GuestState::guarded_fs)?;
     wasi::filesystem::types::add_to_linker::<_, HasGuardedFs>(l, GuestState::guarded_fs)
+}
+
+/// Sockets that the instance's WASI refuses, see [`GuestState::store`].
+fn add_closed_sockets(l: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    let options = wasi::sockets::network::LinkOptions::default();
+    wasi::sockets::network::add_to_linker::<_, WasiSockets>(l, &options, GuestState::sockets)?;
+    wasi::sockets::instance_network::add_to_linker::<_, WasiSockets>(l, GuestState::sockets)?;
+    wasi::sockets::ip_name_lookup::add_to_linker::<_, WasiSockets>(l, GuestState::sockets)?;
+    wasi::sockets::tcp::add_to_linker::<_, WasiSockets>(l, GuestState::sockets)?;
+    wasi::sockets::tcp_create_socket::add_to_linker::<_, WasiSockets>(l, GuestState::sockets)?;
+    wasi::sockets::udp::add_to_linker::<_, WasiSockets>(l, GuestState::sockets)?;
+    wasi::sockets::udp_create_socket::add_to_linker::<_, WasiSockets>(l, GuestState::sockets)
 }

@@ -48,6 +48,29 @@ async fn beyond_its_grant_a_plugin_gets_a_refusal_that_names_what_to_grant() {
 }
 
 #[tokio::test]
+async fn sockets_that_a_standard_library_brings_along_are_closed() {
+    for target in ["127.0.0.1:<port>", "localhost:<port>"] {
+        let lab = lab(&[&both_tools(), &script::answer("ok"), &script::answer("on")]).await;
+        // Somebody listens there: the scripted model.
+        let url = url::Url::parse(&lab.server().base_url()).unwrap();
+        let target = target.replace("<port>", &url.port().unwrap().to_string());
+        order(
+            &lab,
+            json!({ "behave": "connect", "at": "call-tool", "target": target }),
+        )
+        .await;
+        lab.exec(&["go"]).await.expect_code(0);
+        let output = lab.output_of("bad");
+        assert!(output.contains("tool call failed"), "{target}: {output}");
+        assert!(
+            output.contains("ermission") || output.contains("failed to lookup"),
+            "{target}: {output}"
+        );
+        check_rest(&lab).await;
+    }
+}
+
+#[tokio::test]
 async fn within_its_grant_it_works() {
     for (behave, target, amount, words) in [
         ("process", "true", 0, "Some(0)"),

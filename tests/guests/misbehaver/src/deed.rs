@@ -46,6 +46,10 @@ pub(crate) fn perform(orders: &Orders) -> Result<Option<String>, Error> {
         Behaviour::Reject => Err(Error::invalid("rejected as ordered")),
         Behaviour::BadReturn => Ok(Some("a\r\nX-Evil: 1".to_owned())),
         Behaviour::Http => get(target).map(Some),
+        Behaviour::Connect => {
+            std::net::TcpStream::connect(target)?;
+            Ok(Some("status 200: connected".to_owned()))
+        }
         Behaviour::ReadFile => Ok(Some(std::fs::read_to_string(target)?)),
         Behaviour::WriteFile => {
             std::fs::write(target, "written as ordered")?;

@@ -62,6 +62,8 @@ pub(crate) enum Behaviour {
     BadReturn,
     /// Get `target` over HTTP.
     Http,
+    /// Connect to the address and port `target` without the host's HTTP.
+    Connect,
     /// Read the file `target`.
     ReadFile,
     /// Write the file `target`.
