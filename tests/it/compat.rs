@@ -2,5 +2,5 @@
 //! the packages, which `.ci/run` installs where npm is; where they are missing, each says that it was not run, and why.
 
 mod cross_resume;
-mod installed;
+pub(crate) mod installed;
 mod sdk;

@@ -24,6 +24,7 @@ mod failures;
 mod identity;
 mod interrupt;
 mod items;
+mod languages;
 mod model_options;
 mod models;
 mod plugin_commands;

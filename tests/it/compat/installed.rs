@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// What a test needs and does not find.
-type Missing = String;
+pub(crate) type Missing = String;
 
 /// The `node_modules` directory that holds the SDK.
 pub(crate) fn sdk() -> Result<PathBuf, Missing> {
@@ -28,7 +28,7 @@ pub(crate) fn codex() -> Result<PathBuf, Missing> {
     Ok(program)
 }
 
-fn directory(variable: &str, in_cache: &str) -> Result<PathBuf, Missing> {
+pub(crate) fn directory(variable: &str, in_cache: &str) -> Result<PathBuf, Missing> {
     let set = |name: &str| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -49,7 +49,7 @@ fn directory(variable: &str, in_cache: &str) -> Result<PathBuf, Missing> {
     }
 }
 
-fn works(command: &mut Command, name: &str) -> Result<(), Missing> {
+pub(crate) fn works(command: &mut Command, name: &str) -> Result<(), Missing> {
     match command.output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(format!("`{name}` does not work: {}", output.status)),
