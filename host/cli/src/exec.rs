@@ -72,8 +72,8 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     let turn = prepare_turn(&mut plan, &mut opened, &house, &prompt, reviewer)?;
 
     let builtin = match reviewer {
-        Some(setup) => tools::for_review(setup, &plan.config),
-        None => tools::builtin(&plan.setup, &plan.config),
+        Some(setup) => tools::for_review(setup, &plan.config, &house),
+        None => tools::builtin(&plan.setup, &plan.config, &house),
     };
     let all_tools = builtin.tools.into_iter().chain(house.tools.iter().cloned());
     let tools = Toolbox::new(all_tools.collect()).with_output_tokens(builtin.output_tokens);
@@ -112,7 +112,7 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     let notifier = notify::prepare(
         &plan.config.notify,
         plan.setup.cwd.clone(),
-        tools::secret_variables(&plan.config),
+        tools::secret_variables(&plan.config, &house),
     )
     .map(|(follower, notifier)| {
         observers.push(Box::new(follower));

@@ -67,6 +67,8 @@ pub(crate) struct House {
     told: Arc<Mutex<Vec<String>>>,
     /// Grants and secrets, for the client that sends requests.
     pub(crate) services: Arc<Services>,
+    /// Environment variables that hold secrets of plugins.
+    pub(crate) secret_variables: Vec<String>,
     plugins: Vec<Plugin>,
 }
 
@@ -102,6 +104,7 @@ pub(crate) async fn load(
     let mut warnings = catalogue_warnings(&catalogue);
     check_trust(&catalogue, &settings)?;
     let required = Required::of(&settings, &catalogue)?;
+    let secret_variables = catalogue.secret_variables();
 
     let env = if without_keys {
         HostEnv::current().without(OWN_KEYS)
@@ -158,6 +161,7 @@ pub(crate) async fn load(
         warnings,
         told,
         services: Arc::clone(runtime.services()),
+        secret_variables,
         plugins: loaded,
     })
 }

@@ -9,17 +9,18 @@ use dovetail_tools::{BuiltinTools, EnvironmentPolicy, Inherit, Offer, PatchForm,
 use serde_json::Value;
 
 use crate::identity::COMPATIBLE_VERSION;
+use crate::plugins::House;
 use crate::surroundings;
 use crate::turn_setup::TurnSetup;
 
 /// Makes the tools.
-pub(crate) fn builtin(setup: &TurnSetup, config: &Config) -> BuiltinTools {
-    make(setup, config, true)
+pub(crate) fn builtin(setup: &TurnSetup, config: &Config, house: &House) -> BuiltinTools {
+    make(setup, config, house, true)
 }
 
 /// Makes the tools of a reviewer: a plan of its own is of no use to anybody.
-pub(crate) fn for_review(setup: &TurnSetup, config: &Config) -> BuiltinTools {
-    make(setup, config, false)
+pub(crate) fn for_review(setup: &TurnSetup, config: &Config, house: &House) -> BuiltinTools {
+    make(setup, config, house, false)
 }
 
 /// Whether the tools of plugins are to be searched for. A model that takes all its tools as an item gets all of them.
@@ -28,7 +29,7 @@ pub(crate) fn can_search(setup: &TurnSetup, config: &Config) -> bool {
     model.supports_search_tool && !model.use_responses_lite && config.has_feature("tool_search")
 }
 
-fn make(setup: &TurnSetup, config: &Config, plan: bool) -> BuiltinTools {
+fn make(setup: &TurnSetup, config: &Config, house: &House, plan: bool) -> BuiltinTools {
     let environment = &config.shell_environment_policy;
     let model = &setup.model.info;
     let freeform = model.apply_patch_tool_type == Some(PatchToolType::Freeform)
@@ -54,7 +55,7 @@ fn make(setup: &TurnSetup, config: &Config, plan: bool) -> BuiltinTools {
             set: environment.set.clone(),
             include_only: environment.include_only.clone(),
         },
-        secret_variables: secret_variables(config),
+        secret_variables: secret_variables(config, house),
         codex_home: config.home.clone(),
         version: COMPATIBLE_VERSION.to_owned(),
         output_token_limit: limit,
@@ -109,10 +110,11 @@ fn trusted_places(config: &Config) -> Vec<PathBuf> {
     places
 }
 
-/// Variables that hold the credentials of providers: no program that is started sees them.
-pub(crate) fn secret_variables(config: &Config) -> Vec<String> {
+/// Variables that hold the credentials of providers and plugins: no program that is started sees them.
+pub(crate) fn secret_variables(config: &Config, house: &House) -> Vec<String> {
     let own = [env::CODEX_API_KEY, env::OPENAI_API_KEY];
     let mut names: Vec<String> = own.map(|variable| variable.name.to_owned()).to_vec();
+    names.extend(house.secret_variables.iter().cloned());
     for table in config.model_providers.values() {
         names.extend(
             table

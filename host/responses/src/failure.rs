@@ -13,6 +13,7 @@ use reqwest::header::HeaderMap;
 
 use self::text::{Reached, known_text, usage_limit_text};
 use self::words::{ErrorWords, usual_kind};
+use crate::redact::Redactor;
 use crate::transport::{self, Broken};
 use crate::{limits, retry_after};
 
@@ -33,11 +34,18 @@ pub(crate) struct ErrorResponse<'a> {
     pub(crate) excerpt: &'a str,
 }
 
-/// Explains a response with an error status.
+/// Explains a response with an error status. Neither what is shown nor what the provider's plugin reads has the secrets
+/// that the server was sent.
 pub(crate) async fn of_response(
     provider: &dyn Provider,
     response: &ErrorResponse<'_>,
+    redactor: &Redactor,
 ) -> ModelError {
+    let headers = redactor.clean_headers(response.headers);
+    let response = &ErrorResponse {
+        headers: &headers,
+        ..*response
+    };
     let status = response.status.as_u16();
     let headers: Vec<(String, String)> = response
         .headers
@@ -53,7 +61,8 @@ pub(crate) async fn of_response(
     let retry_after = failure
         .retry_after
         .or_else(|| retry_after::from_headers(response.headers));
-    let message = response.message(&failure);
+    // Once more: some of what it is made of was encoded.
+    let message = redactor.clean(&response.message(&failure));
     ModelError {
         kind: failure.kind,
         retry_after,

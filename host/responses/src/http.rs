@@ -55,7 +55,12 @@ impl Http {
         if let Some(refusal) = Refusal::of(&response) {
             let excerpt = redactor.clean(&refusal::read_excerpt(response).await);
             let error = refusal
-                .explain(service.provider.as_ref(), &self.shown_url, &excerpt)
+                .explain(
+                    service.provider.as_ref(),
+                    &self.shown_url,
+                    &excerpt,
+                    &redactor,
+                )
                 .await;
             service.note_refusal(credential.generation, &error);
             return Err(error);

@@ -1,6 +1,7 @@
 //! Removes credentials from what a server says: services repeat a refused key in their errors.
 
 use dovetail_core::secret::SecretText;
+use reqwest::header::{HeaderMap, HeaderValue};
 
 /// Shorter words, such as `Bearer`, would take half a sentence with them.
 const SHORTEST_SECRET: usize = 8;
@@ -36,6 +37,26 @@ impl Redactor {
         }
         clean
     }
+
+    /// Headers without the secrets.
+    pub(crate) fn clean_headers(&self, headers: &HeaderMap) -> HeaderMap {
+        let cleaned = headers.iter().map(|(name, value)| {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            let clean = self.clean(&text);
+            let value = match clean == text {
+                true => value.clone(),
+                false => HeaderValue::from_bytes(clean.as_bytes())
+                    .unwrap_or_else(|_| HeaderValue::from_static("")),
+            };
+            (name.clone(), value)
+        });
+        // Repeated headers stay repeated.
+        let mut all = HeaderMap::new();
+        for (name, value) in cleaned {
+            all.append(name, value);
+        }
+        all
+    }
 }
 
 #[cfg(test)]
@@ -50,5 +71,15 @@ mod tests {
             redactor.clean("Bearer sk-very-secret is wrong\x1b[31m\r\n(sk-very-secret)"),
             "Bearer … is wrong[31m\n(…)"
         );
+        let mut headers = HeaderMap::new();
+        headers.append("cf-ray", HeaderValue::from_static("x sk-very-secret"));
+        headers.append("cf-ray", HeaderValue::from_static("y"));
+        let clean: Vec<String> = redactor
+            .clean_headers(&headers)
+            .get_all("cf-ray")
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect();
+        assert_eq!(clean, ["x …", "y"]);
     }
 }

@@ -8,6 +8,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 
 use crate::failure::{self, ErrorResponse};
+use crate::redact::Redactor;
 
 /// The start of an error's body that is read and shown to the provider.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -53,6 +54,7 @@ impl Refusal {
         provider: &dyn Provider,
         url: &str,
         excerpt: &str,
+        redactor: &Redactor,
     ) -> ModelError {
         if self.status.is_success() {
             return failure::disconnected(&self.no_stream(url, excerpt));
@@ -63,7 +65,7 @@ impl Refusal {
             headers: &self.headers,
             excerpt,
         };
-        failure::of_response(provider, &response).await
+        failure::of_response(provider, &response, redactor).await
     }
 }
 

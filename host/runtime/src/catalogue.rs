@@ -107,6 +107,29 @@ impl Catalogue {
         }
     }
 
+    /// The environment variables that hold secrets of installed plugins. Commands of the model must not see them.
+    pub fn secret_variables(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for entry in &self.entries {
+            // Those of the built-in plugins follow from the user's configuration.
+            let State::Ready(grant) = &entry.state else {
+                continue;
+            };
+            if entry.found.scope == Scope::Builtin {
+                continue;
+            }
+            let granted = grant.capabilities();
+            for slot in granted.secrets.iter().chain(&granted.owns) {
+                let chosen = entry.secrets.get(slot.as_str()).cloned();
+                let source = chosen.or_else(|| SecretSource::default_of(slot.as_str()));
+                if let Some(SecretSource::Env(name)) = source {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+
     /// The plugin of that id.
     pub fn get(&self, id: &PluginId) -> Option<&Entry> {
         self.entries

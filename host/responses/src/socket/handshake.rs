@@ -161,7 +161,7 @@ async fn refused(
         headers: &headers,
         excerpt: &excerpt,
     };
-    let said = failure::of_response(service.provider.as_ref(), &response).await;
+    let said = failure::of_response(service.provider.as_ref(), &response, redactor).await;
     Unopened::from(ModelError {
         kind: said.kind,
         rate_limits: said.rate_limits,

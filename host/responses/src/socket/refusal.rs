@@ -70,7 +70,7 @@ impl Refusal {
                 headers: &self.headers,
                 excerpt: &excerpt,
             };
-            failure::of_response(service.provider.as_ref(), &response).await
+            failure::of_response(service.provider.as_ref(), &response, redactor).await
         };
         ModelError {
             over_socket: true,
