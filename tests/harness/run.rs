@@ -122,7 +122,12 @@ impl Running {
     }
 
     /// Waits for the end.
-    pub async fn finish(mut self) -> Ran {
+    pub async fn finish(self) -> Ran {
+        self.finish_within(PATIENCE).await
+    }
+
+    /// Waits for the end of what may take longer than other commands.
+    pub async fn finish_within(mut self, patience: Duration) -> Ran {
         let mut stderr = self.child.stderr.take().expect("its errors are piped");
         let (mut rest, mut errors) = (Vec::new(), Vec::new());
         let ending = async {
@@ -133,9 +138,9 @@ impl Running {
             out.and(err).expect("its output can be read");
             self.child.wait().await.expect("it can be waited for")
         };
-        let Ok(status) = tokio::time::timeout(PATIENCE, ending).await else {
+        let Ok(status) = tokio::time::timeout(patience, ending).await else {
             panic!(
-                "it did not end within {PATIENCE:?}: {}",
+                "it did not end within {patience:?}: {}",
                 String::from_utf8_lossy(&errors)
             );
         };

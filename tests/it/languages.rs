@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use dovetail_tests::{COUNTER, Guest, Lab, NO_RM, NOTES, script};
 
@@ -11,6 +12,9 @@ use crate::compat::installed::{directory, not_run, works};
 use crate::plugins::{notes, output_parts, search};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+
+/// Three interpreters of 18 MB are compiled in this time, on a slow machine with a host that is not optimised.
+const COMPILED: Duration = Duration::from_mins(15);
 
 /// A language with the tools that its examples are built with.
 struct Language {
@@ -85,7 +89,8 @@ async fn check(language: &Language) {
     ] {
         lab.install(&language.build(&lab, example, &guest)).await;
     }
-    let ran = lab.exec(&["go"]).await.expect_code(0);
+    let ran = lab.start_exec(&["go"]).finish_within(COMPILED).await;
+    let ran = ran.expect_code(0);
     assert_eq!(
         lab.output_of("denied"),
         "Command blocked by PreToolUse hook: destructive commands need a person. Command: sudo rm -rf build"

@@ -92,8 +92,32 @@ impl EgressPolicy {
             return Ok(parsed);
         }
         let origin = origin_of(&parsed);
+        // Paths are not repeated either: those of webhooks are secrets.
+        let path = match grant.names_origin(&parsed) {
+            true => "that path of ",
+            false => "",
+        };
         Err(PluginError::Denied(format!(
-            "plugin `{plugin}` may not connect to `{origin}`; to allow it: dovetail plugin grant {plugin} net {origin}"
+            "plugin `{plugin}` may not connect to {path}`{origin}`; to allow it: dovetail plugin grant {plugin} net {origin}"
+        )))
+    }
+
+    /// The same for a request that a plugin sends itself, which the grant may bind to methods.
+    pub(crate) fn checked_request(
+        &self,
+        plugin: &PluginId,
+        grant: &Grant,
+        method: &str,
+        url: &str,
+    ) -> Result<Url, PluginError> {
+        let url = self.checked_url(plugin, grant, url)?;
+        if grant.allows_request(method, &url) {
+            return Ok(url);
+        }
+        let origin = origin_of(&url);
+        let method = method.escape_debug();
+        Err(PluginError::Denied(format!(
+            "plugin `{plugin}` may not send `{method}` to that path of `{origin}`; to allow it: dovetail plugin grant {plugin} net \"{method} {origin}\""
         )))
     }
 

@@ -51,10 +51,28 @@ impl Grant {
         &self.effective
     }
 
-    /// Whether it may send requests to a URL's origin.
+    /// Whether the plugin itself may send a request.
+    pub fn allows_request(&self, method: &str, url: &Url) -> bool {
+        self.allows_url(url)
+            && self
+                .effective
+                .net
+                .iter()
+                .any(|origin| origin.allows(method, url))
+    }
+
+    /// Whether requests may go to a URL on the plugin's behalf. Their methods are the host's.
     pub fn allows_url(&self, url: &Url) -> bool {
         let plain = url.username().is_empty() && url.password().is_none();
         plain && self.effective.net.iter().any(|origin| origin.matches(url))
+    }
+
+    /// Whether some granted rule has a URL's origin, whatever its path.
+    pub fn names_origin(&self, url: &Url) -> bool {
+        self.effective
+            .net
+            .iter()
+            .any(|origin| origin.is_origin_of(url))
     }
 
     /// Whether some granted origin is that very address.

@@ -9,6 +9,7 @@ pub mod grant;
 pub mod manifest;
 mod manifest_file;
 pub mod origin;
+mod request_scope;
 
 // Where plugins are, and whether they may run.
 pub mod catalogue;

@@ -105,8 +105,10 @@ impl HttpEgress {
         body_limit: usize,
     ) -> Result<HttpResponse, PluginError> {
         let grant = self.policy.grant(plugin)?;
-        let url = self.policy.checked_url(plugin, &grant, &request.url)?;
         let method = method(&request.method)?;
+        let url = self
+            .policy
+            .checked_request(plugin, &grant, method.as_str(), &request.url)?;
         if request.body.len() > MOST_BODY {
             return Err(PluginError::Invalid(format!(
                 "the request body is longer than {MOST_BODY} bytes"

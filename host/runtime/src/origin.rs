@@ -1,4 +1,5 @@
-//! Network origins that a plugin may reach: scheme, host and port, with whole-label wildcards.
+//! Network origins that a plugin may reach: scheme, host and port, with whole-label wildcards; where wanted with the
+//! methods and the path that its own requests are bound to.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,6 +7,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use crate::capability::Meet;
+use crate::request_scope::RequestScope;
 
 /// Why a text is no origin pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +17,8 @@ pub struct InvalidOrigin {
     why: &'static str,
 }
 
-/// An origin such as `https://llm.acme.example`, `https://*.acme.example` or `http://localhost:*`.
+/// An origin such as `https://llm.acme.example`, `https://*.acme.example` or `http://localhost:*`, or a part of one
+/// such as `GET,HEAD https://llm.acme.example/v1/models`.
 ///
 /// `*` stands for exactly one label of the name, and never for one of the last two, so that no pattern covers a
 /// whole top-level domain. Only the port may be `*` beside a name without dots or an address.
@@ -24,6 +27,7 @@ pub struct OriginPattern {
     scheme: Scheme,
     host: HostPattern,
     port: PortPattern,
+    scope: RequestScope,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,14 +64,23 @@ impl OriginPattern {
             text: text.to_owned(),
             why,
         };
-        let (scheme, rest) = match text.split_once("://") {
+        let (methods, origin) = match text.split_once(' ') {
+            Some((methods, origin)) => (Some(methods), origin.trim_start()),
+            None => (None, text),
+        };
+        let (scheme, rest) = match origin.split_once("://") {
             Some(("https", rest)) => (Scheme::Https, rest),
             Some(("http", rest)) => (Scheme::Http, rest),
             _ => return Err(invalid("start it with `https://` or `http://`")),
         };
-        if rest.contains(['/', '?', '#', '@', '\\']) {
-            return Err(invalid("leave out path, query and user name"));
+        if rest.contains(['?', '#', '@', '\\']) {
+            return Err(invalid("leave out query and user name"));
         }
+        let (rest, path) = match rest.find('/') {
+            Some(at) => (&rest[..at], Some(&rest[at..])),
+            None => (rest, None),
+        };
+        let scope = RequestScope::parse(methods, path).map_err(invalid)?;
         let (host, port) = split_port(rest);
         let port = match port {
             None => PortPattern::Exact(scheme.default_port()),
@@ -78,11 +91,26 @@ impl OriginPattern {
             },
         };
         let host = HostPattern::parse(host).map_err(invalid)?;
-        Ok(Self { scheme, host, port })
+        Ok(Self {
+            scheme,
+            host,
+            port,
+            scope,
+        })
     }
 
-    /// Whether a URL's origin is one of those meant.
+    /// Whether a URL is one of those meant, for some method at least.
     pub fn matches(&self, url: &Url) -> bool {
+        self.is_origin_of(url) && self.scope.matches(None, url)
+    }
+
+    /// Whether a request is one of those meant.
+    pub fn allows(&self, method: &str, url: &Url) -> bool {
+        self.is_origin_of(url) && self.scope.matches(Some(method), url)
+    }
+
+    /// Whether a URL has such an origin, whatever its path.
+    pub(crate) fn is_origin_of(&self, url: &Url) -> bool {
         let scheme = match url.scheme() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
@@ -236,13 +264,14 @@ impl Meet for OriginPattern {
             scheme: self.scheme,
             host,
             port,
+            scope: self.scope.meet(&other.scope)?,
         })
     }
 }
 
 impl fmt::Display for OriginPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://", self.scheme.text())?;
+        write!(f, "{}{}://", self.scope.before(), self.scheme.text())?;
         match &self.host {
             HostPattern::Address(IpAddr::V4(address)) => write!(f, "{address}")?,
             HostPattern::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
@@ -258,10 +287,11 @@ impl fmt::Display for OriginPattern {
             }
         }
         match self.port {
-            PortPattern::Any => f.write_str(":*"),
-            PortPattern::Exact(port) if port == self.scheme.default_port() => Ok(()),
-            PortPattern::Exact(port) => write!(f, ":{port}"),
+            PortPattern::Any => f.write_str(":*")?,
+            PortPattern::Exact(port) if port == self.scheme.default_port() => {}
+            PortPattern::Exact(port) => write!(f, ":{port}")?,
         }
+        f.write_str(self.scope.behind())
     }
 }
 
@@ -341,6 +371,7 @@ mod tests {
             "http://*.a.example:8080",
             "http://[::1]:*",
             "http://127.0.0.1:11434",
+            "GET,POST https://a.example:8443/v1/models",
         ] {
             assert_eq!(OriginPattern::parse(text).expect("valid").to_string(), text);
         }
@@ -362,7 +393,9 @@ mod tests {
             "https://*",
             "https://*.com",
             "https://a.*",
-            "https://a.example/v1",
+            "https://a.example/v1/*",
+            "get https://a.example",
+            "https://a.example GET",
             "https://u@a.example",
             "https://a.example:0",
             "https://a.example:99999",
@@ -394,6 +427,12 @@ mod tests {
                 "http://localhost:8080",
                 Some("http://localhost:8080"),
             ),
+            (
+                "GET,POST https://*.acme.example/v1",
+                "GET https://llm.acme.example/v1/models",
+                Some("GET https://llm.acme.example/v1/models"),
+            ),
+            ("GET https://a.example", "POST https://a.example", None),
             ("https://a.example", "http://a.example:443", None),
             ("https://a.example", "https://b.example", None),
         ];

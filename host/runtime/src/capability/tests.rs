@@ -21,6 +21,9 @@ fn capabilities() -> impl Strategy<Value = Capabilities> {
         "https://b.example:*",
         "https://b.example:8443",
         "http://b.example",
+        "https://b.example/v1",
+        "GET https://b.example/v1/x",
+        "GET,POST https://*.b.example",
     ];
     let origins = origins
         .map(|text| OriginPattern::parse(text).expect("valid"))
@@ -85,9 +88,11 @@ proptest! {
     fn what_both_allow_is_effective(requested in capabilities(), granted in capabilities()) {
         let grant = Grant::intersect(&requested, &granted);
         let (left, right) = (Grant::builtin(requested), Grant::builtin(granted));
-        for url in ["https://a.b.example", "https://x.b.example", "https://a.x.b.example", "https://x.y.b.example", "https://b.example", "https://b.example:8443", "http://b.example", "https://c.example"] {
+        for url in ["https://a.b.example", "https://x.b.example", "https://a.x.b.example", "https://x.y.b.example", "https://b.example", "https://b.example:8443", "http://b.example", "https://c.example", "https://b.example/v1", "https://b.example/v1/x", "https://b.example/v2"] {
             let url = Url::parse(url).expect("valid");
-            prop_assert_eq!(grant.allows_url(&url), left.allows_url(&url) && right.allows_url(&url), "{}", url);
+            for method in ["GET", "POST", "PUT"] {
+                prop_assert_eq!(grant.allows_request(method, &url), left.allows_request(method, &url) && right.allows_request(method, &url), "{} {}", method, url);
+            }
         }
         for argv in ["p", "p x", "p y", "p x y", "p x y z", "q", "q x"] {
             let argv: Vec<String> = argv.split(' ').map(str::to_owned).collect();

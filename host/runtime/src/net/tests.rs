@@ -279,3 +279,33 @@ fn proxies_of_the_environment_are_known_by_name() {
         ["other.corp".to_owned(), "proxy.corp".to_owned()].into()
     );
 }
+
+#[tokio::test]
+async fn methods_and_paths_of_a_grant_bind_what_a_plugin_sends() {
+    let (port, served) = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let origin = format!("http://127.0.0.1:{port}");
+    let egress = egress(&[&format!("GET {origin}/v1/models")]);
+    for (method, path) in [
+        ("POST", "/v1/models"),
+        ("GET", "/v1/keys"),
+        ("GET", "/v1/models/../keys"),
+        ("GET", "/v1/models/%2e%2e/keys"),
+        ("GET", "/"),
+    ] {
+        let mut request = request(format!("{origin}{path}"));
+        request.method = method.to_owned();
+        let refused = egress.send(&id(), request, 10).await.expect_err("beyond");
+        assert!(
+            matches!(&refused, PluginError::Denied(why) if why.contains("that path of") && why.contains(&origin)),
+            "{method} {path}: {refused}"
+        );
+    }
+    let url = format!("{origin}/v1/models/one");
+    let response = egress.send(&id(), request(url), 10).await.expect("granted");
+    assert_eq!(response.status, 200);
+    let sent = served.await.expect("it ends");
+    assert!(
+        sent.starts_with("GET /v1/models/one HTTP/1.1\r\n"),
+        "{sent}"
+    );
+}
