@@ -466,12 +466,12 @@ mod tests {
                 ..
             }
         ));
-        assert_eq!(steps[2], NextStep::Fail);
+        assert_eq!(steps[2], NextStep::GiveUp);
         let refused = error(FailureStage::Status(401), FailureKind::Unauthorized);
         assert_eq!(budget.beside(2).next(&refused, 0), NextStep::Recover);
         assert_eq!(beside.next(&refused, 0), NextStep::Recover);
         budget.take_over(beside);
-        assert_eq!(budget.next(&refused, 0), NextStep::Fail);
+        assert_eq!(budget.next(&refused, 0), NextStep::GiveUp);
     }
 
     #[test]

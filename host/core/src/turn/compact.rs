@@ -82,6 +82,7 @@ impl Thread {
             }
         };
         let mut turn = Turn::new(ticket, options);
+        turn.options.facts.deferred_tools = self.ports.tools.deferred().to_vec();
         let end = self.standalone(&mut turn).await;
         self.end(turn, end.map(|()| None))
     }
