@@ -28,6 +28,7 @@ mod items;
 mod languages;
 mod model_options;
 mod models;
+mod packages;
 mod plugin_commands;
 mod plugins;
 mod providers;

@@ -1,17 +1,21 @@
 //! `dovetail plugin …`: shows plugins, and changes which are there and what they may do.
 
+mod bundle;
 mod consent;
 mod grant;
+mod incoming;
 mod inspect;
 mod install;
 mod json;
 pub(crate) mod layout;
 mod list;
 mod package;
+mod placing;
 mod record;
 mod remove;
 mod toggle;
 pub(crate) mod trust;
+mod update;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -55,8 +59,12 @@ enum PluginCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Copy a plugin into your plugins directory and grant it what it asks for.
+    /// Install a plugin from a folder, an archive, a URL or a registry, and grant it what it asks for.
     Install(install::InstallArgs),
+    /// Install newer versions of plugins from where they came from.
+    Update(update::UpdateArgs),
+    /// Write installed plugins into one archive, for machines that reach nothing else.
+    Bundle(bundle::BundleArgs),
     /// Remove an installed plugin and its grant.
     Remove(remove::RemoveArgs),
     /// Grant an installed plugin what it asks for: all of it, or one capability.
@@ -95,7 +103,7 @@ pub(crate) struct PluginContext {
 /// # Errors
 /// What could not be done, with the next step.
 pub(crate) async fn run(args: PluginArgs, context: &PluginContext) -> anyhow::Result<ExitCode> {
-    let done = dispatch(args, context)?;
+    let done = dispatch(args, context).await?;
     out::stdout(&done.text);
     Ok(if done.declined {
         ExitCode::FAILURE
@@ -104,11 +112,13 @@ pub(crate) async fn run(args: PluginArgs, context: &PluginContext) -> anyhow::Re
     })
 }
 
-fn dispatch(args: PluginArgs, context: &PluginContext) -> anyhow::Result<Done> {
+async fn dispatch(args: PluginArgs, context: &PluginContext) -> anyhow::Result<Done> {
     match args.command {
         PluginCommand::List { json } => list::run(context, json),
         PluginCommand::Inspect { plugin, json } => inspect::run(context, &plugin, json),
-        PluginCommand::Install(args) => install::run(context, &args),
+        PluginCommand::Install(args) => install::run(context, &args).await,
+        PluginCommand::Update(args) => update::run(context, &args).await,
+        PluginCommand::Bundle(args) => bundle::run(context, &args),
         PluginCommand::Remove(args) => remove::run(context, &args),
         PluginCommand::Grant(args) => grant::run(context, &args),
         PluginCommand::Enable { plugin } => toggle::run(context, &plugin, true),

@@ -187,11 +187,10 @@ fn write(entry: &mut impl Read, path: &Path) -> Result<(), UnpackError> {
     loop {
         let read = entry.read(&mut buffer).map_err(damaged)?;
         if read == 0 {
-            break;
+            return Ok(());
         }
         file.write_all(&buffer[..read]).map_err(failed)?;
     }
-    file.sync_all().map_err(failed)
 }
 
 /// A path for one line of a terminal.

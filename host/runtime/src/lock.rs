@@ -184,14 +184,30 @@ impl PluginsLock {
     /// # Errors
     /// Where the file or the key cannot be read or written; nothing is changed then.
     pub fn put(own_dir: &Path, entry: LockEntry) -> Result<(), LockError> {
+        Self::put_all(own_dir, vec![entry])
+    }
+
+    /// The same for several entries in one step: all of them, or none.
+    ///
+    /// # Errors
+    /// As [`PluginsLock::put`].
+    pub fn put_all(own_dir: &Path, entries: Vec<LockEntry>) -> Result<(), LockError> {
         let _guard = hold(own_dir)?;
         let key = TrustKey::load_or_make(&key_path(own_dir))?;
-        let mac = key.sign(&lock_file::canonical(&entry));
+        let sealed: Vec<Sealed> = entries
+            .into_iter()
+            .map(|entry| Sealed {
+                mac: key.sign(&lock_file::canonical(&entry)),
+                entry,
+            })
+            .collect();
         let mut lock = Self::read(own_dir, Some(key))?;
-        lock.sealed
-            .retain(|sealed| sealed.entry.scope != entry.scope || sealed.entry.id != entry.id);
-        // Other entries keep the code they came with: nothing is authenticated by standing next to a grant.
-        lock.sealed.push(Sealed { entry, mac });
+        for new in sealed {
+            lock.sealed
+                .retain(|old| old.entry.scope != new.entry.scope || old.entry.id != new.entry.id);
+            // Other entries keep the code they came with: nothing is authenticated by standing next to a grant.
+            lock.sealed.push(new);
+        }
         lock.write()
     }
 

@@ -156,6 +156,11 @@ impl Limits {
         self.deadline
     }
 
+    /// Whether something goes further than in `other`.
+    pub fn goes_beyond(&self, other: &Self) -> bool {
+        self.beyond(other).is_some()
+    }
+
     /// What goes further than in `other`, in words; none where nothing does.
     pub(crate) fn beyond(&self, other: &Self) -> Option<String> {
         let deadline = Kind::ALL

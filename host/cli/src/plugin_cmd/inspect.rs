@@ -49,6 +49,16 @@ fn render(entry: &Entry, context: &PluginContext) -> String {
     let found = &entry.found;
     let mut text = file(found);
     text.push_str(&labelled("state", LABELS, entry.state.name()));
+    if let Some(record) = &entry.record {
+        let source = record.source.as_ref().map(|source| source.as_str());
+        let signer = record.signer.as_ref().map(|key| context.key_name(key));
+        source
+            .iter()
+            .for_each(|source| text.push_str(&labelled("package", LABELS, source)));
+        signer
+            .iter()
+            .for_each(|signer| text.push_str(&labelled("signed by", LABELS, signer)));
+    }
     let sources = context.sources_of(entry);
     if found.scope == Scope::Builtin {
         let words = "what follows from your configuration; it is part of dovetail";

@@ -36,6 +36,11 @@ pub(super) fn entry(entry: &Entry) -> Value {
     value["state"] = json!(entry.state.name());
     value["granted"] = granted;
     value["refusal"] = json!(refusal);
+    let record = entry.record.as_ref();
+    value["package"] = json!({
+        "source": record.and_then(|record| record.source.as_ref()).map(|source| source.as_str()),
+        "signer": record.and_then(|record| record.signer.as_ref()).map(|key| key.as_str()),
+    });
     value
 }
 

@@ -1,8 +1,6 @@
 //! A plugin that is not installed yet: a folder with a manifest, and a component in it or where cargo builds it.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,6 +10,7 @@ use dovetail_runtime::lock::Scope;
 use dovetail_runtime::manifest::Manifest;
 use dovetail_runtime::{inspect, link, plugin_dir};
 
+use super::placing::{self, Placed};
 use super::{dir_error, hinted, whole};
 use crate::fatal::Fatal;
 
@@ -60,85 +59,21 @@ impl Package {
         })
     }
 
-    /// Copies it into a plugins directory, in place of an earlier version, and returns what is there now.
+    /// Reads a folder that came out of an archive: what is in it is all there is.
     ///
     /// # Errors
-    /// A file or directory cannot be written. The earlier version is then still in place.
-    pub(super) fn place(&self, plugins: &Path, scope: Scope) -> anyhow::Result<Found> {
-        let id = &self.found.manifest.id;
-        let target = plugins.join(id.as_str());
-        let failed = |error: io::Error| {
-            Fatal::new(format!(
-                "cannot install into `{}`: {error}",
-                target.display()
-            ))
-        };
-        let mode = if scope == Scope::User { 0o700 } else { 0o755 };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(mode)
-            .create(plugins)
-            .map_err(failed)?;
-        // Hidden, so that nobody takes it for a plugin while it is incomplete.
-        let staging = plugins.join(format!(".new-{id}-{}", std::process::id()));
-        let moved = self
-            .stage(&staging, mode)
-            .and_then(|()| swap(&staging, &target));
-        if let Err(error) = moved {
-            // The install has failed already; a hidden folder left behind is harmless.
-            drop(fs::remove_dir_all(&staging));
-            return Err(failed(error).into());
-        }
-        // Read back what will be found, so that the lock pins what is on disk.
-        plugin_dir::read(&target, &scope).map_err(dir_error)
+    /// As [`Package::read`].
+    pub(super) fn read_unpacked(dir: &Path) -> anyhow::Result<Self> {
+        let (_, manifest) = plugin_dir::read_manifest(dir).map_err(dir_error)?;
+        Self::read(dir, Some(&dir.join(format!("{}.wasm", manifest.id))))
     }
 
-    fn stage(&self, staging: &Path, mode: u32) -> io::Result<()> {
-        fs::DirBuilder::new().mode(mode).create(staging)?;
-        let id = &self.found.manifest.id;
-        write(&staging.join("plugin.toml"), self.manifest_text.as_bytes())?;
-        write(&staging.join(format!("{id}.wasm")), &self.found.wasm.bytes)
-    }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Puts `staging` in the place of `target`, which may hold an earlier version.
-fn swap(staging: &Path, target: &Path) -> io::Result<()> {
-    let mut old = staging.as_os_str().to_owned();
-    old.push(".old");
-    let old = PathBuf::from(old);
-    let had_one = match fs::rename(target, &old) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(error),
-    };
-    if let Err(error) = fs::rename(staging, target) {
-        if had_one {
-            fs::rename(&old, target)?;
-        }
-        return Err(error);
-    }
-    if had_one { remove(&old) } else { Ok(()) }
-}
-
-/// Removes a plugin's folder, or the link that stands for it.
-///
-/// # Errors
-/// It cannot be removed.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.is_symlink() {
-        fs::remove_file(path)
-    } else {
-        fs::remove_dir_all(path)
+    /// Copies it into a plugins directory, in place of an earlier version.
+    ///
+    /// # Errors
+    /// See [`placing::place`].
+    pub(super) fn place(&self, plugins: &Path, scope: &Scope) -> anyhow::Result<Placed> {
+        placing::place(&self.found, &self.manifest_text, plugins, scope)
     }
 }
 

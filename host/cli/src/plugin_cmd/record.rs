@@ -1,10 +1,12 @@
 //! Makes entries of the lock.
 
+use dovetail_core::ids::PluginId;
 use dovetail_runtime::capability::Capabilities;
 use dovetail_runtime::digest::Sha256;
 use dovetail_runtime::discovery::Found;
 use dovetail_runtime::lock::{LockEntry, PluginsLock, Record};
 
+use super::PluginContext;
 use super::consent::Sources;
 
 /// An entry that grants a plugin as it is now.
@@ -38,6 +40,16 @@ pub(super) fn earlier(lock: &PluginsLock, found: &Found) -> Option<LockEntry> {
         Record::Authentic(entry) => Some(entry.clone()),
         Record::Absent | Record::Forged => None,
     }
+}
+
+/// What this user accepted of a plugin of that id, wherever it is found from here.
+pub(super) fn installed(
+    lock: &PluginsLock,
+    context: &PluginContext,
+    id: &PluginId,
+) -> Option<LockEntry> {
+    let catalogue = context.survey();
+    earlier(lock, &catalogue.get(id)?.found)
 }
 
 /// Now, to the second.

@@ -6,7 +6,7 @@ use dovetail_runtime::discovery::Places;
 use dovetail_runtime::kv::Kv;
 use dovetail_runtime::lock::{PluginsLock, Scope};
 
-use super::{Done, PluginContext, package};
+use super::{Done, PluginContext, placing};
 use crate::fatal::Fatal;
 
 /// `dovetail plugin remove`.
@@ -38,7 +38,7 @@ pub(super) fn run(context: &PluginContext, args: &RemoveArgs) -> anyhow::Result<
     }
     // The grant goes first: a folder without one does nothing.
     PluginsLock::remove(&context.places.own_dir, &scope, &id)?;
-    package::remove(&dir)
+    placing::remove(&dir)
         .map_err(|error| Fatal::new(format!("cannot remove `{}`: {error}", dir.display())))?;
     if args.purge {
         let kv = Kv::new(context.places.own_dir.join("kv"));

@@ -79,7 +79,11 @@ impl World {
         let args = Line::try_parse_from(words)
             .map_err(|error| error.to_string())?
             .args;
-        self.answer(dispatch(args, &self.context))
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        self.answer(runtime.block_on(dispatch(args, &self.context)))
     }
 
     /// The same for `dovetail trust`.

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+pub(super) use self::difference::Difference;
 use super::{Done, PluginContext};
 use crate::out;
 

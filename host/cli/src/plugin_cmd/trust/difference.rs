@@ -24,6 +24,8 @@ pub(in super::super) struct Difference {
     kept: Capabilities,
     /// What it would have when this is accepted.
     granted: Capabilities,
+    /// Whether its calls could go further.
+    further: bool,
 }
 
 impl Difference {
@@ -46,12 +48,20 @@ impl Difference {
             removed: had.beyond(&granted),
             kept: had.meet(&granted),
             granted,
+            further: before
+                .and_then(|entry| entry.limits)
+                .is_some_and(|limits| found.manifest.limits.goes_beyond(&limits)),
         }
     }
 
     /// Whether all is as it was.
     pub(in super::super) fn is_empty(&self) -> bool {
         self.facts.is_empty() && self.added.is_empty() && self.removed.is_empty()
+    }
+
+    /// Whether it would get more than before.
+    pub(in super::super) fn widens(&self) -> bool {
+        self.further || !self.added.is_empty()
     }
 
     /// What it would have when this is accepted.

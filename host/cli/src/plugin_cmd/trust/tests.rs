@@ -84,7 +84,7 @@ fn a_review_shows_each_difference_and_accepts_it_only_when_told() {
         .iter()
         .map(|change| change["what"].as_str().expect("a text"))
         .collect();
-    assert_eq!(changed, ["version", "sha256", "limits"]);
+    assert_eq!(changed, ["version", "sha256", "limits", "source"]);
     assert_eq!(
         plugin["capabilities"],
         serde_json::json!({
