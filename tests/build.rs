@@ -42,6 +42,12 @@ const GUESTS: &[(&str, &str, &str, &str)] = &[
         "tests/guests/misbehaver",
     ),
     (
+        "OLD_CONTRACT",
+        "old-contract",
+        "dovetail-guest-old-contract",
+        "tests/guests/old-contract",
+    ),
+    (
         "TOO_GREEDY",
         "too-greedy",
         "dovetail-guest-too-greedy",

@@ -15,7 +15,9 @@ mod run;
 pub mod script;
 
 pub use compare::{Change, changes};
-pub use guests::{ACME, COUNTER, Guest, MISBEHAVER, NO_RM, NOTES, REWRITE, TOO_GREEDY};
+pub use guests::{
+    ACME, COUNTER, Guest, MISBEHAVER, NO_RM, NOTES, OLD_CONTRACT, REWRITE, TOO_GREEDY,
+};
 pub use lab::{Lab, read_lines};
 pub use normal::{normal, normal_json};
 pub use run::{Ran, Running};

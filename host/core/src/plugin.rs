@@ -2,6 +2,7 @@
 //!
 //! `host/runtime` implements them with components (and later with native libraries); nothing here knows which.
 
+mod event;
 mod hook;
 mod provider;
 mod sink;
@@ -9,6 +10,7 @@ mod tools;
 
 use std::time::Duration;
 
+pub use self::event::*;
 pub use self::hook::*;
 pub use self::provider::*;
 pub use self::sink::*;

@@ -2,6 +2,8 @@
 //!
 //! The names and fields here are a contract with people's collectors (`docs/events.md`); they only grow.
 
+mod plugin;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +14,7 @@ use crate::event::{
     ToolActivity, TurnEvent, TurnSettings,
 };
 use crate::ids::{PluginId, ThreadId, TurnId};
-use crate::plugin::{EventRecord, Field, FieldClass, FieldValue};
+use crate::plugin::{EventRecord, Field, FieldClass, FieldValue, PluginNews};
 use crate::review::ReviewOutput;
 use crate::usage::TokenUsage;
 
@@ -83,6 +85,16 @@ impl EventRecords {
             classed("why", FieldClass::Content, sentence.to_owned()),
         ];
         self.record("plugin.changed", fields)
+    }
+
+    /// The record of something else that happened to a plugin.
+    pub fn plugin(&mut self, news: &PluginNews) -> EventRecord {
+        let (kind, mut fields) = plugin::fields(&news.event);
+        fields.insert(0, text("plugin", &news.plugin));
+        EventRecord {
+            time: news.time,
+            ..self.record(kind, fields)
+        }
     }
 
     fn record(&mut self, kind: &str, fields: Vec<Field>) -> EventRecord {

@@ -2,7 +2,8 @@
 //!
 //! [`Cleared`] can be built in this file only. Executors take nothing else, so no path to a tool skips the hooks.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use regex_lite::Regex;
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 use crate::event::{HookResult, HookRun};
 use crate::ids::{ThreadId, TurnId};
 use crate::plugin::{
-    Hook, HookDecision, HookEvent, HookMode, HookOutcome, HookToolUse, OnFailure, PluginError,
+    Hook, HookDecision, HookEvent, HookMode, HookOutcome, HookSubscription, HookToolUse, OnFailure,
+    PluginError,
 };
 use crate::tool::{Tool, ToolCall, ToolOutcome};
 
@@ -81,11 +83,10 @@ pub enum Ruling {
     Stop(String),
 }
 
+/// A hook that subscribed to what is going on.
 struct Entry {
     hook: Arc<dyn Hook>,
-    event: String,
-    matcher: Matcher,
-    mode: HookMode,
+    matcher: Arc<Matcher>,
 }
 
 enum Matcher {
@@ -122,10 +123,25 @@ impl Matcher {
     }
 }
 
+impl HookSubscription {
+    /// Whether an event about `subject` (a tool's name, or empty) is one of those subscribed to.
+    ///
+    /// # Errors
+    /// The matcher is no regular expression: it then counts for every subject.
+    pub fn concerns(&self, event: &str, subject: &str) -> Result<bool, String> {
+        match Matcher::parse(&self.matcher) {
+            Matcher::Broken(why) => Err(why),
+            matcher => Ok(self.event == event && matcher.matches(subject)),
+        }
+    }
+}
+
 /// All hooks, in configured order.
 #[derive(Default)]
 pub struct HookChain {
-    entries: Vec<Entry>,
+    hooks: Vec<Arc<dyn Hook>>,
+    /// Matchers by their text: a regular expression takes longer to read than to use.
+    matchers: Mutex<HashMap<String, Arc<Matcher>>>,
 }
 
 /// The answers of a pass over the gates.
@@ -138,23 +154,27 @@ struct Pass {
 impl HookChain {
     /// Puts hooks in a chain; their order is the order they are asked in.
     pub fn new(hooks: Vec<Arc<dyn Hook>>) -> Self {
-        let mut entries = Vec::new();
-        for hook in hooks {
-            for subscription in hook.subscriptions() {
-                entries.push(Entry {
-                    hook: Arc::clone(&hook),
-                    event: subscription.event.clone(),
-                    matcher: Matcher::parse(&subscription.matcher),
-                    mode: subscription.mode,
-                });
-            }
+        Self {
+            hooks,
+            matchers: Mutex::default(),
         }
-        Self { entries }
+    }
+
+    fn matcher(&self, text: &str) -> Arc<Matcher> {
+        // Nothing panics while holding the lock; a map of matchers is usable in any state.
+        let mut known = self.matchers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(matcher) = known.get(text) {
+            return Arc::clone(matcher);
+        }
+        let matcher = Arc::new(Matcher::parse(text));
+        known.insert(text.to_owned(), Arc::clone(&matcher));
+        matcher
     }
 
     /// Whether anybody subscribed to an event.
     pub fn listens(&self, event: &str) -> bool {
-        self.entries.iter().any(|entry| entry.event == event)
+        let mut subscriptions = self.hooks.iter().flat_map(|hook| hook.subscriptions());
+        subscriptions.any(|subscription| subscription.event == event)
     }
 
     /// Asks about a tool call that is about to run. `report` gets every hook's answer.
@@ -353,36 +373,44 @@ impl HookChain {
         subject: &str,
         report: &mut (dyn FnMut(HookRun) + Send),
     ) {
-        let asked =
-            self.matching(event.name, subject, HookMode::Observer)
-                .map(|entry| async move {
-                    let started = Instant::now();
-                    let (result, message) = match entry.ask(event).await {
-                        Ok(outcome) => (HookResult::Passed, outcome.message),
-                        Err(error) => (
-                            HookResult::Failed {
-                                why: error.to_string(),
-                                closed: false,
-                            },
-                            None,
-                        ),
-                    };
-                    entry.run(event, subject, result, message, started)
-                });
+        let asked = self
+            .matching(event.name, subject, HookMode::Observer)
+            .into_iter()
+            .map(|entry| async move {
+                let started = Instant::now();
+                let (result, message) = match entry.ask(event).await {
+                    Ok(outcome) => (HookResult::Passed, outcome.message),
+                    Err(error) => (
+                        HookResult::Failed {
+                            why: error.to_string(),
+                            closed: false,
+                        },
+                        None,
+                    ),
+                };
+                entry.run(event, subject, result, message, started)
+            });
         for run in futures_util::future::join_all(asked).await {
             report(run);
         }
     }
 
-    fn matching<'a>(
-        &'a self,
-        event: &'a str,
-        subject: &'a str,
-        mode: HookMode,
-    ) -> impl Iterator<Item = &'a Entry> {
-        self.entries.iter().filter(move |entry| {
-            entry.mode == mode && entry.event == event && entry.matcher.matches(subject)
-        })
+    /// Asked anew for each event: what a hook subscribes to may change with its file.
+    fn matching(&self, event: &str, subject: &str, mode: HookMode) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for hook in &self.hooks {
+            for subscription in hook.subscriptions() {
+                if subscription.mode != mode || subscription.event != event {
+                    continue;
+                }
+                let matcher = self.matcher(&subscription.matcher);
+                if matcher.matches(subject) {
+                    let hook = Arc::clone(hook);
+                    entries.push(Entry { hook, matcher });
+                }
+            }
+        }
+        entries
     }
 }
 
@@ -393,7 +421,7 @@ impl Entry {
     }
 
     async fn ask(&self, event: &HookEvent) -> Result<HookOutcome, PluginError> {
-        if let Matcher::Broken(why) = &self.matcher {
+        if let Matcher::Broken(why) = self.matcher.as_ref() {
             return Err(PluginError::Invalid(why.clone()));
         }
         self.hook.handle(event).await

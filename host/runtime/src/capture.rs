@@ -39,6 +39,19 @@ impl Capture {
         self.bytes().clear();
     }
 
+    /// What the guest said, as far as it is kept, line by line.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut bytes = self.bytes();
+        // The lock is held for this, so that it need not be copied first.
+        let text = String::from_utf8_lossy(bytes.make_contiguous());
+        let printable = |line: &str| line.chars().filter(|c| !c.is_control()).collect();
+        let lines = text.lines().map(str::trim_end);
+        lines
+            .filter(|line| !line.is_empty())
+            .map(printable)
+            .collect()
+    }
+
     /// What the guest said last: the message of a Rust panic, or else the last line. None where it said nothing.
     pub(crate) fn last_words(&self) -> Option<String> {
         let bytes: Vec<u8> = self.bytes().iter().copied().collect();

@@ -98,6 +98,7 @@ const GUARDED_OWN: &[&str] = &[
     "kv",
     "cache",
     "outbox",
+    "state",
 ];
 
 impl FsRule {
@@ -199,7 +200,7 @@ impl fmt::Display for FsRule {
 }
 
 /// Follows links in the longest part of a path that exists, and keeps the rest: a directory may be made later.
-fn follow(path: &Path) -> PathBuf {
+pub(crate) fn follow(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         if let Ok(real) = ancestor.canonicalize() {
             return match path.strip_prefix(ancestor) {
@@ -209,6 +210,23 @@ fn follow(path: &Path) -> PathBuf {
         }
     }
     path.to_owned()
+}
+
+/// A path as a person writes it, from the root and without `.` and `..`.
+pub(crate) fn expanded(path: &Path, base: &FsBase<'_>) -> PathBuf {
+    let written = match (path.strip_prefix("~"), base.home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        (Ok(_), None) | (Err(_), _) => base.cwd.join(path),
+    };
+    let mut whole = PathBuf::new();
+    for part in written.components() {
+        match part {
+            Component::ParentDir => _ = whole.pop(),
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => whole.push(part),
+        }
+    }
+    whole
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::capture::Capture;
 use crate::fs_guard::{AppendOnly, GuardedFs};
+use crate::guest_log::Level;
 use crate::plugin_context::PluginContext;
 
 /// Core instances, tables and memories of one component. A Rust guest has about 10, 3 and 1, one with a JavaScript
@@ -106,6 +107,18 @@ impl GuestState {
         self.output.last_words()
     }
 
+    /// How much memory it has.
+    pub(crate) fn memory(&self) -> u64 {
+        self.bounds.memory
+    }
+
+    /// Passes on to the plugin's log what it wrote in this call to its standard output or error.
+    pub(crate) fn log_output(&self, level: Level) {
+        for line in self.output.lines() {
+            self.plugin.log().write(level, &line);
+        }
+    }
+
     /// The plugin whose instance this is.
     pub(crate) fn plugin(&self) -> &Arc<PluginContext> {
         &self.plugin
@@ -185,3 +198,7 @@ impl ResourceLimiter for Bounds {
         MOST_MEMORIES
     }
 }
+
+#[cfg(test)]
+#[path = "guest_state/tests.rs"]
+mod tests;

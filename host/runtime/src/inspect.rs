@@ -19,6 +19,8 @@ pub struct Inspection {
     pub extras: BTreeSet<Extra>,
     /// The names of its imports as written, such as `dovetail:plugin/http@0.1.0`.
     pub imports: BTreeSet<String>,
+    /// The newest version of the contract that its exports and imports name.
+    pub contract: Version,
 }
 
 /// An optional export beside `provider`.
@@ -91,6 +93,27 @@ pub fn check(wasm: &[u8]) -> Result<Inspection, InspectError> {
     Ok(inspection)
 }
 
+/// How much memory all of a component's parts start with, in bytes: what each instance needs at least.
+///
+/// # Errors
+/// The bytes are no component.
+pub fn initial_memory(wasm: &[u8]) -> Result<u64, InspectError> {
+    let mut bytes = 0_u64;
+    for payload in Parser::new(0).parse_all(wasm) {
+        if let Payload::MemorySection(memories) = payload.map_err(InspectError::Invalid)? {
+            for memory in memories {
+                let memory = memory.map_err(InspectError::Invalid)?;
+                let page = 1_u64 << memory.page_size_log2.unwrap_or(WASM_PAGE_LOG2);
+                bytes = bytes.saturating_add(memory.initial.saturating_mul(page));
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// A page has 64 KiB unless it says otherwise.
+const WASM_PAGE_LOG2: u32 = 16;
+
 /// Reads only the outermost imports and exports: enough for bytes that are compiled (and thereby validated) next, or
 /// that were when they entered the cache.
 pub(crate) fn outline(wasm: &[u8]) -> Result<Inspection, InspectError> {
@@ -99,11 +122,13 @@ pub(crate) fn outline(wasm: &[u8]) -> Result<Inspection, InspectError> {
         kinds: BTreeSet::new(),
         extras: BTreeSet::new(),
         imports: names.imports.clone(),
+        contract: Version::new(0, 0, 0),
     };
     let mut program = false;
     for export in &names.exports {
         match contract_item(export)? {
-            Some(item) => {
+            Some((item, version)) => {
+                inspection.contract = version.max(inspection.contract);
                 inspection
                     .kinds
                     .extend(Kind::ALL.into_iter().find(|kind| kind.name() == item));
@@ -118,7 +143,9 @@ pub(crate) fn outline(wasm: &[u8]) -> Result<Inspection, InspectError> {
         }
     }
     for import in &names.imports {
-        contract_item(import)?;
+        if let Some((_, version)) = contract_item(import)? {
+            inspection.contract = version.max(inspection.contract);
+        }
     }
     match (inspection.kinds.is_empty(), program) {
         (false, _) => Ok(inspection),
@@ -127,8 +154,8 @@ pub(crate) fn outline(wasm: &[u8]) -> Result<Inspection, InspectError> {
     }
 }
 
-/// The interface of our own package that a name means, if it is one, checked to be of this contract.
-fn contract_item(name: &str) -> Result<Option<&str>, InspectError> {
+/// The interface of our own package that a name means and its version, if it is one, checked to be of this contract.
+fn contract_item(name: &str) -> Result<Option<(&str, Version)>, InspectError> {
     let Some(rest) = name
         .strip_prefix(CONTRACT)
         .and_then(|rest| rest.strip_prefix('/'))
@@ -140,7 +167,7 @@ fn contract_item(name: &str) -> Result<Option<&str>, InspectError> {
     // Below 1.0 a new minor version may break; from then on only a new major one.
     let same = guest.major == HOST_API.major && (guest.major > 0 || guest.minor == HOST_API.minor);
     if same {
-        Ok(Some(item))
+        Ok(Some((item, guest)))
     } else {
         Err(InspectError::OtherContract { guest })
     }

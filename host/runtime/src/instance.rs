@@ -12,6 +12,7 @@ use wasmtime::component::{Instance, InstancePre};
 
 use crate::bindings::exports::dovetail::plugin::{hooks, provider, sink, tools};
 use crate::engine::{Engine, TICK};
+use crate::guest_log::Level;
 use crate::guest_state::{GuestState, OutOfTicks};
 use crate::plugin_context::PluginContext;
 
@@ -151,7 +152,8 @@ impl<E: Exports> Blueprint<E> {
         let started = Instant::now();
         begin(&mut live.store, bounds);
         let outcome = tokio::time::timeout(bounds.wall, work(&mut live.store, &live.exports)).await;
-        self.plugin.called(started.elapsed());
+        self.plugin
+            .called(started.elapsed(), live.store.data().memory());
         self.ended(outcome, &live.store, bounds)
     }
 
@@ -161,9 +163,14 @@ impl<E: Exports> Blueprint<E> {
         store: &Store<GuestState>,
         bounds: Bounds,
     ) -> Result<R, PluginFault> {
+        let state = store.data();
+        match &outcome {
+            Ok(Ok(_)) => state.log_output(Level::Info),
+            Ok(Err(_)) | Err(_) => state.log_output(Level::Warn),
+        }
         match outcome {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.fault(&error, store.data(), bounds)),
+            Ok(Err(error)) => Err(self.fault(&error, state, bounds)),
             Err(Elapsed { .. }) => Err(self.late(bounds, bounds.wall)),
         }
     }

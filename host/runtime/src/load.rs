@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dovetail_core::ids::PluginId;
-use dovetail_core::plugin::PluginFault;
+use dovetail_core::plugin::{PluginEvent, PluginFault};
 use serde_json::Value;
 use wasmtime::component::{Component, InstancePre};
 
@@ -20,7 +20,9 @@ use crate::guest_state::GuestState;
 use crate::hooks::HookPlugin;
 use crate::inspect::{self, InspectError, Inspection};
 use crate::instance::{Blueprint, Exports};
+use crate::ledger::Subject;
 use crate::link::{self, ImportRefused, Linkers};
+use crate::live::Generation;
 use crate::manifest::Kind;
 use crate::plugin::{Parts, Plugin};
 use crate::plugin_context::PluginContext;
@@ -73,6 +75,14 @@ pub enum LoadProblem {
     /// It broke when asked what it is or wants.
     #[error("broke while it was loaded")]
     Broke(#[source] PluginFault),
+    /// It broke too often lately, in this process or others.
+    #[error("is quarantined after {faults} faults in a minute, the last: {last}")]
+    Quarantined {
+        /// How often.
+        faults: u32,
+        /// How it broke last.
+        last: String,
+    },
     /// The host could not do its part.
     #[error("could not be loaded: {0}")]
     Host(String),
@@ -120,6 +130,9 @@ impl LoadError {
             LoadProblem::Contract(_) => Some(format!(
                 "rebuild it with the plugin API {}",
                 crate::manifest::HOST_API
+            )),
+            LoadProblem::Quarantined { .. } => Some(format!(
+                "dovetail plugin enable {id}    once it is mended, or to try again"
             )),
             LoadProblem::Broke(_) => Some(format!("dovetail plugin inspect {id}")),
             LoadProblem::Directory(_) | LoadProblem::Host(_) => None,
@@ -175,11 +188,17 @@ impl LoadRequest {
 #[derive(Clone)]
 pub struct Runtime(Arc<Shared>);
 
-struct Shared {
+pub(crate) struct Shared {
     engine: Arc<Engine>,
     cache: Option<Cache>,
     linkers: Linkers,
-    services: Arc<Services>,
+    pub(crate) services: Arc<Services>,
+}
+
+/// A component that was loaded, with the ports that it fills.
+pub(crate) struct Loaded {
+    pub(crate) generation: Generation,
+    pub(crate) parts: Parts,
 }
 
 impl Runtime {
@@ -192,6 +211,17 @@ impl Runtime {
         cache_dir: &Path,
         services: Services,
     ) -> Result<(Self, Option<CacheRefused>), EngineError> {
+        Self::sharing(cache_dir, Arc::new(services))
+    }
+
+    /// The same with services that others hold too.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`].
+    pub fn sharing(
+        cache_dir: &Path,
+        services: Arc<Services>,
+    ) -> Result<(Self, Option<CacheRefused>), EngineError> {
         let engine = Arc::new(Engine::new()?);
         let (cache, refused) = match Cache::open(cache_dir, engine.wasm()) {
             Ok(cache) => (Some(cache), None),
@@ -201,7 +231,7 @@ impl Runtime {
             engine,
             cache,
             linkers: Linkers::default(),
-            services: Arc::new(services),
+            services,
         };
         Ok((Self(Arc::new(shared)), refused))
     }
@@ -209,6 +239,10 @@ impl Runtime {
     /// What the host does for plugins.
     pub fn services(&self) -> &Arc<Services> {
         &self.0.services
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
     }
 
     /// Loads one plugin.
@@ -267,6 +301,20 @@ impl Runtime {
 impl Shared {
     /// Runs on a thread that may block.
     fn load(&self, request: LoadRequest) -> Result<Plugin, LoadError> {
+        let Loaded { generation, parts } = self.load_generation(request)?;
+        self.services.news().tell(
+            generation.context.id(),
+            PluginEvent::Loaded {
+                version: generation.manifest.version.to_string(),
+                source: generation.scope.name(),
+                sha256: generation.sha256.to_string(),
+            },
+        );
+        Ok(Plugin::new(generation, parts))
+    }
+
+    /// Runs on a thread that may block. A failure leaves the plugin without a grant.
+    pub(crate) fn load_generation(&self, request: LoadRequest) -> Result<Loaded, LoadError> {
         let id = request.found.manifest.id.clone();
         self.try_load(request).map_err(|problem| LoadError {
             plugin: id,
@@ -274,7 +322,7 @@ impl Shared {
         })
     }
 
-    fn try_load(&self, request: LoadRequest) -> Result<Plugin, LoadProblem> {
+    fn try_load(&self, request: LoadRequest) -> Result<Loaded, LoadProblem> {
         let LoadRequest {
             found,
             grant,
@@ -283,6 +331,8 @@ impl Shared {
             records,
         } = request;
         let watch = Watch::of(&found, grant.capabilities(), records.as_ref());
+        let subject = Subject::of(&found, &config);
+        self.check_health(&subject)?;
         let manifest = found.manifest;
         let inspection = inspect::outline(&found.wasm.bytes)?;
         if inspection.kinds != manifest.kinds {
@@ -308,6 +358,7 @@ impl Shared {
             &config,
             services,
             watch,
+            subject,
         )?;
         let context = Arc::new(context);
         self.services
@@ -318,13 +369,26 @@ impl Shared {
         let parts = self.parts(&inspection, &context, &pre).inspect_err(|_| {
             self.services.egress().revoke(&manifest.id);
         })?;
-        Ok(Plugin::new(
+        let generation = Generation::new(
             context,
             manifest,
             found.scope,
+            found.wasm.sha256,
             inspection,
-            parts,
-        ))
+            &parts,
+        );
+        Ok(Loaded { generation, parts })
+    }
+
+    /// A plugin that broke too often is not even asked what it is.
+    fn check_health(&self, subject: &Subject) -> Result<(), LoadProblem> {
+        match self.services.ledger().faults(subject) {
+            Some(faults) if faults.quarantined => Err(LoadProblem::Quarantined {
+                faults: faults.recent,
+                last: faults.last,
+            }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The compiled component: from the cache, or compiled now.
@@ -395,5 +459,8 @@ pub fn cache_dir(codex_home: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
+#[path = "load/bounds_tests.rs"]
+mod bounds_tests;
+#[cfg(test)]
 #[path = "load/tests.rs"]
-mod tests;
+pub(crate) mod tests;

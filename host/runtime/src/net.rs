@@ -17,6 +17,7 @@ use crate::egress::EgressPolicy;
 use crate::grant::Grant;
 use crate::host_env::HostEnv;
 use crate::net_failure::{cause, failure};
+use crate::outside::{Outside, OutsideRequest};
 
 /// Where a plugin sets no time, and the most it can set.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -77,6 +78,7 @@ pub struct HttpResponse {
 pub struct HttpEgress {
     policy: Arc<EgressPolicy>,
     proxies: BTreeSet<String>,
+    outside: Option<Arc<dyn Outside>>,
     /// One client per set of addresses that a grant names, which nearly always is the empty set. A client costs
     /// milliseconds (it loads the platform's certificates), so none is built before a plugin needs it; and they do
     /// not share connections, so no plugin gets one that only another was allowed to open.
@@ -89,8 +91,15 @@ impl HttpEgress {
         Self {
             policy,
             proxies: proxies(env),
+            outside: None,
             clients: Mutex::default(),
         }
+    }
+
+    /// Has requests answered by a made-up world instead.
+    #[must_use]
+    pub fn answered_by(self, outside: Option<Arc<dyn Outside>>) -> Self {
+        Self { outside, ..self }
     }
 
     /// Sends a request and reads at most `body_limit` bytes of the response.
@@ -115,6 +124,10 @@ impl HttpEgress {
             )));
         }
         let headers = self.headers(plugin, &url, request.headers).await?;
+        if let Some(outside) = &self.outside {
+            let asked = outside_request(&method, &url, &headers, request.body);
+            return Ok(cut(outside.http(asked).await?, body_limit));
+        }
         let timeout = request.timeout.unwrap_or(DEFAULT_TIMEOUT).min(MOST_TIMEOUT);
         let client = self.client(&grant)?;
         let sending = client
@@ -205,6 +218,33 @@ impl HttpEgress {
         clients.insert(named, client.clone());
         Ok(client)
     }
+}
+
+/// What a made-up world is shown of a request.
+fn outside_request(
+    method: &Method,
+    url: &Url,
+    headers: &HeaderMap,
+    body: Vec<u8>,
+) -> OutsideRequest {
+    let pair = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), value)
+    };
+    OutsideRequest {
+        method: method.to_string(),
+        url: url.to_string(),
+        headers: headers.iter().map(pair).collect(),
+        body,
+    }
+}
+
+/// Keeps a made-up response to the bounds of a real one.
+fn cut(mut response: HttpResponse, limit: usize) -> HttpResponse {
+    response.headers.truncate(MOST_RESPONSE_HEADERS);
+    response.truncated |= response.body.len() > limit;
+    response.body.truncate(limit);
+    response
 }
 
 fn build(resolver: CheckedResolver) -> Result<Client, PluginError> {

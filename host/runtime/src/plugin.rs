@@ -7,8 +7,11 @@ use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::{Hook, Provider, Sink, ToolServer};
 use semver::Version;
 
+use crate::digest::Sha256;
 use crate::grant::Grant;
-use crate::inspect::{Extra, Inspection};
+use crate::inspect::Extra;
+use crate::live::{Generation, Live};
+use crate::live_ports::{LiveHook, LiveProvider, LiveSink, LiveTools, Tables};
 use crate::lock::Scope;
 use crate::manifest::{Kind, Manifest};
 use crate::plugin_context::PluginContext;
@@ -17,11 +20,9 @@ use crate::stats::Stats;
 /// A loaded plugin. Cheap to clone; its instances end with the last clone and the last of its ports.
 #[derive(Clone)]
 pub struct Plugin {
-    context: Arc<PluginContext>,
-    manifest: Arc<Manifest>,
-    scope: Scope,
-    inspection: Arc<Inspection>,
-    parts: Parts,
+    live: Arc<Live>,
+    tables: Arc<Tables>,
+    ports: Parts,
 }
 
 /// The ports that a plugin fills. They are all the rest of the host sees of it.
@@ -34,90 +35,159 @@ pub(crate) struct Parts {
 }
 
 impl Plugin {
-    pub(crate) fn new(
-        context: Arc<PluginContext>,
-        manifest: Manifest,
-        scope: Scope,
-        inspection: Inspection,
-        parts: Parts,
-    ) -> Self {
+    pub(crate) fn new(first: Generation, parts: Parts) -> Self {
+        let tables = Arc::<Tables>::default();
+        let description = parts
+            .provider
+            .as_ref()
+            .map(|provider| provider.description().clone());
+        let subscription = parts.sink.as_ref().map(|sink| sink.subscription().clone());
+        let (has_tools, has_hook) = (parts.tools.is_some(), parts.hook.is_some());
+        let live = Arc::new(Live::new(first, parts));
+        let ports = Parts {
+            provider: description.map(|first| -> Arc<dyn Provider> {
+                Arc::new(LiveProvider {
+                    live: Arc::clone(&live),
+                    first,
+                    tables: Arc::clone(&tables),
+                })
+            }),
+            tools: has_tools.then(|| -> Arc<dyn ToolServer> {
+                Arc::new(LiveTools {
+                    live: Arc::clone(&live),
+                })
+            }),
+            hook: has_hook.then(|| -> Arc<dyn Hook> {
+                Arc::new(LiveHook {
+                    live: Arc::clone(&live),
+                })
+            }),
+            sink: subscription.map(|first| -> Arc<dyn Sink> {
+                Arc::new(LiveSink {
+                    live: Arc::clone(&live),
+                    first,
+                })
+            }),
+        };
         Self {
-            context,
-            manifest: Arc::new(manifest),
-            scope,
-            inspection: Arc::new(inspection),
-            parts,
+            live,
+            tables,
+            ports,
         }
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// How its provider was configured so far.
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    fn context(&self) -> &PluginContext {
+        &self.live.current().context
     }
 
     /// Its id.
     pub fn id(&self) -> &PluginId {
-        self.context.id()
+        self.live.id()
     }
 
     /// Its version.
     pub fn version(&self) -> &Version {
-        &self.manifest.version
+        &self.manifest().version
     }
 
     /// Its manifest.
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        &self.live.current().manifest
     }
 
     /// Whose it is.
     pub fn scope(&self) -> &Scope {
-        &self.scope
+        &self.live.current().scope
+    }
+
+    /// The digest of its component.
+    pub fn sha256(&self) -> Sha256 {
+        self.live.current().sha256
+    }
+
+    /// The how-manieth component of this session it is.
+    pub fn generation(&self) -> u64 {
+        self.live.count()
     }
 
     /// What it is.
     pub fn kinds(&self) -> &BTreeSet<Kind> {
-        &self.inspection.kinds
+        &self.live.current().inspection.kinds
     }
 
     /// What it can do besides, as a provider.
     pub fn extras(&self) -> &BTreeSet<Extra> {
-        &self.inspection.extras
+        &self.live.current().inspection.extras
     }
 
     /// What it may do. `grant().capabilities()` prints as one line.
     pub fn grant(&self) -> &Grant {
-        self.context.grant()
+        self.context().grant()
     }
 
-    /// What it did so far.
+    /// What it did so far, since its component last changed.
     pub fn stats(&self) -> Stats {
-        self.context.counters().snapshot()
+        self.context().counters().snapshot()
     }
 
     /// How many faults put it into quarantine, if it is there.
     pub fn quarantined(&self) -> Option<u32> {
-        self.context.health().quarantined()
+        self.context().health().record().quarantined()
+    }
+
+    /// How it broke last, in one sentence; empty where it did not lately.
+    pub fn last_fault(&self) -> String {
+        self.context().health().record().last_words().to_owned()
+    }
+
+    /// Why it was stopped in this session, if it was.
+    pub fn stopped(&self) -> Option<String> {
+        self.live.stopped()
+    }
+
+    /// What it was refused in this session, in sentences; each once.
+    pub fn denials(&self) -> Vec<String> {
+        self.context().denials()
+    }
+
+    /// Keeps what it did for other processes to see. Blocks for a small write where it did something since the last
+    /// time.
+    pub fn note_activity(&self) {
+        self.context().note_activity();
     }
 
     /// Lets it run again after quarantine.
     pub fn release(&self) {
-        self.context.health().release();
+        self.context().health().release();
     }
 
     /// The provider it is, if it is one.
     pub fn provider(&self) -> Option<&Arc<dyn Provider>> {
-        self.parts.provider.as_ref()
+        self.ports.provider.as_ref()
     }
 
     /// The tool server it is, if it is one.
     pub fn tools(&self) -> Option<&Arc<dyn ToolServer>> {
-        self.parts.tools.as_ref()
+        self.ports.tools.as_ref()
     }
 
     /// The hook it is, if it is one.
     pub fn hook(&self) -> Option<&Arc<dyn Hook>> {
-        self.parts.hook.as_ref()
+        self.ports.hook.as_ref()
     }
 
     /// The sink it is, if it is one.
     pub fn sink(&self) -> Option<&Arc<dyn Sink>> {
-        self.parts.sink.as_ref()
+        self.ports.sink.as_ref()
     }
 }
 

@@ -1,23 +1,29 @@
 //! One loaded plugin, as all its instances share it: identity, grant, limits, counters.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use dovetail_core::ids::PluginId;
-use dovetail_core::plugin::{PluginError, PluginFault};
+use dovetail_core::plugin::{PluginError, PluginEvent, PluginFault};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
+use crate::convert::unix_ms;
 use crate::drift::Watch;
 use crate::fs_guard::AppendOnly;
 use crate::fs_rule::{Access, FsRuleError};
 use crate::grant::Grant;
-use crate::guest_log::GuestLog;
-use crate::health::Health;
+use crate::guest_log::{GuestLog, Level};
+use crate::health::{Admission, Health};
+use crate::ledger::Subject;
 use crate::manifest::Limits;
 use crate::notices::{Notice, NoticeKind};
 use crate::services::Services;
-use crate::stats::Counters;
+use crate::stats::{Counters, Tally};
+
+/// Different refusals of a plugin that are told; a guest that makes up more is not more interesting.
+const MOST_DENIALS: usize = 32;
 
 /// One loaded plugin.
 pub(crate) struct PluginContext {
@@ -32,6 +38,11 @@ pub(crate) struct PluginContext {
     health: Health,
     counters: Counters,
     watch: Option<Watch>,
+    subject: Subject,
+    /// What of the counters is in the ledger already.
+    noted: Mutex<Tally>,
+    /// The refusals that were told.
+    denials: Mutex<BTreeSet<String>>,
 }
 
 /// A directory of the host as a guest sees it.
@@ -50,6 +61,7 @@ impl PluginContext {
         config: &serde_json::Value,
         services: Arc<Services>,
         watch: Option<Watch>,
+        subject: Subject,
     ) -> Result<Self, FsRuleError> {
         let mounts = mounts(&id, &grant, &services)?;
         let config_json = if config.is_null() {
@@ -59,7 +71,7 @@ impl PluginContext {
         };
         let env = services.env().for_guest(&grant);
         let log = GuestLog::new(id.clone());
-        let (health, counters) = (Health::default(), Counters::default());
+        let health = Health::open(services.ledger().clone(), subject.clone());
         Ok(Self {
             id,
             grant,
@@ -70,8 +82,11 @@ impl PluginContext {
             services,
             log,
             health,
-            counters,
+            counters: Counters::default(),
             watch,
+            subject,
+            noted: Mutex::default(),
+            denials: Mutex::default(),
         })
     }
 
@@ -135,12 +150,16 @@ impl PluginContext {
         if let Some(fault) = self.drifted() {
             return Err(fault);
         }
-        match self.health.quarantined() {
-            Some(faults) => Err(PluginFault::Quarantined {
+        match self.health.admit() {
+            Admission::Admitted => Ok(()),
+            Admission::Released => {
+                self.tell(PluginEvent::Released);
+                Ok(())
+            }
+            Admission::Quarantined(faults) => Err(PluginFault::Quarantined {
                 plugin: self.id.clone(),
                 faults,
             }),
-            None => Ok(()),
         }
     }
 
@@ -167,17 +186,56 @@ impl PluginContext {
         self.watch.as_ref().is_some_and(Watch::has_drifted)
     }
 
+    /// How long to wait before the next instance is made.
+    pub(crate) fn back_off(&self) -> Duration {
+        self.health.back_off(unix_ms(SystemTime::now()))
+    }
+
     /// Notes the end of a call.
-    pub(crate) fn called(&self, took: Duration) {
-        self.counters.called(took);
+    pub(crate) fn called(&self, took: Duration, memory: u64) {
+        self.counters.called(took, memory);
+    }
+
+    /// Adds to the ledger what it did since the last time. Blocks for a small write where it did something.
+    pub(crate) fn note_activity(&self) {
+        // Nothing panics while holding the lock; numbers are usable in any state.
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.counters.tally();
+        let more = now.since(&noted);
+        if more.is_empty() {
+            return;
+        }
+        let time = unix_ms(SystemTime::now());
+        match self
+            .services
+            .ledger()
+            .note_activity(&self.subject, &more, time)
+        {
+            Ok(()) => *noted = now,
+            Err(e) => tracing::debug!(plugin = %self.id, "what it did is not kept: {e}"),
+        }
+    }
+
+    /// What it was refused.
+    pub(crate) fn denials(&self) -> Vec<String> {
+        let denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
+        denials.iter().cloned().collect()
+    }
+
+    fn tell(&self, event: PluginEvent) {
+        self.services.news().tell(&self.id, event);
     }
 
     /// Notes that the guest broke.
     pub(crate) fn faulted(&self, fault: &PluginFault) {
         self.counters.faulted();
-        tracing::warn!(plugin = %self.id, "{fault}");
-        if self.health.fault(Instant::now()) {
+        let why = fault.to_string();
+        tracing::warn!(plugin = %self.id, "{why}");
+        let quarantine = self.health.fault(unix_ms(SystemTime::now()), &why);
+        self.tell(PluginEvent::Broke { why: why.clone() });
+        if let Some(faults) = quarantine {
             tracing::warn!(plugin = %self.id, "it broke too often and is quarantined");
+            self.tell(PluginEvent::Quarantined { faults, why });
         }
     }
 
@@ -185,9 +243,22 @@ impl PluginContext {
     pub(crate) fn noted<T>(&self, answer: Result<T, PluginError>) -> Result<T, PluginError> {
         if let Err(PluginError::Denied(what)) = &answer {
             self.counters.denied();
-            tracing::warn!(plugin = %self.id, "denied: {what}");
+            self.log.write(Level::Warn, &format!("denied: {what}"));
+            self.tell_denial(what);
         }
         answer
+    }
+
+    /// Tells a refusal once: a guest may ask in a loop, and a sink that is refused something over an event must not
+    /// cause another.
+    fn tell_denial(&self, what: &str) {
+        let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
+        if denials.len() < MOST_DENIALS && denials.insert(what.to_owned()) {
+            drop(denials);
+            self.tell(PluginEvent::Denied {
+                what: what.to_owned(),
+            });
+        }
     }
 }
 

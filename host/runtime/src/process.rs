@@ -59,14 +59,26 @@ pub async fn run(
     command: Command,
     output_limit: usize,
 ) -> Result<Output, PluginError> {
+    check(plugin, grant, &command)?;
+    run_granted(grant, env, command, output_limit).await
+}
+
+/// Whether a plugin may have a command run.
+///
+/// # Errors
+/// `Denied` names the command that would grant it.
+pub(crate) fn check(
+    plugin: &PluginId,
+    grant: &Grant,
+    command: &Command,
+) -> Result<(), PluginError> {
     if !grant.allows_argv(&command.argv) {
         return Err(PluginError::Denied(format!(
             "plugin `{plugin}` may not run `{argv}`; to allow it: dovetail plugin grant {plugin} process {argv}",
             argv = display_argv(&command.argv)
         )));
     }
-    check_cwd(plugin, grant, &command)?;
-    run_granted(grant, env, command, output_limit).await
+    check_cwd(plugin, grant, command)
 }
 
 /// A granted `make` is a grant for the project's makefile, not for one that the plugin finds elsewhere.

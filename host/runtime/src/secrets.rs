@@ -93,6 +93,12 @@ impl Secrets {
             .insert(plugin, sources);
     }
 
+    /// The sources that were set for a plugin.
+    pub fn bound(&self, plugin: &PluginId) -> BTreeMap<String, SecretSource> {
+        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        sources.get(plugin).cloned().unwrap_or_default()
+    }
+
     /// The source of a slot: the chosen one, or the default.
     pub fn source(&self, plugin: &PluginId, slot: &str) -> Option<SecretSource> {
         let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);

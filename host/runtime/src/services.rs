@@ -8,8 +8,11 @@ use crate::egress::EgressPolicy;
 use crate::fs_rule::FsBase;
 use crate::host_env::HostEnv;
 use crate::kv::Kv;
+use crate::ledger::Ledger;
 use crate::net::HttpEgress;
+use crate::news::News;
 use crate::notices::Notices;
+use crate::outside::Outside;
 use crate::secrets::Secrets;
 
 /// The host's side of all imports. Shared by all plugins; each call names the plugin it is for.
@@ -21,6 +24,9 @@ pub struct Services {
     kv: Kv,
     credentials: Credentials,
     notices: Notices,
+    ledger: Ledger,
+    news: News,
+    outside: Option<Arc<dyn Outside>>,
     cwd: PathBuf,
     home: Option<PathBuf>,
     codex_home: PathBuf,
@@ -29,15 +35,32 @@ pub struct Services {
 impl Services {
     /// Sets the services up for one session. Touches neither disk nor network before a plugin does.
     pub fn new(env: HostEnv, codex_home: &Path, cwd: &Path) -> Self {
+        Self::with(env, codex_home, cwd, None)
+    }
+
+    /// The same with a made-up world in the place of network, programs and clock.
+    pub fn made_up(env: HostEnv, codex_home: &Path, cwd: &Path, outside: Arc<dyn Outside>) -> Self {
+        Self::with(env, codex_home, cwd, Some(outside))
+    }
+
+    fn with(
+        env: HostEnv,
+        codex_home: &Path,
+        cwd: &Path,
+        outside: Option<Arc<dyn Outside>>,
+    ) -> Self {
         let env = Arc::new(env);
         let own = codex_home.join("dovetail");
         let secrets = Arc::new(Secrets::new(Arc::clone(&env), codex_home.to_owned()));
         let egress = Arc::new(EgressPolicy::new(Arc::clone(&secrets)));
         Self {
-            http: HttpEgress::new(Arc::clone(&egress), &env),
+            http: HttpEgress::new(Arc::clone(&egress), &env).answered_by(outside.clone()),
+            outside,
             kv: Kv::new(own.join("kv")),
             credentials: Credentials::new(secrets, own.join("locks")),
             notices: Notices::default(),
+            ledger: Ledger::new(&own),
+            news: News::default(),
             home: env.get("HOME").map(PathBuf::from),
             env,
             egress,
@@ -54,6 +77,21 @@ impl Services {
     /// Those who want to know what happens to plugins.
     pub fn notices(&self) -> &Notices {
         &self.notices
+    }
+
+    /// What is known of plugins beyond this process.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What happened to plugins in this session.
+    pub fn news(&self) -> &News {
+        &self.news
+    }
+
+    /// The made-up world, where there is one.
+    pub(crate) fn outside(&self) -> Option<&Arc<dyn Outside>> {
+        self.outside.as_ref()
     }
 
     pub(crate) fn env(&self) -> &HostEnv {

@@ -5,7 +5,6 @@
 //! leave a broken one behind.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use dovetail_core::plugin::{PluginError, PluginFault};
 use futures_util::future::BoxFuture;
@@ -102,7 +101,7 @@ impl<E: Exports> Owner<E> {
 
     /// Makes an instance that is ready for calls.
     async fn renew(&mut self) -> Result<Live<E>, PluginError> {
-        let pause = self.blueprint.plugin().health().back_off(Instant::now());
+        let pause = self.blueprint.plugin().back_off();
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }

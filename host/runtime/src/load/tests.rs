@@ -20,14 +20,14 @@ use crate::manifest::Manifest;
 use crate::pump::SinkPump;
 
 /// A home, a project and a runtime of their own.
-struct Lab {
+pub(crate) struct Lab {
     dir: TempDir,
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
 }
 
 impl Lab {
     /// Compiled guests stay beside the test program, so that each is compiled once and not per test.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let program = std::env::current_exe().expect("the test program has a path");
         Self::with_cache(&program.with_file_name("guests-of-tests"))
     }
@@ -38,7 +38,7 @@ impl Lab {
         Self { dir, runtime }
     }
 
-    async fn load(&self, request: LoadRequest) -> Plugin {
+    pub(crate) async fn load(&self, request: LoadRequest) -> Plugin {
         self.runtime.load(request).await.expect("it loads")
     }
 
@@ -68,7 +68,7 @@ fn runtime(dir: &TempDir, cache: &Path) -> Runtime {
 }
 
 /// A plugin that got all it asks for. `more` is added to its manifest.
-fn request(guest: Guest, more: &str, config: Value) -> LoadRequest {
+pub(crate) fn request(guest: Guest, more: &str, config: Value) -> LoadRequest {
     let text = format!("{}\n{more}", guest.manifest);
     let manifest = Manifest::parse(&text, Path::new("plugin.toml")).expect("a manifest");
     let grant = Grant::intersect(&manifest.request, &manifest.request);
@@ -92,7 +92,7 @@ fn request(guest: Guest, more: &str, config: Value) -> LoadRequest {
     }
 }
 
-fn with_wasm(guest: Guest, wasm: &[u8]) -> LoadRequest {
+pub(crate) fn with_wasm(guest: Guest, wasm: &[u8]) -> LoadRequest {
     let mut request = request(guest, "", Value::Null);
     request.found.wasm = Wasm {
         sha256: Sha256::of(wasm),
@@ -102,6 +102,10 @@ fn with_wasm(guest: Guest, wasm: &[u8]) -> LoadRequest {
 }
 
 fn event() -> HookEvent {
+    event_with(json!({ "command": "ls" }))
+}
+
+pub(crate) fn event_with(input: Value) -> HookEvent {
     HookEvent {
         name: "PreToolUse",
         thread_id: ThreadId::generate(),
@@ -112,7 +116,7 @@ fn event() -> HookEvent {
         tool: Some(HookToolUse {
             call_id: CallId::new("c"),
             name: "Bash".to_owned(),
-            input: json!({ "command": "ls" }),
+            input,
             output: None,
             success: None,
         }),
@@ -129,7 +133,7 @@ fn scope() -> Scope {
     }
 }
 
-fn well() -> PluginToolResult {
+pub(crate) fn well() -> PluginToolResult {
     PluginToolResult {
         content: vec![ToolContent::Text("well".to_owned())],
         structured: None,
@@ -137,11 +141,11 @@ fn well() -> PluginToolResult {
     }
 }
 
-async fn ask_hook(plugin: &Plugin) -> Result<HookOutcome, PluginError> {
+pub(crate) async fn ask_hook(plugin: &Plugin) -> Result<HookOutcome, PluginError> {
     plugin.hook().expect("it is a hook").handle(&event()).await
 }
 
-async fn ask_tool(plugin: &Plugin) -> Result<PluginToolResult, PluginError> {
+pub(crate) async fn ask_tool(plugin: &Plugin) -> Result<PluginToolResult, PluginError> {
     let tools = plugin.tools().expect("it is a tool server");
     tools
         .call_tool(&CallId::new("c"), "obey", &json!({}), &json!({}))

@@ -37,6 +37,12 @@ pub(crate) fn perform(orders: &Orders) -> Result<Option<String>, Error> {
         Behaviour::FloodLog => loop {
             log::info("x".repeat(1024));
         },
+        Behaviour::FloodHost => {
+            log::info("x".repeat(usize::try_from(orders.amount).unwrap_or(usize::MAX)));
+            Ok(Some("logged".to_owned()))
+        }
+        Behaviour::Hoard => hoard(target),
+        Behaviour::ManyHeaders => many_headers(target, orders.amount).map(Some),
         Behaviour::Fail => Err(Error::other("failed as ordered")),
         Behaviour::Deny => Err(Error::denied("denied as ordered")),
         Behaviour::Retry => Err(Error::retry_after(
@@ -87,6 +93,19 @@ fn allocate() -> ! {
 fn recurse(depth: u64) -> u64 {
     let frame = black_box([depth; 64]);
     recurse(frame[0] + 1) + frame[63]
+}
+
+fn hoard(path: &str) -> ! {
+    loop {
+        std::mem::forget(black_box(std::fs::File::open(path)));
+    }
+}
+
+fn many_headers(url: &str, count: u64) -> Result<String, Error> {
+    let request = (0..count).fold(http::Request::get(url), |request, at| {
+        request.header(dovetail_plugin_api::Header::plain(format!("x-{at}"), "y"))
+    });
+    Ok(request.send()?.status.to_string())
 }
 
 fn get(url: &str) -> Result<String, Error> {

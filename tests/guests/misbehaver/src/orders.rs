@@ -50,6 +50,12 @@ pub(crate) enum Behaviour {
     FloodStdout,
     /// Log without end.
     FloodLog,
+    /// Hand the host one message of `amount` bytes.
+    FloodHost,
+    /// Open the directory `target` and keep it open, over and over.
+    Hoard,
+    /// Get `target` over HTTP with `amount` headers.
+    ManyHeaders,
     /// Return an error.
     Fail,
     /// Hooks deny, others return `denied`.
