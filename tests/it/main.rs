@@ -15,6 +15,7 @@ mod compaction;
 mod compat;
 mod config;
 mod context;
+mod contract;
 mod coverage;
 mod demo;
 mod exec;
@@ -38,6 +39,7 @@ mod review;
 mod sandbox;
 mod server_faults;
 mod threads;
+mod threat_model;
 mod tools;
 mod websockets;
 

@@ -4,9 +4,12 @@ mod drift;
 mod hooks;
 mod protected;
 mod providers;
+mod reload;
 mod sinks;
 mod tools;
 mod trust;
+mod try_out;
+mod visibility;
 
 use dovetail_tests::{Lab, script};
 use serde_json::Value;

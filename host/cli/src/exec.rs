@@ -107,7 +107,7 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     if let Some(pump) = &house.pump {
         let records = EventRecords::new(opened.info.clone());
         let feed = SinkFeed::start(records, Arc::clone(pump), opened.resumed.is_some());
-        observers.push(Box::new(feed.with_notices(house.services.notices())));
+        observers.push(Box::new(feed.with_news(&house.services)));
     }
     let notifier = notify::prepare(
         &plan.config.notify,
@@ -162,6 +162,7 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     for synced in synced {
         synced.map_err(|error| Fatal::new(error.to_string()))?;
     }
+    let complained = house.complain();
     if let Some(after) = stage.after.take() {
         after(&house);
     }
@@ -169,7 +170,9 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
         TurnOutcome::Unrecorded(error) => Err(Fatal::new(error.to_string())
             .hint("free some space or mend the file, then go on with `dovetail exec resume`")
             .into()),
-        TurnOutcome::Completed(_) | TurnOutcome::Failed(_) | TurnOutcome::Interrupted => Ok(code),
+        TurnOutcome::Completed(_) | TurnOutcome::Failed(_) | TurnOutcome::Interrupted => {
+            complained.map(|()| code)
+        }
     }
 }
 

@@ -1,20 +1,25 @@
 //! `dovetail plugin …`: shows plugins, and changes which are there and what they may do.
 
 mod bundle;
+mod check;
 mod consent;
+mod explain;
 mod grant;
 mod incoming;
 mod inspect;
 mod install;
 mod json;
+mod known;
 pub(crate) mod layout;
 mod list;
 mod package;
 mod placing;
 mod record;
+mod reload;
 mod remove;
 mod toggle;
 pub(crate) mod trust;
+mod try_out;
 mod update;
 
 use std::collections::BTreeMap;
@@ -59,6 +64,30 @@ enum PluginCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Say what a file or folder is, installed or not, without running any of it.
+    Check {
+        /// A component, or a folder with a plugin.toml.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say whether a plugin would be let do something, and by which line: `explain notes net https://llm.example/v1`.
+    ///
+    /// Exits with 1 where it would not.
+    Explain {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// The plugin's id.
+        plugin: String,
+        /// net URL, fs read|append|write PATH, process COMMAND…, env NAME, secret SLOT, owns SLOT, kv BYTES, client,
+        /// class NAME.
+        #[arg(required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+        action: Vec<String>,
+    },
+    /// Try a plugin out against a made-up host, with cases of table files. Exits with 1 where something is wrong.
+    Test(try_out::TestArgs),
     /// Install a plugin from a folder, an archive, a URL or a registry, and grant it what it asks for.
     Install(install::InstallArgs),
     /// Install newer versions of plugins from where they came from.
@@ -69,7 +98,12 @@ enum PluginCommand {
     Remove(remove::RemoveArgs),
     /// Grant an installed plugin what it asks for: all of it, or one capability.
     Grant(grant::GrantArgs),
-    /// Let a disabled plugin run again.
+    /// See whether plugins can be loaded as they are now, and have running sessions do so.
+    Reload {
+        /// The plugin's id; all that are granted where it is left out.
+        plugin: Option<String>,
+    },
+    /// Let a plugin run again that is disabled, or quarantined because it broke.
     Enable {
         /// The plugin's id.
         plugin: String,
@@ -92,6 +126,8 @@ pub(crate) struct PluginContext {
     pub(crate) keys: BTreeMap<String, PublicKey>,
     /// Where the configuration says that secrets come from, by plugin and slot.
     pub(crate) sources: BTreeMap<PluginId, BTreeMap<String, SecretSource>>,
+    /// What the configuration tells plugins, by plugin.
+    pub(crate) configs: BTreeMap<PluginId, serde_json::Value>,
     /// `$CODEX_HOME`.
     pub(crate) home: PathBuf,
     /// The working directory.
@@ -116,6 +152,14 @@ async fn dispatch(args: PluginArgs, context: &PluginContext) -> anyhow::Result<D
     match args.command {
         PluginCommand::List { json } => list::run(context, json),
         PluginCommand::Inspect { plugin, json } => inspect::run(context, &plugin, json),
+        PluginCommand::Reload { plugin } => reload::run(context, plugin.as_deref()).await,
+        PluginCommand::Test(args) => try_out::run(context, &args).await,
+        PluginCommand::Check { file, json } => check::run(context, &file, json),
+        PluginCommand::Explain {
+            json,
+            plugin,
+            action,
+        } => explain::run(context, &plugin, &action, json),
         PluginCommand::Install(args) => install::run(context, &args).await,
         PluginCommand::Update(args) => update::run(context, &args).await,
         PluginCommand::Bundle(args) => bundle::run(context, &args),

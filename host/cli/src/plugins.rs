@@ -1,6 +1,8 @@
 //! Finds, judges and loads the plugins of a session, and chooses the one that serves the provider.
 
+mod complaints;
 mod jsonl_sink;
+mod reloading;
 mod required;
 mod selection;
 mod serving;
@@ -10,7 +12,7 @@ mod trust;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use dovetail_config::Config;
 use dovetail_core::ids::PluginId;
@@ -27,14 +29,17 @@ use dovetail_runtime::plugin::Plugin;
 use dovetail_runtime::plugin_settings::PluginSettings;
 use dovetail_runtime::pump::SinkPump;
 use dovetail_runtime::services::Services;
+use tokio_util::task::AbortOnDropHandle;
 
+use self::jsonl_sink::{JSONL_SINK, JsonlSink};
+use self::reloading::{Failures, Reloader};
 use self::required::Required;
 use self::selection::{Selection, configured_sources};
 use self::serving::choose_provider;
 pub(crate) use self::trust::settings;
 use self::trust::trusted_keys;
 use crate::fatal::Fatal;
-use crate::{builtins, plugin_cmd};
+use crate::{builtins, out, plugin_cmd};
 
 /// How long the end of a run may wait for sinks that are taking events well. What they did not take by then is kept
 /// for the next run.
@@ -69,7 +74,10 @@ pub(crate) struct House {
     pub(crate) services: Arc<Services>,
     /// Environment variables that hold secrets of plugins.
     pub(crate) secret_variables: Vec<String>,
+    strict: bool,
     plugins: Vec<Plugin>,
+    reload_failures: Failures,
+    reloading: AbortOnDropHandle<()>,
 }
 
 /// Where plugins are looked for.
@@ -98,6 +106,7 @@ pub(crate) async fn load(
     strict: bool,
     without_keys: bool,
 ) -> anyhow::Result<House> {
+    let read = SystemTime::now();
     let (settings, table) = settings(config)?;
     let catalogue = Catalogue::survey(&places(config), &settings);
     let strict = strict || config.dovetail.strict;
@@ -121,6 +130,8 @@ pub(crate) async fn load(
     });
     warnings.extend(cache_refused.map(|refused| refused.to_string()));
 
+    complaints::tell_refusals(&catalogue, runtime.services().news());
+
     let mut selection = Selection::of(catalogue, config, table.as_ref(), required, &mut warnings)?;
     let sources = table
         .as_ref()
@@ -128,6 +139,7 @@ pub(crate) async fn load(
     selection.give_sources(sources);
     let requests = std::mem::take(&mut selection.requests);
     let results = runtime.load_all(requests).await;
+    complaints::tell_failures(&results, runtime.services().news());
     let (loaded, hooks) = selection.sort(results, &mut warnings);
     if strict && (selection.refused || !warnings.is_empty() && selection.refused_before) {
         return Err(strict_failure(&warnings));
@@ -151,6 +163,8 @@ pub(crate) async fn load(
         .collect();
     let pump = (!sinks.is_empty())
         .then(|| Arc::new(SinkPump::start(sinks, &config.home.join("dovetail/outbox"))));
+    let (reloader, reload_failures) =
+        Reloader::new(runtime.clone(), config.clone(), loaded.clone(), read);
     Ok(House {
         provider,
         endpoint,
@@ -162,15 +176,23 @@ pub(crate) async fn load(
         told,
         services: Arc::clone(runtime.services()),
         secret_variables,
+        strict,
         plugins: loaded,
+        reload_failures,
+        reloading: reloader.start(),
     })
 }
 
 /// Where compiled plugins are kept.
 pub(crate) fn compiled_dir(config: &Config) -> PathBuf {
+    compiled_dir_of(&config.home)
+}
+
+/// The same for a home.
+pub(crate) fn compiled_dir_of(home: &Path) -> PathBuf {
     dovetail_config::env::DOVETAIL_CACHE
         .get_os()
-        .map_or_else(|| cache_dir(&config.home), PathBuf::from)
+        .map_or_else(|| cache_dir(home), PathBuf::from)
 }
 
 /// Hooks that somebody has to look at first stop a headless run: without them it would not be the run that was meant.
@@ -292,10 +314,45 @@ async fn server_tools(loaded: &[Plugin], warnings: &mut Vec<String>) -> Vec<Arc<
 impl House {
     /// Lets sinks finish, within bounds.
     pub(crate) async fn shut_down(&self) {
+        self.reloading.abort();
         if let Some(pump) = &self.pump {
             pump.shutdown(SINK_GRACE).await;
         }
         dovetail_runtime::process::end_all();
+        self.note_activity().await;
+    }
+
+    /// Keeps what the plugins did for `dovetail plugin list`.
+    async fn note_activity(&self) {
+        let plugins = self.plugins.clone();
+        let noting = tokio::task::spawn_blocking(move || {
+            plugins.iter().for_each(Plugin::note_activity);
+        });
+        // Numbers that are not kept are no reason to fail.
+        drop(noting.await);
+    }
+
+    /// Says what went wrong with plugins while they were used. An error where `strict` is on.
+    ///
+    /// # Errors
+    /// Something did, and `strict` is on.
+    pub(crate) fn complain(&self) -> anyhow::Result<()> {
+        let mut complaints = complaints::complaints(&self.plugins);
+        let mut failures = self
+            .reload_failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        complaints.append(&mut failures);
+        for (sentence, hint) in &complaints {
+            out::stderr(&format!("warning: {sentence}\nhint: {hint}\n"));
+        }
+        if self.strict && !complaints.is_empty() {
+            return Err(Fatal::new(
+                "a plugin was quarantined or denied something, and `strict` is on",
+            )
+            .into());
+        }
+        Ok(())
     }
 
     /// What happened to plugins since the last time that somebody asked.
@@ -342,11 +399,22 @@ pub(crate) fn command_context() -> anyhow::Result<plugin_cmd::PluginContext> {
         let configured = configured_sources(&config, &id, &mut Vec::new());
         sources.entry(id).or_default().extend(configured);
     }
+    let mut configs = BTreeMap::new();
+    for (text, settings) in &config.dovetail.plugins {
+        configs.insert(
+            plugin_id(text)?,
+            settings.config.clone().unwrap_or_default(),
+        );
+    }
+    if let Some(sink) = JsonlSink::of(&config)? {
+        configs.insert(plugin_id(JSONL_SINK)?, sink.config);
+    }
     Ok(plugin_cmd::PluginContext {
         places: places(&config),
         settings,
         keys,
         sources,
+        configs,
         home,
         cwd,
     })

@@ -292,6 +292,7 @@ impl Lab {
             config: table
                 .map(|table| table.host.config.clone())
                 .unwrap_or_default(),
+            records: None,
         };
         Ok(runtime.load(request).await)
     }

@@ -56,10 +56,12 @@ async fn warm(runtime: &Runtime, n: usize) -> Plugin {
                 sha256: Sha256::of(ACME.wasm),
                 bytes: ACME.wasm.into(),
             },
+            files: Vec::new(),
         },
         grant,
         secrets: BTreeMap::new(),
         config: Value::Null,
+        records: None,
     };
     let plugin = runtime.load(request).await.expect("it loads");
     let scope = Scope {

@@ -38,7 +38,6 @@ pub(crate) struct Generation {
 struct Faces {
     description: Option<ProviderDescription>,
     subscriptions: Vec<HookSubscription>,
-    on_failure: OnFailure,
     subscription: Option<SinkSubscription>,
 }
 
@@ -63,7 +62,6 @@ impl Generation {
                 .as_ref()
                 .map(|provider| provider.description().clone()),
             subscriptions: hook.map_or(Vec::new(), |hook| hook.subscriptions().to_vec()),
-            on_failure: hook.map_or(OnFailure::Deny, |hook| hook.on_failure()),
             subscription: parts.sink.as_ref().map(|sink| sink.subscription().clone()),
         };
         Self {
@@ -146,8 +144,10 @@ impl Live {
         &self.current().faces.subscriptions
     }
 
+    /// One that was stopped fails closed, whatever it was granted: what was accepted is something else.
     pub(crate) fn on_failure(&self) -> OnFailure {
-        self.current().faces.on_failure
+        let hook = self.parts().ok().and_then(|parts| parts.hook);
+        hook.map_or(OnFailure::Deny, |hook| hook.on_failure())
     }
 
     pub(crate) fn subscription(&self) -> Option<&SinkSubscription> {

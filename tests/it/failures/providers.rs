@@ -47,6 +47,7 @@ async fn a_broken_provider_fails_the_turn_in_its_own_words_and_nothing_is_sent()
         // Well again, the thread goes on.
         let config = std::fs::read_to_string(lab.home().join("config.toml")).unwrap();
         lab.write_config(&config.replace(&format!("\"{behave}\""), "\"well\""));
+        lab.grant(&MISBEHAVER).await;
         lab.exec(&["resume", "--last", "go on"])
             .await
             .expect_code(0);

@@ -47,7 +47,7 @@ async fn attack(base: &std::path::Path, files: &[&str], patched: &str) -> Lab {
     lab
 }
 
-/// All files below a directory with what is in them, but for threads and what a run keeps.
+/// All files below a directory with what is in them, but for threads and what a run keeps, which is also what plugins did.
 fn contents(dir: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let mut dirs = vec![dir.to_owned()];
@@ -55,7 +55,14 @@ fn contents(dir: &std::path::Path) -> Vec<(String, Vec<u8>)> {
         for entry in std::fs::read_dir(&next).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(dir).unwrap().display().to_string();
-            let kept = ["sessions", "installation_id", "history", "thread", "log"];
+            let kept = [
+                "sessions",
+                "installation_id",
+                "history",
+                "thread",
+                "log",
+                "dovetail/state",
+            ];
             if kept.iter().any(|kept| name.starts_with(kept)) {
                 continue;
             }

@@ -7,7 +7,7 @@ use super::{notes, search};
 use crate::lab;
 
 /// `[dovetail.plugins.jsonl-sink]`, writing all classes to `events.jsonl` in the project.
-fn jsonl_sink(lab: &Lab) -> std::path::PathBuf {
+pub(crate) fn jsonl_sink(lab: &Lab) -> std::path::PathBuf {
     let path = lab.project().join("events.jsonl");
     lab.add_config(&format!(
         "[dovetail.plugins.jsonl-sink]\nenabled = true\nclasses = [\"content\", \"location\", \"identity\"]\n\
@@ -39,6 +39,9 @@ async fn sinks_get_every_event_of_a_turn() {
         .map(|event| event["kind"].as_str().unwrap())
         .partition(|kind| *kind == "request.completed");
     assert_eq!(requests.len(), 3);
+    let (loaded, kinds): (Vec<&str>, Vec<&str>) =
+        kinds.into_iter().partition(|kind| *kind == "plugin.loaded");
+    assert_eq!(loaded.len(), 5, "three, the sink and the provider");
     assert_eq!(
         kinds,
         [

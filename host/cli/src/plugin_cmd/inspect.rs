@@ -16,7 +16,8 @@ use dovetail_runtime::state::State;
 use serde_json::json;
 
 use super::consent::{asks, block};
-use super::layout::{labelled, size};
+use super::known::Known;
+use super::layout::{duration, hanging, labelled, size};
 use super::package::Package;
 use super::{Done, PluginContext, find, json, whole};
 
@@ -39,7 +40,7 @@ pub(super) fn run(context: &PluginContext, plugin: &str, as_json: bool) -> anyho
     let catalogue = context.survey();
     let entry = find(&catalogue, plugin)?;
     Ok(Done::with(if as_json {
-        format!("{:#}\n", json::entry(entry))
+        format!("{:#}\n", json::entry(entry, context))
     } else {
         render(entry, context)
     }))
@@ -48,7 +49,9 @@ pub(super) fn run(context: &PluginContext, plugin: &str, as_json: bool) -> anyho
 fn render(entry: &Entry, context: &PluginContext) -> String {
     let found = &entry.found;
     let mut text = file(found);
-    text.push_str(&labelled("state", LABELS, entry.state.name()));
+    let known = context.known(entry);
+    text.push_str(&labelled("state", LABELS, known.state(entry)));
+    text.push_str(&history(&known));
     if let Some(record) = &entry.record {
         let source = record.source.as_ref().map(|source| source.as_str());
         let signer = record.signer.as_ref().map(|key| context.key_name(key));
@@ -78,8 +81,49 @@ fn render(entry: &Entry, context: &PluginContext) -> String {
         }
         text.push_str(&secrets(&found.manifest.id, grant, sources, context));
     }
+    if let Some((sentence, hint)) = known.complaint(entry) {
+        text.push_str(&format!("\n{}\nhint: {hint}\n", hanging(&sentence, 0)));
+    }
     if let Some(refusal) = entry.state.refusal(&found.manifest.id) {
         text.push_str(&format!("\n{}\nhint: {}\n", refusal.sentence, refusal.hint));
+    }
+    text
+}
+
+/// What it did in all sessions since its component last changed.
+fn history(known: &Known) -> String {
+    let Some(activity) = &known.activity else {
+        return labelled("calls", LABELS, "none yet");
+    };
+    let stats = &activity.stats;
+    let time = |time: Option<std::time::Duration>| time.map_or("–".to_owned(), duration);
+    let mut text = labelled(
+        "calls",
+        LABELS,
+        &format!(
+            "{}, half within {}, 95 % within {}; {} faults, {} denials; last {}",
+            stats.calls,
+            time(stats.p50),
+            time(stats.p95),
+            stats.faults,
+            stats.denied,
+            super::known::time(activity.last_unix_ms)
+        ),
+    );
+    let generation = activity.generation.to_string();
+    text.push_str(&labelled("generation", LABELS, &generation));
+    text.push_str(&labelled(
+        "memory",
+        LABELS,
+        &format!("at most {} in a call", size(stats.most_memory)),
+    ));
+    if let Some(faults) = known.faults.as_ref().filter(|faults| !faults.quarantined) {
+        let when = super::known::time(faults.last_unix_ms);
+        text.push_str(&labelled(
+            "last fault",
+            LABELS,
+            &format!("{} ({when})", faults.last),
+        ));
     }
     text
 }
@@ -142,7 +186,7 @@ fn component(found: &Found) -> String {
 }
 
 /// The imports that need the host, less the one that only holds types.
-fn host_imports(imports: &BTreeSet<String>) -> String {
+pub(super) fn host_imports(imports: &BTreeSet<String>) -> String {
     let ours = imports
         .iter()
         .filter_map(|import| import.strip_prefix("dovetail:plugin/"));

@@ -6,15 +6,15 @@ use dovetail_runtime::discovery::{Found, Problem};
 use dovetail_runtime::state::State;
 use serde_json::{Value, json};
 
-use super::whole;
+use super::{PluginContext, whole};
 
 /// Everything that `plugin list` shows.
-pub(super) fn catalogue(catalogue: &Catalogue) -> Value {
+pub(super) fn catalogue(catalogue: &Catalogue, context: &PluginContext) -> Value {
     let shadowed = catalogue.shadowed.iter().map(|shadowed| {
         json!({ "id": shadowed.id, "hidden": shadowed.hidden.name(), "by": shadowed.by.name() })
     });
     json!({
-        "plugins": catalogue.entries.iter().map(entry).collect::<Vec<_>>(),
+        "plugins": catalogue.entries.iter().map(|entry| self::entry(entry, context)).collect::<Vec<_>>(),
         "problems": catalogue.problems.iter().map(problem).collect::<Vec<_>>(),
         "shadowed": shadowed.collect::<Vec<_>>(),
         "notices": catalogue.notices,
@@ -22,7 +22,7 @@ pub(super) fn catalogue(catalogue: &Catalogue) -> Value {
 }
 
 /// One plugin.
-pub(super) fn entry(entry: &Entry) -> Value {
+pub(super) fn entry(entry: &Entry, context: &PluginContext) -> Value {
     let id = &entry.found.manifest.id;
     let refusal = entry
         .state
@@ -33,7 +33,6 @@ pub(super) fn entry(entry: &Entry) -> Value {
         _ => Value::Null,
     };
     let mut value = found(&entry.found);
-    value["state"] = json!(entry.state.name());
     value["granted"] = granted;
     value["refusal"] = json!(refusal);
     let record = entry.record.as_ref();
@@ -41,6 +40,7 @@ pub(super) fn entry(entry: &Entry) -> Value {
         "source": record.and_then(|record| record.source.as_ref()).map(|source| source.as_str()),
         "signer": record.and_then(|record| record.signer.as_ref()).map(|key| key.as_str()),
     });
+    context.known(entry).add_to(&mut value, entry);
     value
 }
 

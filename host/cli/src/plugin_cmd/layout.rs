@@ -25,6 +25,19 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// The same, with a paragraph below each row.
+pub(super) fn table_with_notes(head: &[&str], rows: &[(Vec<String>, String)]) -> String {
+    let cells: Vec<Vec<String>> = rows.iter().map(|(cells, _)| cells.clone()).collect();
+    let table = table(head, &cells);
+    let mut lines = table.lines();
+    let mut text = String::new();
+    text.extend(lines.next().map(|head| format!("{head}\n")));
+    for (row, (_, note)) in lines.zip(rows) {
+        text.push_str(&format!("{row}\n  {}\n", hanging(note, 4)));
+    }
+    text
+}
+
 fn line<'c>(cells: impl Iterator<Item = &'c str>, widths: &[usize], indent: usize) -> String {
     let mut text = String::new();
     for (column, cell) in cells.enumerate() {
@@ -58,6 +71,18 @@ pub(super) fn hanging(text: &str, indent: usize) -> String {
 /// A labelled paragraph: the label in a column of `width`, the text hanging beside it.
 pub(super) fn labelled(label: &str, width: usize, text: &str) -> String {
     format!("{label:<width$}{}\n", hanging(text, width))
+}
+
+/// The time of a call for people.
+pub(crate) fn duration(time: std::time::Duration) -> String {
+    let micros = time.as_micros();
+    if micros < 1_000 {
+        format!("{micros} µs")
+    } else if micros < 10_000_000 {
+        format!("{:.1} ms", time.as_secs_f64() * 1e3)
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
 }
 
 /// A number of bytes for people.

@@ -51,6 +51,7 @@ impl World {
             settings: PluginSettings::default(),
             keys: BTreeMap::new(),
             sources: BTreeMap::new(),
+            configs: BTreeMap::new(),
             home: path.join("home"),
             cwd: path.clone(),
         };
@@ -79,10 +80,7 @@ impl World {
         let args = Line::try_parse_from(words)
             .map_err(|error| error.to_string())?
             .args;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime = tokio::runtime::Runtime::new().expect("a tokio runtime");
         self.answer(runtime.block_on(dispatch(args, &self.context)))
     }
 

@@ -23,9 +23,10 @@ fn a_plugin_is_installed_listed_and_removed() {
     );
     assert_eq!(
         world.ok("list"),
-        "plugin  kind      source  version  state  granted\n\
-         acme    provider  user    1.2.0    ready  net https://llm.acme.example, secret\n\
-         \x20                                         acme-token\n"
+        "plugin  kind      state  calls  p50  p95  faults\n\
+         acme    provider  ready  –      –    –    –\n\
+         \x20 user 1.2.0 · not signed · granted net https://llm.acme.example, secret\n\
+         \x20   acme-token\n"
     );
     assert_eq!(
         world.ok("remove acme"),
@@ -370,8 +371,9 @@ fn broken_plugins_are_listed_with_what_is_wrong() {
     fs::create_dir_all(&dir).expect("made");
     fs::write(dir.join("plugin.toml"), "id = \"broken\"\napi = \"^9\"\n").expect("written");
     let list = world.ok("list");
-    let expected = "plugin  kind  source  version  state   granted\n\
-         broken  ?     user    ?        broken  –\n\n\
+    let expected = "plugin  kind  state   calls  p50  p95  faults\n\
+         broken  ?     broken  –      –    –    –\n\
+         \x20 user\n\n\
          plugin `broken`: plugin `broken` needs plugin API `^9`, this host speaks 0.1.0:\n\
          the host is older than the plugin\n\
          hint: update dovetail, or install an older `broken`\n";

@@ -13,6 +13,12 @@ pub(super) fn run(context: &PluginContext, plugin: &str, enable: bool) -> anyhow
     let catalogue = context.survey();
     let entry = find(&catalogue, plugin)?;
     let id = &entry.found.manifest.id;
+    if enable && context.known(entry).is_quarantined(entry) {
+        context.ledger().forgive(&context.subject(entry))?;
+        return Ok(Done::with(format!(
+            "plugin `{id}` is called again: its faults are forgotten\n"
+        )));
+    }
     let is_disabled = entry.state == State::Disabled;
     let word = if enable { "enabled" } else { "disabled" };
     if is_disabled != enable {

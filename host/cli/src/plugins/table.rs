@@ -1,9 +1,10 @@
 //! What the plugins of a session did, as a table.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use dovetail_runtime::plugin::Plugin;
+
+use crate::plugin_cmd::layout::duration;
 
 /// What each plugin is, did, and may do.
 pub(super) fn table(plugins: &[Plugin]) -> String {
@@ -53,13 +54,4 @@ fn wrapped(list: &str, width: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-fn duration(time: Duration) -> String {
-    let micros = time.as_micros();
-    if micros < 1_000 {
-        format!("{micros} µs")
-    } else {
-        format!("{:.1} ms", time.as_secs_f64() * 1e3)
-    }
 }

@@ -76,6 +76,7 @@ async fn instantiate(bytes: &[u8]) -> Result<(), String> {
         manifest.limits,
         &Value::Null,
         Arc::new(services),
+        None,
         subject,
     );
     let engine = Engine::new().expect("the engine starts");

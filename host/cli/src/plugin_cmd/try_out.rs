@@ -1,0 +1,217 @@
+//! `dovetail plugin test`: tries a plugin out against a made-up host.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use dovetail_conformance::{Candidate, Report, Table};
+use dovetail_core::ids::PluginId;
+use dovetail_runtime::discovery::Found;
+use dovetail_runtime::grant::Grant;
+use dovetail_runtime::inspect;
+use dovetail_runtime::lock::Scope;
+use dovetail_runtime::manifest::Manifest;
+use dovetail_runtime::plugin_dir;
+use dovetail_runtime::state::State;
+
+use super::layout::{duration, hanging, labelled, size};
+use super::package::Package;
+use super::{Done, PluginContext, dir_error, find, whole};
+use crate::fatal::Fatal;
+
+/// `dovetail plugin test`.
+#[derive(Debug, Args)]
+pub(super) struct TestArgs {
+    /// A component, a folder with a plugin.toml, or the id of a plugin that is there.
+    plugin: String,
+    /// Cases with what is expected of each; see docs/plugin-test.md.
+    #[arg(long = "table", value_name = "FILE")]
+    tables: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The column in which values start.
+const LABELS: usize = 12;
+
+pub(super) async fn run(context: &PluginContext, args: &TestArgs) -> anyhow::Result<Done> {
+    let tables = args
+        .tables
+        .iter()
+        .map(|file| Table::read(file).map_err(|error| table_error(&error)))
+        .collect::<anyhow::Result<Vec<Table>>>()?;
+    let candidate = candidate(context, &args.plugin, &tables)?;
+    let report = dovetail_conformance::try_out(&candidate, &tables).await?;
+    let text = if args.json {
+        format!("{}\n", serde_json::to_string_pretty(&report)?)
+    } else {
+        render(&report)
+    };
+    Ok(Done {
+        text,
+        declined: !report.findings.is_empty(),
+    })
+}
+
+fn table_error(error: &dovetail_conformance::TableError) -> anyhow::Error {
+    Fatal::new(whole(error))
+        .hint("docs/plugin-test.md says what a table holds; examples/*/cases.toml are some")
+        .into()
+}
+
+fn candidate(context: &PluginContext, plugin: &str, tables: &[Table]) -> anyhow::Result<Candidate> {
+    let path = context.cwd.join(plugin);
+    if path.is_dir() {
+        let found = Package::read(&path, None)?.found;
+        return Ok(with_all_it_asks_for(found));
+    }
+    if path.is_file() {
+        return Ok(with_all_it_asks_for(component(&path, tables)?));
+    }
+    if plugin.contains(['/', '\\']) || plugin.ends_with(".wasm") {
+        return Err(Fatal::new(format!("there is no file `{}`", path.display()))
+            .hint("name a component, a folder with a plugin.toml, or the id of a plugin")
+            .into());
+    }
+    let catalogue = context.survey();
+    let entry = find(&catalogue, plugin)?;
+    Ok(match &entry.state {
+        State::Ready(grant) => Candidate {
+            found: entry.found.clone(),
+            grant: grant.clone(),
+        },
+        // Nothing of the machine is in its reach here, so what nobody granted can be tried out too.
+        _ => with_all_it_asks_for(entry.found.clone()),
+    })
+}
+
+fn with_all_it_asks_for(found: Found) -> Candidate {
+    let request = &found.manifest.request;
+    let grant = Grant::intersect(request, request);
+    Candidate { found, grant }
+}
+
+/// A component without a manifest gets one that says what its exports say.
+fn component(path: &Path, tables: &[Table]) -> anyhow::Result<Found> {
+    let wasm = plugin_dir::read_component(path).map_err(dir_error)?;
+    let inspection = inspect::check(&wasm.bytes).map_err(|error| {
+        Fatal::new(format!("`{}` {}", path.display(), whole(&error))).hint(error.hint())
+    })?;
+    let kinds: BTreeSet<String> = inspection
+        .kinds
+        .iter()
+        .map(|kind| format!("{:?}", kind.name()))
+        .collect();
+    let kinds: Vec<String> = kinds.into_iter().collect();
+    let requests = tables.iter().find_map(Table::request_toml);
+    let text = format!(
+        "id = \"{}\"\nversion = \"0.0.0\"\napi = \"={}\"\nkinds = [{}]\n{}",
+        id_of(path),
+        dovetail_runtime::manifest::HOST_API,
+        kinds.join(", "),
+        requests.unwrap_or_default()
+    );
+    let manifest = Manifest::parse(&text, Path::new("[request] of the table"))
+        .map_err(|error| Fatal::new(error.to_string()))?;
+    Ok(Found {
+        manifest,
+        scope: Scope::User,
+        dir: None,
+        wasm,
+        files: Vec::new(),
+    })
+}
+
+/// An id from a file's name.
+fn id_of(path: &Path) -> PluginId {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let text: String = stem
+        .to_ascii_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let fallback = || PluginId::parse("plugin").expect("letters are an id");
+    PluginId::parse(text.trim_matches('-')).unwrap_or_else(|_| fallback())
+}
+
+/// The report for people.
+fn render(report: &Report) -> String {
+    let mut text = format!(
+        "{} {} · {} · {}\n",
+        report.id,
+        report.version,
+        report.kinds.join("+"),
+        size(report.bytes)
+    );
+    let mut add = |label: &str, value: &str| text.push_str(&labelled(label, LABELS, value));
+    add("contract", &format!("dovetail:plugin@{}", report.contract));
+    if report.load_us > 0 {
+        let time = |us| duration(Duration::from_micros(us));
+        add(
+            "load",
+            &format!(
+                "{} the first time, {} from the cache",
+                time(report.compile_us),
+                time(report.load_us)
+            ),
+        );
+    }
+    for fact in &report.facts {
+        add("", fact);
+    }
+    for timing in &report.timings {
+        let time = |us| duration(Duration::from_micros(us));
+        add(
+            "time",
+            &format!(
+                "{}: half within {}, 95 % within {} of {} ms ({} calls)",
+                timing.call,
+                time(timing.p50_us),
+                time(timing.p95_us),
+                timing.limit_ms,
+                timing.calls
+            ),
+        );
+    }
+    if report.most_memory_bytes > 0 {
+        let (most, limit) = (
+            size(report.most_memory_bytes),
+            size(report.memory_limit_bytes),
+        );
+        add("memory", &format!("{most} of {limit}"));
+    }
+    for table in &report.tables {
+        let passed = format!(
+            "{}: {} of {} cases",
+            table.file.display(),
+            table.passed,
+            table.cases
+        );
+        add("table", &passed);
+    }
+    for note in &report.notes {
+        add("note", note);
+    }
+    for finding in &report.findings {
+        let place = finding
+            .place
+            .as_ref()
+            .map(|place| format!("{place} "))
+            .unwrap_or_default();
+        add(
+            "fail",
+            &format!("{place}`{}`: {}", finding.about, finding.problem),
+        );
+    }
+    let verdict = match report.findings.len() {
+        0 => "nothing is wrong".to_owned(),
+        1 => "1 finding".to_owned(),
+        many => format!("{many} findings"),
+    };
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{}", hanging(&verdict, 0));
+    text
+}
