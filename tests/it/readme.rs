@@ -137,5 +137,5 @@ async fn a_sink_that_was_built_elsewhere_gets_every_event() {
         told[0].ends_with(":thread.started") && told.last().unwrap().ends_with(":turn.completed"),
         "{told:?}"
     );
-    assert_eq!(told.len(), 11, "{told:?}");
+    assert_eq!(told.len(), 13, "{told:?}");
 }

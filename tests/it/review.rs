@@ -344,6 +344,8 @@ async fn sinks_tell_the_reviewer_from_the_thread_that_asked() {
         kinds(&own),
         [
             "thread.started",
+            "plugin.loaded",
+            "plugin.loaded",
             "review.started",
             "turn.settings",
             "review.completed",

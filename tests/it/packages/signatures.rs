@@ -135,7 +135,7 @@ async fn a_package_that_was_changed_or_is_of_somebody_else_is_refused() {
     lab.run(&["plugin", "install", "notes.tar.zst", "--yes"])
         .await
         .expect_code(0)
-        .expect_errors(&["as good as not signed"]);
+        .expect_errors(&["not among your trusted keys"]);
     assert_eq!(
         listed(&lab, "notes").await["package"]["signer"],
         serde_json::Value::Null
