@@ -49,7 +49,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map(|guest| guest.package)
         .collect();
     let components = dovetail_guest_build::build(&packages);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+    // Asked when it runs: a target directory that several checkouts share keeps one build script for all of them.
+    let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?)
         .join("../..")
         .canonicalize()?;
     let mut code = String::new();
