@@ -58,7 +58,7 @@ const GUESTS: &[(&str, &str, &str, &str)] = &[
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let packages: Vec<&str> = GUESTS.iter().map(|(_, _, package, _)| *package).collect();
     let components = dovetail_guest_build::build(&packages);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?)
         .join("..")
         .canonicalize()?;
     let mut code = String::new();
