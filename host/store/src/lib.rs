@@ -5,6 +5,7 @@
 //! dropped in silence.
 
 mod append;
+mod batch;
 mod check;
 mod damage;
 mod error;

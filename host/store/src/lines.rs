@@ -40,7 +40,7 @@ pub(crate) struct Line {
 
 /// The lines of a file, one at a time. Memory is bounded by the longest line.
 pub(crate) struct Lines {
-    reader: Box<dyn BufRead>,
+    reader: Box<dyn BufRead + Send>,
     text: Vec<u8>,
     number: u64,
     offset: u64,
@@ -62,7 +62,7 @@ impl Lines {
         number: u64,
         offset: u64,
     ) -> std::io::Result<Self> {
-        let reader: Box<dyn BufRead> = match compression {
+        let reader: Box<dyn BufRead + Send> = match compression {
             Compression::None => Box::new(BufReader::with_capacity(CHUNK, file)),
             Compression::Zstd => Box::new(BufReader::with_capacity(
                 CHUNK,

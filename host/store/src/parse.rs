@@ -233,7 +233,10 @@ fn parse_event(payload: &str) -> Result<Record, Problem> {
         kind: Cow<'a, str>,
     }
     // Most events have no say, and theirs are the largest payloads: only the kind is read first.
-    let Kind { kind } = read(payload)?;
+    let kind = match leading_kind(payload) {
+        Some(kind) => Cow::Borrowed(kind),
+        None => read::<Kind<'_>>(payload)?.kind,
+    };
     let event = || read::<Event>(payload);
     Ok(match kind.as_ref() {
         "task_started" | "turn_started" => Record::TurnStarted(event()?.turn_id),
@@ -252,6 +255,15 @@ fn parse_event(payload: &str) -> Result<Record, Problem> {
         }),
         _ => Record::Ignored,
     })
+}
+
+/// The kind of an event where it comes first, as writers put it, so that the rest need not be gone over again: that it
+/// is JSON is known from reading the line.
+fn leading_kind(payload: &str) -> Option<&str> {
+    let kind = payload.strip_prefix("{\"type\":\"")?;
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
+    let end = kind.bytes().position(|byte| !plain(&byte))?;
+    (kind.as_bytes()[end] == b'"').then(|| &kind[..end])
 }
 
 fn read<'a, T: Deserialize<'a>>(payload: &'a str) -> Result<T, Problem> {

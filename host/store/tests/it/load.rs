@@ -1,7 +1,8 @@
 //! Captured files are read as the program that wrote them reads them.
 
 use dovetail_core::item::ResponseItem;
-use dovetail_store::{LoadedThread, StoreError, load_thread};
+use dovetail_store::{LoadedThread, Problem, StoreError, load_thread};
+use serde_json::json;
 
 use crate::fixture::{captured, usage};
 
@@ -130,4 +131,68 @@ fn what_is_no_thread_is_refused() {
             "{text:?}"
         );
     }
+}
+
+/// A file of several megabytes is read in parts; nothing of that may show.
+#[test]
+fn a_long_thread_is_read_like_a_short_one_wherever_it_is_damaged() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("rollout.jsonl");
+    let captured = std::fs::read_to_string(captured("basic-turn")).expect("a file");
+    let start = captured.lines().next().expect("a first line");
+    let message = |number: usize| {
+        let text = format!("{number} {}", "x".repeat(900));
+        let item = json!({
+            "type": "message", "id": format!("msg_{number}"), "role": "assistant",
+            "content": [{ "type": "output_text", "text": text }],
+        });
+        json!({ "timestamp": "2026-01-02T03:04:05Z", "type": "response_item", "payload": item })
+    };
+    let bad = [1, 700, 2_500, 4_999];
+    let mut text = format!("{start}\n");
+    for number in 0..5_000 {
+        let line = message(number).to_string();
+        text.push_str(if bad.contains(&number) {
+            &line[..line.len() - 1]
+        } else {
+            &line
+        });
+        text.push('\n');
+        if number == 3_000 {
+            text.push_str("  \n");
+        }
+    }
+    text.push_str("{\"timestamp\":\"2026-");
+    std::fs::write(&path, &text).expect("the file is written");
+
+    let thread = load_thread(&path).expect("it loads");
+
+    let ids: Vec<String> = thread
+        .items
+        .iter()
+        .map(|item| {
+            serde_json::to_value(item).expect("JSON")["id"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect();
+    let good = (0..5_000).filter(|number| !bad.contains(number));
+    let expected: Vec<String> = good.map(|number| format!("msg_{number}")).collect();
+    assert_eq!(ids, expected);
+    let damage: Vec<(u64, Problem)> = thread
+        .damage
+        .iter()
+        .map(|damage| (damage.line, damage.problem.clone()))
+        .collect();
+    let unreadable = Problem::Unreadable("JSON that ends too early");
+    // From line 2 on, and one later after the blank one.
+    let expected = [
+        (3, unreadable.clone()),
+        (702, unreadable.clone()),
+        (2_502, unreadable.clone()),
+        (5_002, unreadable),
+        (5_003, Problem::Torn),
+    ];
+    assert_eq!(damage, expected);
 }
