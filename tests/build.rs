@@ -53,6 +53,12 @@ const GUESTS: &[(&str, &str, &str, &str)] = &[
         "dovetail-guest-too-greedy",
         "tests/guests/too-greedy",
     ),
+    (
+        "WEB_CALLER",
+        "web-caller",
+        "dovetail-guest-web-caller",
+        "tests/guests/web-caller",
+    ),
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

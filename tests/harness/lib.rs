@@ -16,7 +16,7 @@ pub mod script;
 
 pub use compare::{Change, changes};
 pub use guests::{
-    ACME, COUNTER, Guest, MISBEHAVER, NO_RM, NOTES, OLD_CONTRACT, REWRITE, TOO_GREEDY,
+    ACME, COUNTER, Guest, MISBEHAVER, NO_RM, NOTES, OLD_CONTRACT, REWRITE, TOO_GREEDY, WEB_CALLER,
 };
 pub use lab::{Lab, read_lines};
 pub use normal::{normal, normal_json};

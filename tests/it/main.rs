@@ -18,6 +18,7 @@ mod context;
 mod contract;
 mod coverage;
 mod demo;
+mod egress;
 mod exec;
 mod exec_input;
 mod exec_local;
@@ -40,6 +41,7 @@ mod sandbox;
 mod server_faults;
 mod threads;
 mod threat_model;
+mod tls_server;
 mod tools;
 mod websockets;
 

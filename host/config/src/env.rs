@@ -68,6 +68,11 @@ pub const DOVETAIL_CACHE: EnvVar = EnvVar::new(
     "DOVETAIL_CACHE",
     "directory for compiled plugins, instead of $CODEX_HOME/dovetail/cache",
 );
+/// Certificate authorities that count beside the platform's.
+pub const CA_CERTIFICATE: EnvVar = EnvVar::new(
+    "CODEX_CA_CERTIFICATE",
+    "file of certificates in PEM form that count beside the platform's, for models, packages and plugins",
+);
 /// Set by build servers.
 pub const CI: EnvVar = EnvVar::new(
     "CI",

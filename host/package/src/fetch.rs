@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dovetail_http::Way;
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
 use sha2::{Digest as _, Sha256};
@@ -146,7 +147,7 @@ async fn download(
     url: &Url,
     archive: PathBuf,
 ) -> Result<Fetched, FetchError> {
-    let client = client(url).map_err(|error| http(url, error))?;
+    let client = client(url)?;
     let mut writer = Writer::create(archive, source.record())?;
     let mut response = client
         .get(url.clone())
@@ -197,9 +198,7 @@ async fn download_signature(client: &Client, url: &Url) -> Result<Option<String>
 }
 
 /// Makes a client that goes on asking only as safely as it began.
-fn client(url: &Url) -> Result<Client, reqwest::Error> {
-    // Fails only where the process has chosen a provider already, which is as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
+fn client(url: &Url) -> Result<Client, FetchError> {
     let from_here = is_loopback(url);
     let redirects = Policy::custom(move |attempt| {
         let next = attempt.url();
@@ -209,19 +208,17 @@ fn client(url: &Url) -> Result<Client, reqwest::Error> {
             false => attempt.error("it redirects without encryption, or without end"),
         }
     });
-    let mut builder = Client::builder()
+    let builder = dovetail_http::builder(Way::to(url)).map_err(|error| FetchError::Http {
+        url: shown(url),
+        why: error.to_string(),
+    })?;
+    builder
         .redirect(redirects)
-        .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
-        .user_agent(concat!("dovetail/", env!("CARGO_PKG_VERSION")));
-    if from_here {
-        builder = builder.no_proxy();
-    }
-    if from_here && url.scheme() == "http" {
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build()
+        .user_agent(concat!("dovetail/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| http(url, error))
 }
 
 fn http(url: &Url, error: reqwest::Error) -> FetchError {

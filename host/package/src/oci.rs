@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use oci_client::client::{Client, ClientConfig, ClientProtocol};
+use oci_client::client::{Certificate, CertificateEncoding, Client, ClientConfig, ClientProtocol};
 use oci_client::manifest::{OciDescriptor, OciImageManifest};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Reference, RegistryOperation};
@@ -77,8 +77,11 @@ pub(crate) async fn pull(
 }
 
 fn client(reference: &Reference, plain_http: bool) -> Result<Client, String> {
-    // Fails only where the process has chosen a provider already, which is as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    dovetail_http::choose_crypto();
+    let authorities = match dovetail_http::extra_authorities() {
+        Ok(authorities) => authorities.into_iter().map(authority).collect(),
+        Err(invalid) => return Err(invalid.to_string()),
+    };
     let registry = reference.resolve_registry();
     let here = Url::parse(&format!("http://{registry}/")).is_ok_and(|url| is_loopback(&url));
     let protocol = match (plain_http, here) {
@@ -95,11 +98,19 @@ fn client(reference: &Reference, plain_http: bool) -> Result<Client, String> {
         connect_timeout: Some(CONNECT_TIMEOUT),
         read_timeout: Some(READ_TIMEOUT),
         user_agent: concat!("dovetail/", env!("CARGO_PKG_VERSION")),
+        extra_root_certificates: authorities,
         // A package is the same on every machine.
         platform_resolver: None,
         ..ClientConfig::default()
     })
     .map_err(|error| error.to_string())
+}
+
+fn authority(data: Vec<u8>) -> Certificate {
+    Certificate {
+        encoding: CertificateEncoding::Der,
+        data,
+    }
 }
 
 async fn manifest(

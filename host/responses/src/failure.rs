@@ -14,7 +14,7 @@ use reqwest::header::HeaderMap;
 use self::text::{Reached, known_text, usage_limit_text};
 use self::words::{ErrorWords, usual_kind};
 use crate::redact::Redactor;
-use crate::transport::{self, Broken};
+use crate::transport::{self, Broken, Unbuilt};
 use crate::{limits, retry_after};
 
 /// What a stream that ended too early begins with.
@@ -153,8 +153,11 @@ pub(crate) fn unwritable(error: &serde_json::Error) -> ModelError {
 }
 
 /// A client that cannot be made.
-pub(crate) fn unprepared(error: reqwest::Error) -> ModelError {
-    unsendable(format!("cannot prepare HTTP: {}", transport::cause(error)))
+pub(crate) fn unprepared(error: Unbuilt) -> ModelError {
+    unsendable(match error {
+        Unbuilt::Authorities(error) => error.to_string(),
+        Unbuilt::Client(error) => format!("cannot prepare HTTP: {}", transport::cause(error)),
+    })
 }
 
 /// No WebSocket could be had for a request, for this reason.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use dovetail_core::model::{ModelError, ModelRequest, ModelStream};
+use dovetail_http::proxy;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Response};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use crate::refusal::{self, Refusal};
 use crate::service::{Service, told_by_head};
 use crate::sse::SseParser;
 use crate::stream::Incoming;
-use crate::{address, failure, proxy, transport};
+use crate::{address, failure, transport};
 
 /// A service asked over HTTP.
 pub(crate) struct Http {

@@ -16,7 +16,6 @@ mod head;
 mod http;
 mod interpret;
 mod limits;
-mod proxy;
 mod redact;
 mod refusal;
 mod retry_after;

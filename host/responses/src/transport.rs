@@ -1,56 +1,43 @@
-//! The HTTP client: connections, proxies, certificates.
+//! The HTTP client, and what it means that one breaks.
 
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
+use dovetail_http::{InvalidAuthorities, Way};
 use reqwest::{Client, ClientBuilder};
 use url::Url;
-
-use crate::address;
 
 /// How long a connection may take to be made, TLS included; the same as for existing clients.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// A stream may be silent for minutes: probes keep it open in the tables of routers on the way.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unbuilt {
+    /// For what the user set.
+    #[error(transparent)]
+    Authorities(#[from] InvalidAuthorities),
+    /// For the machine.
+    #[error(transparent)]
+    Client(#[from] reqwest::Error),
+}
+
 /// Makes a client for requests to `url`, and for nothing else.
-pub(crate) fn build(url: &Url) -> Result<Client, reqwest::Error> {
-    builder(url).build()
+pub(crate) fn build(url: &Url) -> Result<Client, Unbuilt> {
+    Ok(builder(url)?.build()?)
 }
 
 /// The same for upgrades to WebSocket, which only HTTP/1.1 has. Proxies, certificates and limits are those of requests.
-pub(crate) fn build_for_upgrades(url: &Url) -> Result<Client, reqwest::Error> {
-    builder(url).http1_only().build()
+pub(crate) fn build_for_upgrades(url: &Url) -> Result<Client, Unbuilt> {
+    Ok(builder(url)?.http1_only().build()?)
 }
 
-fn builder(url: &Url) -> ClientBuilder {
-    // Fails only where the process has chosen a provider already, which is as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let loopback = address::is_loopback(url);
-    let mut builder: ClientBuilder = Client::builder()
-        // A redirect would carry the credential somewhere it was not granted for.
-        .redirect(Policy::none())
-        .referer(false)
+fn builder(url: &Url) -> Result<ClientBuilder, InvalidAuthorities> {
+    let builder = dovetail_http::builder(Way::to(url))?;
+    Ok(builder
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_keepalive(KEEP_ALIVE)
-        .tcp_nodelay(true);
-    if loopback {
-        builder = builder.no_proxy();
-    }
-    if url.scheme() == "http" && (loopback || !proxy_speaks_tls()) {
-        // Loading the platform's certificates takes longer than everything else at start, and nothing asks for them.
-        builder = builder.tls_certs_only([]);
-    }
-    builder
-}
-
-/// Whether a plain request may still meet TLS, on the way to its proxy.
-fn proxy_speaks_tls() -> bool {
-    let names = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
-    names
-        .iter()
-        .filter_map(std::env::var_os)
-        .any(|value| value.to_string_lossy().starts_with("https:"))
+        .tcp_nodelay(true))
 }
 
 /// Where a request that got no answer broke.

@@ -20,6 +20,9 @@ struct Rules {
     named: BTreeSet<IpAddr>,
     /// The proxies of the user's environment, which stand wherever they stand. What lies behind one is its matter.
     proxies: BTreeSet<String>,
+    /// What every name leads to in tests, in the place of the system's answer.
+    #[cfg(test)]
+    led_to: Vec<IpAddr>,
 }
 
 /// A name led to addresses that no grant covers.
@@ -32,7 +35,22 @@ pub(crate) struct AddressRefused {
 
 impl CheckedResolver {
     pub(crate) fn new(named: BTreeSet<IpAddr>, proxies: BTreeSet<String>) -> Self {
-        Self(Arc::new(Rules { named, proxies }))
+        Self(Arc::new(Rules {
+            named,
+            proxies,
+            #[cfg(test)]
+            led_to: Vec::new(),
+        }))
+    }
+
+    /// The same with every name leading to these addresses.
+    #[cfg(test)]
+    pub(crate) fn leading_to(self, addresses: &[IpAddr]) -> Self {
+        Self(Arc::new(Rules {
+            named: self.0.named.clone(),
+            proxies: self.0.proxies.clone(),
+            led_to: addresses.to_vec(),
+        }))
     }
 }
 
@@ -41,10 +59,7 @@ impl Resolve for CheckedResolver {
         let rules = Arc::clone(&self.0);
         Box::pin(async move {
             let name = name.as_str().to_owned();
-            let found: Vec<IpAddr> = tokio::net::lookup_host((name.as_str(), 0))
-                .await?
-                .map(|a| a.ip())
-                .collect();
+            let found = rules.look_up(&name).await?;
             let kept = rules.keep(&name, &found)?;
             // Port 0 makes the client use the URL's.
             Ok(Box::new(kept.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
@@ -53,6 +68,15 @@ impl Resolve for CheckedResolver {
 }
 
 impl Rules {
+    async fn look_up(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        #[cfg(test)]
+        if !self.led_to.is_empty() {
+            return Ok(self.led_to.clone());
+        }
+        let found = tokio::net::lookup_host((name, 0)).await?;
+        Ok(found.map(|address| address.ip()).collect())
+    }
+
     fn keep(
         &self,
         name: &str,

@@ -6,11 +6,13 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::capture::Capture;
 use crate::fs_guard::{AppendOnly, GuardedFs};
 use crate::guest_log::Level;
 use crate::plugin_context::PluginContext;
+use crate::wasi_http::EgressHooks;
 
 /// Core instances, tables and memories of one component. A Rust guest has about 10, 3 and 1, one with a JavaScript
 /// engine twice that.
@@ -30,6 +32,8 @@ const LEAST_TRANSFER: usize = 64 << 10;
 /// Beside one instance.
 pub(crate) struct GuestState {
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    http_hooks: EgressHooks,
     table: ResourceTable,
     append_only: AppendOnly,
     bounds: Bounds,
@@ -54,7 +58,7 @@ impl GuestState {
         wasi.stdout(output.clone())
             .stderr(output.clone())
             .envs(plugin.env())
-            // What some guests import unasked is there and closed; the network is reached through `http` alone.
+            // What some guests import unasked is there and closed; the network is reached over HTTP alone.
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false);
@@ -64,6 +68,8 @@ impl GuestState {
         let limits = plugin.limits();
         let state = Self {
             wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            http_hooks: EgressHooks::new(Arc::clone(plugin)),
             table,
             append_only,
             bounds: Bounds {
@@ -147,6 +153,16 @@ impl WasiView for GuestState {
         WasiCtxView {
             ctx: &mut self.wasi,
             table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.http_hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
         }
     }
 }

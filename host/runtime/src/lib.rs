@@ -79,4 +79,5 @@ mod sink_worker;
 pub mod stats;
 mod tools;
 mod warm;
+mod wasi_http;
 pub mod watch;

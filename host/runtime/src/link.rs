@@ -1,4 +1,5 @@
-//! Which imports a component gets: WASI without network for all, our own interfaces by its grant, nothing else.
+//! Which imports a component gets: WASI without a network of its own for all, our own interfaces by its grant, nothing
+//! else.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,13 +20,9 @@ use crate::guest_state::GuestState;
 
 /// WASI packages that every Rust guest imports through its standard library. They give nothing by themselves: no
 /// directory is open, no variable set, no input there unless the grant says so.
-const WASI_BASE: [&str; 5] = [
-    "wasi:cli/",
-    "wasi:io/",
-    "wasi:clocks/",
-    "wasi:random/",
-    "wasi:filesystem/",
-];
+const WASI_BASE: [&str; 5] = ["cli/", "io/", "clocks/", "random/", "filesystem/"];
+/// Of WASI. The next one has other types under the same names.
+const WASI_VERSION: &str = "0.2.";
 
 /// An interface of the contract that needs a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,6 +113,8 @@ pub(crate) enum Linked {
     /// `wasi:sockets`, where every attempt to open a socket or to look up a name is refused. The standard libraries of
     /// some languages import it whether a program uses it or not.
     ClosedSockets,
+    /// `wasi:http` for requests, each of which the grant is asked about. Some languages import it unasked, too.
+    WasiHttp,
 }
 
 /// Why an import is not linked. Reads after ``plugin `x` ``.
@@ -130,12 +129,6 @@ pub enum ImportRefused {
         key: &'static str,
         /// What to grant; none where the manifest does not request it.
         grant: Option<String>,
-    },
-    /// No plugin ever gets it.
-    #[error("imports `{import}`, which no plugin gets")]
-    Never {
-        /// The import as written.
-        import: String,
     },
     /// This host knows nothing of that name.
     #[error("imports `{import}`, which this host does not offer")]
@@ -159,10 +152,6 @@ impl ImportRefused {
                     "its manifest does not ask for it; its author must add `{key}` under [request]"
                 )
             }
-            Self::Never { .. } => {
-                "plugins reach the network through `dovetail:plugin/http`, which checks their grant"
-                    .to_owned()
-            }
             Self::Unknown { .. } => "it may be built for a newer host: update dovetail".to_owned(),
         }
     }
@@ -184,24 +173,18 @@ pub(crate) fn admit(
 ) -> Result<BTreeSet<Linked>, ImportRefused> {
     let mut interfaces = BTreeSet::new();
     for import in imports {
-        let name = import
-            .split_once('@')
-            .map_or(import.as_str(), |(name, _)| name);
-        if WASI_BASE.iter().any(|package| name.starts_with(package)) {
-            continue;
-        }
-        if name.starts_with("wasi:sockets/") {
-            interfaces.insert(Linked::ClosedSockets);
-            continue;
-        }
-        let Some(interface) = name.strip_prefix("dovetail:plugin/") else {
-            let import = import.clone();
-            return Err(if name.starts_with("wasi:http/") {
-                ImportRefused::Never { import }
-            } else {
-                ImportRefused::Unknown { import }
-            });
+        let unknown = || ImportRefused::Unknown {
+            import: import.clone(),
         };
+        let (name, version) = import.split_once('@').unwrap_or((import, WASI_VERSION));
+        if let Some(interface) = name.strip_prefix("wasi:") {
+            if !version.starts_with(WASI_VERSION) {
+                return Err(unknown());
+            }
+            interfaces.extend(wasi(interface).ok_or_else(unknown)?);
+            continue;
+        }
+        let interface = name.strip_prefix("dovetail:plugin/").ok_or_else(unknown)?;
         match Granted::ALL
             .into_iter()
             .find(|granted| granted.interface() == interface)
@@ -218,14 +201,24 @@ pub(crate) fn admit(
                 });
             }
             None if matches!(interface, "types" | "log" | "config" | "clock" | "progress") => {}
-            None => {
-                return Err(ImportRefused::Unknown {
-                    import: import.clone(),
-                });
-            }
+            None => return Err(unknown()),
         }
     }
     Ok(interfaces)
+}
+
+/// What an interface of WASI takes beside the base; none where it is not offered.
+fn wasi(interface: &str) -> Option<Option<Linked>> {
+    match interface {
+        "http/types" | "http/outgoing-handler" => Some(Some(Linked::WasiHttp)),
+        _ if interface.starts_with("sockets/") => Some(Some(Linked::ClosedSockets)),
+        _ => {
+            let base = WASI_BASE
+                .iter()
+                .any(|package| interface.starts_with(package));
+            base.then_some(None)
+        }
+    }
 }
 
 /// Linkers by what is linked. Few plugins differ in that, and a linker takes longer to make than to use.
@@ -252,6 +245,9 @@ impl Linkers {
             match interface {
                 Linked::Contract(granted) => add(&mut linker, *granted)?,
                 Linked::ClosedSockets => add_closed_sockets(&mut linker)?,
+                Linked::WasiHttp => {
+                    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+                }
             }
         }
         let linker = Arc::new(linker);

@@ -5,33 +5,35 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::{HeaderTemplate, PluginError, ValuePart};
 use dovetail_core::secret::{Egress as _, SecretText};
+use dovetail_http::Way;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, Response};
 use url::Url;
 
 use crate::address::CheckedResolver;
 use crate::egress::EgressPolicy;
 use crate::grant::Grant;
 use crate::host_env::HostEnv;
-use crate::net_failure::{cause, failure};
+use crate::net_failure::{Failed, cause};
 use crate::outside::{Outside, OutsideRequest};
 
 /// Where a plugin sets no time, and the most it can set.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-const MOST_TIMEOUT: Duration = Duration::from_secs(120);
+pub(crate) const MOST_TIMEOUT: Duration = Duration::from_secs(120);
 /// A connection takes milliseconds or never happens.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// As much as a guest with the default memory can reasonably build.
-const MOST_BODY: usize = 16 << 20;
-const MOST_HEADERS: usize = 64;
-/// Of a response: more is dropped, as a guest has to hold it all.
-const MOST_RESPONSE_HEADERS: usize = 128;
+pub(crate) const MOST_BODY: usize = 16 << 20;
+pub(crate) const MOST_HEADERS: usize = 64;
+/// Of a response, as a guest has to hold it all. Over HTTP/1.1 more is no response to the client; otherwise it is dropped.
+pub(crate) const MOST_RESPONSE_HEADERS: usize = 100;
 
 /// Headers that decide where a request goes or where it ends. They are the host's.
-const RESERVED: &[&str] = &[
+pub(crate) const RESERVED: &[&str] = &[
     "host",
     "content-length",
     "transfer-encoding",
@@ -73,16 +75,24 @@ pub struct HttpResponse {
     pub truncated: bool,
 }
 
+/// A request that the grant covers.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    grant: Arc<Grant>,
+    method: Method,
+    url: Url,
+}
+
 /// Sends requests for all plugins.
 #[derive(Debug)]
 pub struct HttpEgress {
     policy: Arc<EgressPolicy>,
     proxies: BTreeSet<String>,
     outside: Option<Arc<dyn Outside>>,
-    /// One client per set of addresses that a grant names, which nearly always is the empty set. A client costs
+    /// One client per way and set of addresses that a grant names, which nearly always is the empty set. A client costs
     /// milliseconds (it loads the platform's certificates), so none is built before a plugin needs it; and they do
     /// not share connections, so no plugin gets one that only another was allowed to open.
-    clients: Mutex<HashMap<BTreeSet<IpAddr>, Client>>,
+    clients: Mutex<HashMap<(Way, BTreeSet<IpAddr>), Client>>,
 }
 
 impl HttpEgress {
@@ -113,35 +123,71 @@ impl HttpEgress {
         request: HttpRequest,
         body_limit: usize,
     ) -> Result<HttpResponse, PluginError> {
-        let grant = self.policy.grant(plugin)?;
-        let method = method(&request.method)?;
-        let url = self
-            .policy
-            .checked_request(plugin, &grant, method.as_str(), &request.url)?;
+        let admitted = self.admit(plugin, &request.method, &request.url)?;
         if request.body.len() > MOST_BODY {
             return Err(PluginError::Invalid(format!(
                 "the request body is longer than {MOST_BODY} bytes"
             )));
         }
-        let headers = self.headers(plugin, &url, request.headers).await?;
-        if let Some(outside) = &self.outside {
-            let asked = outside_request(&method, &url, &headers, request.body);
-            return Ok(cut(outside.http(asked).await?, body_limit));
-        }
+        let headers = self.headers(plugin, &admitted.url, request.headers).await?;
         let timeout = request.timeout.unwrap_or(DEFAULT_TIMEOUT).min(MOST_TIMEOUT);
-        let client = self.client(&grant)?;
-        let sending = client
-            .request(method, url.clone())
+        let broken = |error| Failed::new(plugin, &admitted.url, timeout, error);
+        let (response, cut) = self
+            .exchange(plugin, &admitted, headers, request.body.into(), timeout)
+            .await?;
+        let mut response = read(response, body_limit).await.map_err(broken)?;
+        response.truncated |= cut;
+        Ok(response)
+    }
+
+    /// Decides whether a plugin may send a request, before anything else is done for it.
+    ///
+    /// # Errors
+    /// `Denied` for a method or URL outside the grant, `Invalid` for what is neither.
+    pub(crate) fn admit(
+        &self,
+        plugin: &PluginId,
+        method: &str,
+        url: &str,
+    ) -> Result<Admitted, PluginError> {
+        let grant = self.policy.grant(plugin)?;
+        let method = read_method(method)?;
+        let url = self
+            .policy
+            .checked_request(plugin, &grant, method.as_str(), url)?;
+        Ok(Admitted { grant, method, url })
+    }
+
+    /// Sends what was admitted, and waits for the head of the response. Says with it whether the body is known to be cut.
+    ///
+    /// # Errors
+    /// Says what went wrong on the way, an address outside the grant included.
+    pub(crate) async fn exchange(
+        &self,
+        plugin: &PluginId,
+        admitted: &Admitted,
+        headers: HeaderMap,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<(Response, bool), Failed> {
+        let Admitted { grant, method, url } = admitted;
+        if let Some(outside) = &self.outside {
+            let asked = outside_request(method, url, &headers, body.into());
+            let answer = outside.http(asked).await.map_err(Failed::made_up)?;
+            return made_up(answer).map_err(Failed::made_up);
+        }
+        let sending = self
+            .client(grant, url)
+            .map_err(Failed::unprepared)?
+            .request(method.clone(), url.clone())
             .headers(headers)
-            .body(request.body)
+            .body(body)
             .timeout(timeout)
             .send();
-        let response = sending
-            .await
-            .map_err(|error| failure(plugin, &url, timeout, error))?;
-        read(response, body_limit)
-            .await
-            .map_err(|error| failure(plugin, &url, timeout, error))
+        match sending.await {
+            Ok(response) => Ok((response, false)),
+            Err(error) => Err(Failed::new(plugin, url, timeout, error)),
+        }
     }
 
     async fn headers(
@@ -203,20 +249,37 @@ impl HttpEgress {
         })
     }
 
-    fn client(&self, grant: &Grant) -> Result<Client, PluginError> {
+    fn client(&self, grant: &Grant, url: &Url) -> Result<Client, PluginError> {
         let named: BTreeSet<IpAddr> = grant
             .capabilities()
             .net
             .iter()
             .filter_map(|origin| origin.address())
             .collect();
+        let way = Way::to(url);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&named) {
+        if let Some(client) = clients.get(&(way, named.clone())) {
             return Ok(client.clone());
         }
-        let client = build(CheckedResolver::new(named.clone(), self.proxies.clone()))?;
-        clients.insert(named, client.clone());
+        let proxies = match way.ends_here() {
+            true => BTreeSet::new(),
+            false => self.proxies.clone(),
+        };
+        let client = build(way, CheckedResolver::new(named.clone(), proxies))?;
+        clients.insert((way, named), client.clone());
         Ok(client)
+    }
+}
+
+#[cfg(test)]
+impl HttpEgress {
+    /// Has a name lead to these addresses, for grants that name no address.
+    pub(crate) fn lead(&self, url: &str, addresses: &[IpAddr]) {
+        let way = Way::to(&Url::parse(url).expect("a URL"));
+        let resolver = CheckedResolver::new(BTreeSet::new(), BTreeSet::new()).leading_to(addresses);
+        let client = build(way, resolver).expect("a client");
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.insert((way, BTreeSet::new()), client);
     }
 }
 
@@ -239,32 +302,31 @@ fn outside_request(
     }
 }
 
-/// Keeps a made-up response to the bounds of a real one.
-fn cut(mut response: HttpResponse, limit: usize) -> HttpResponse {
-    response.headers.truncate(MOST_RESPONSE_HEADERS);
-    response.truncated |= response.body.len() > limit;
-    response.body.truncate(limit);
-    response
+/// A made-up response as if it had come in.
+fn made_up(answer: HttpResponse) -> Result<(Response, bool), PluginError> {
+    let mut response = http::Response::builder().status(answer.status);
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    let response = response
+        .body(answer.body)
+        .map_err(|error| PluginError::Other(format!("the made-up response is none: {error}")))?;
+    Ok((response.into(), answer.truncated))
 }
 
-fn build(resolver: CheckedResolver) -> Result<Client, PluginError> {
-    // Another part of the host may have chosen a provider already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder()
+fn build(way: Way, resolver: CheckedResolver) -> Result<Client, PluginError> {
+    let failed = |why: String| PluginError::Other(format!("cannot set up HTTP: {why}"));
+    dovetail_http::builder(way)
+        .map_err(|error| failed(error.to_string()))?
         .dns_resolver(resolver)
-        .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("dovetail/", env!("CARGO_PKG_VERSION")))
-        .build();
-    client.map_err(|error| PluginError::Other(format!("cannot set up HTTP: {}", cause(&error))))
+        .build()
+        .map_err(|error| failed(cause(&error)))
 }
 
-async fn read(
-    mut response: reqwest::Response,
-    limit: usize,
-) -> Result<HttpResponse, reqwest::Error> {
+async fn read(mut response: Response, limit: usize) -> Result<HttpResponse, reqwest::Error> {
     let status = response.status().as_u16();
     let pair = |(name, value): (&HeaderName, &HeaderValue)| {
         (
@@ -296,7 +358,7 @@ async fn read(
     })
 }
 
-fn method(text: &str) -> Result<Method, PluginError> {
+fn read_method(text: &str) -> Result<Method, PluginError> {
     let method = Method::from_bytes(text.as_bytes());
     match method {
         // These would make a proxy open a tunnel, or a server repeat the credentials.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use dovetail_rehearsal::{RehearsalServer, Script};
 use dovetail_tests::{Lab, script};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
 use super::{check_thread_goes_on, lab_with_retries, times, words};
 use crate::lab;
 use crate::raw_server::RawServer;
+use crate::tls_server::with_own_certificate;
 
 /// An address where nobody listens.
 fn nobody() -> SocketAddr {
@@ -107,20 +107,6 @@ async fn a_certificate_that_nobody_vouches_for_is_named() {
         &["no secure connection to `https://127.0.0.1:<port>/v1/responses`: invalid peer certificate: UnknownIssuer"],
     )
     .await;
-}
-
-fn with_own_certificate() -> ServerConfig {
-    let certificate = include_bytes!("../../fixtures/tls/nobody.cert.der");
-    let key = include_bytes!("../../fixtures/tls/nobody.key.der");
-    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![CertificateDer::from(&certificate[..])],
-            PrivatePkcs8KeyDer::from(&key[..]).into(),
-        )
-        .unwrap()
 }
 
 /// The server's side of a handshake, as far as it goes.

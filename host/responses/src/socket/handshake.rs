@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dovetail_core::model::{ModelError, ModelRequest};
+use dovetail_http::proxy;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -10,13 +11,13 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::connection::{Connection, Login};
 use super::wire::Wire;
+use crate::address;
 use crate::failure::{self, ErrorResponse};
 use crate::head::Head;
 use crate::redact::Redactor;
 use crate::refusal;
 use crate::service::{Service, told_by_head};
 use crate::transport::{self, Broken};
-use crate::{address, proxy};
 
 /// The version of the protocol, the only one there is.
 const VERSION: &str = "13";

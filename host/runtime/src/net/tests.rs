@@ -309,3 +309,23 @@ async fn methods_and_paths_of_a_grant_bind_what_a_plugin_sends() {
         "{sent}"
     );
 }
+
+#[tokio::test]
+async fn a_granted_name_that_leads_into_the_network_is_denied_with_its_address() {
+    let egress = egress(&["http://public.example"]);
+    for inside in ["10.0.0.1", "127.0.0.1", "169.254.169.254", "::1"] {
+        let address = inside.parse().expect("an address");
+        egress.lead("http://public.example", &[address]);
+        let denied = egress
+            .send(&id(), request("http://public.example/".to_owned()), 10)
+            .await
+            .expect_err("denied");
+        assert_eq!(
+            denied.to_string(),
+            format!(
+                "denied: plugin `acme` may not connect to `http://public.example`: `public.example` resolves to \
+                 {inside}, an address inside the local network; if that is meant, grant the address itself"
+            )
+        );
+    }
+}

@@ -2,10 +2,10 @@
 
 use url::Url;
 
-use crate::address;
+use crate::client::is_loopback;
 
 /// The variable of this process that names a proxy for requests to `url`.
-pub(crate) fn of_environment(url: &Url) -> Option<&'static str> {
+pub fn of_environment(url: &Url) -> Option<&'static str> {
     variable(url, |name| std::env::var(name).ok()) // No text: as good as none.
 }
 
@@ -13,7 +13,7 @@ pub(crate) fn of_environment(url: &Url) -> Option<&'static str> {
 /// at. `value` gives a variable's value; one that is no text is as good as none.
 fn variable(url: &Url, value: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
     let host = url.host_str()?;
-    if address::is_loopback(url) {
+    if is_loopback(url) {
         return None;
     }
     let exceptions = value("NO_PROXY").or_else(|| value("no_proxy"));

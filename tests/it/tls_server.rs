@@ -1,0 +1,69 @@
+//! A server with a certificate that only those trust who are told to.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// The certificate, for whoever is to trust it.
+pub(crate) const AUTHORITY: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../tests/fixtures/tls/nobody.cert.pem"
+);
+
+/// What a server with that certificate is set up with.
+pub(crate) fn with_own_certificate() -> ServerConfig {
+    let certificate = include_bytes!("../fixtures/tls/nobody.cert.der");
+    let key = include_bytes!("../fixtures/tls/nobody.key.der");
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from(&certificate[..])],
+            PrivatePkcs8KeyDer::from(&key[..]).into(),
+        )
+        .unwrap()
+}
+
+/// Answers every request with the same bytes, until the tests end.
+pub(crate) fn answering(answer: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = Arc::new(with_own_certificate());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let config = Arc::clone(&config);
+            std::thread::spawn(move || serve(stream.unwrap(), config, answer));
+        }
+    });
+    address
+}
+
+fn serve(stream: TcpStream, config: Arc<ServerConfig>, answer: &[u8]) {
+    let connection = ServerConnection::new(config).unwrap();
+    let mut stream = BufReader::new(StreamOwned::new(connection, stream));
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        // A client that does not trust us says so and goes.
+        if stream.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(text) = line.strip_prefix("content-length: ") {
+            length = text.parse().unwrap();
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    let stream = stream.get_mut();
+    stream.write_all(answer).unwrap();
+    stream.conn.send_close_notify();
+    stream.flush().unwrap();
+}
