@@ -198,7 +198,7 @@ async fn download_signature(client: &Client, url: &Url) -> Result<Option<String>
 }
 
 /// Makes a client that goes on asking only as safely as it began.
-fn client(url: &Url) -> Result<Client, FetchError> {
+pub(crate) fn client(url: &Url) -> Result<Client, FetchError> {
     let from_here = is_loopback(url);
     let redirects = Policy::custom(move |attempt| {
         let next = attempt.url();
@@ -222,15 +222,20 @@ fn client(url: &Url) -> Result<Client, FetchError> {
 }
 
 fn http(url: &Url, error: reqwest::Error) -> FetchError {
+    FetchError::Http {
+        url: shown(url),
+        why: cause(error),
+    }
+}
+
+/// The words of the innermost cause, without the URL.
+pub(crate) fn cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    FetchError::Http {
-        url: shown(url),
-        why: cause.to_string(),
-    }
+    cause.to_string()
 }
 
 fn status(url: &Url, status: StatusCode) -> FetchError {

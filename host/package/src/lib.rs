@@ -7,6 +7,7 @@
 pub mod fetch;
 mod oci;
 pub mod pack;
+mod registry;
 pub mod signature;
 pub mod source;
 pub mod unpack;

@@ -3,17 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use oci_client::client::{Certificate, CertificateEncoding, Client, ClientConfig, ClientProtocol};
+use oci_client::Reference;
 use oci_client::manifest::{OciDescriptor, OciImageManifest};
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Reference, RegistryOperation};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
-use url::Url;
 
-use crate::fetch::{FetchError, Fetched, Writer};
-use crate::source::is_loopback;
+use crate::fetch::{self, FetchError, Fetched, Writer};
+use crate::registry::Registry;
 use crate::{MOST_PACKED, signature};
 
 /// The media type of the layer that is the archive.
@@ -22,8 +18,6 @@ const ARCHIVE: &str = "application/vnd.dovetail.plugin.v1.tar+zstd";
 const SIGNATURE: &str = "application/vnd.dovetail.plugin.signature.v1+minisig";
 /// Asking who one is and what there is takes a few small answers.
 const QUESTIONS: Duration = Duration::from_secs(30);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Fetches the archive that a reference names. Every digest is checked: the reference's, if it has one, those of the
 /// manifest, and once more the archive's.
@@ -36,8 +30,8 @@ pub(crate) async fn pull(
         reference: format!("oci://{}", reference.whole()),
         why,
     };
-    let client = client(reference, plain_http).map_err(failed)?;
-    let asked = timeout(QUESTIONS, manifest(&client, reference)).await;
+    let mut registry = Registry::new(reference, plain_http).map_err(failed)?;
+    let asked = timeout(QUESTIONS, registry.manifest()).await;
     let (manifest, digest) = asked
         .map_err(|_| failed("the registry does not answer in time".to_owned()))?
         .map_err(failed)?;
@@ -50,20 +44,13 @@ pub(crate) async fn pull(
         return Err(FetchError::TooLarge(source));
     }
     let mut writer = Writer::create(archive, source.clone())?;
-    stream(
-        &client,
-        reference,
-        layer,
-        |chunk| writer.take(chunk),
-        failed,
-    )
-    .await?;
+    stream(&mut registry, layer, |chunk| writer.take(chunk), failed).await?;
     let signature = match manifest
         .layers
         .iter()
         .find(|layer| layer.media_type == SIGNATURE)
     {
-        Some(layer) => Some(signature_of(&client, reference, layer, failed).await?),
+        Some(layer) => Some(signature_of(&mut registry, layer, failed).await?),
         None => None,
     };
     let fetched = writer.finish(signature, source)?;
@@ -73,65 +60,6 @@ pub(crate) async fn pull(
             "the registry sent other bytes than its manifest names: sha256:{} instead of {}",
             fetched.sha256, layer.digest
         ))),
-    }
-}
-
-fn client(reference: &Reference, plain_http: bool) -> Result<Client, String> {
-    dovetail_http::choose_crypto();
-    let authorities = match dovetail_http::extra_authorities() {
-        Ok(authorities) => authorities.into_iter().map(authority).collect(),
-        Err(invalid) => return Err(invalid.to_string()),
-    };
-    let registry = reference.resolve_registry();
-    let here = Url::parse(&format!("http://{registry}/")).is_ok_and(|url| is_loopback(&url));
-    let protocol = match (plain_http, here) {
-        (true, true) => ClientProtocol::Http,
-        (true, false) => {
-            return Err(format!(
-                "--plain-http is for registries of this machine, and `{registry}` is none"
-            ));
-        }
-        (false, _) => ClientProtocol::Https,
-    };
-    Client::try_from(ClientConfig {
-        protocol,
-        connect_timeout: Some(CONNECT_TIMEOUT),
-        read_timeout: Some(READ_TIMEOUT),
-        user_agent: concat!("dovetail/", env!("CARGO_PKG_VERSION")),
-        extra_root_certificates: authorities,
-        // A package is the same on every machine.
-        platform_resolver: None,
-        ..ClientConfig::default()
-    })
-    .map_err(|error| error.to_string())
-}
-
-fn authority(data: Vec<u8>) -> Certificate {
-    Certificate {
-        encoding: CertificateEncoding::Der,
-        data,
-    }
-}
-
-async fn manifest(
-    client: &Client,
-    reference: &Reference,
-) -> Result<(OciImageManifest, String), String> {
-    let anonymous = RegistryAuth::Anonymous;
-    client
-        .auth(reference, &anonymous, RegistryOperation::Pull)
-        .await
-        .map_err(|error| error.to_string())?;
-    let (manifest, digest) = client
-        .pull_image_manifest(reference, &anonymous)
-        .await
-        .map_err(|error| error.to_string())?;
-    // The library compares as well; a registry that serves something else must not depend on one check.
-    match reference.digest() {
-        Some(wanted) if wanted != digest => Err(format!(
-            "the registry sent another manifest than was asked for: {digest}"
-        )),
-        Some(_) | None => Ok((manifest, digest)),
     }
 }
 
@@ -154,20 +82,15 @@ fn archive_of(manifest: &OciImageManifest) -> Result<&OciDescriptor, String> {
 
 /// Reads a layer, and no more of it than its manifest says that there is.
 async fn stream(
-    client: &Client,
-    reference: &Reference,
+    registry: &mut Registry<'_>,
     layer: &OciDescriptor,
     mut take: impl FnMut(&[u8]) -> Result<(), FetchError>,
     failed: impl Fn(String) -> FetchError,
 ) -> Result<(), FetchError> {
-    let mut blob = client
-        .pull_blob_stream(reference, layer)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let mut blob = registry.blob(&layer.digest).await.map_err(&failed)?;
     let most = u64::try_from(layer.size).unwrap_or(0);
     let mut bytes = 0;
-    while let Some(chunk) = blob.stream.next().await {
-        let chunk = chunk.map_err(|error| failed(error.to_string()))?;
+    while let Some(chunk) = blob.chunk().await.map_err(|e| failed(fetch::cause(e)))? {
         bytes += chunk.len() as u64;
         if bytes > most {
             return Err(failed(
@@ -180,8 +103,7 @@ async fn stream(
 }
 
 async fn signature_of(
-    client: &Client,
-    reference: &Reference,
+    registry: &mut Registry<'_>,
     layer: &OciDescriptor,
     failed: impl Fn(String) -> FetchError,
 ) -> Result<String, FetchError> {
@@ -193,7 +115,7 @@ async fn signature_of(
         bytes.extend_from_slice(chunk);
         Ok(())
     };
-    stream(client, reference, layer, keep, &failed).await?;
+    stream(registry, layer, keep, &failed).await?;
     let digest: String = Sha256::digest(&bytes)
         .iter()
         .map(|byte| format!("{byte:02x}"))

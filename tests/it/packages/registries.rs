@@ -99,7 +99,10 @@ async fn a_registry_that_sends_something_else_is_not_believed() {
         &lab,
         &[&tagged, "--plain-http"],
         1,
-        &["cannot fetch `oci://", "igest"],
+        &[
+            "cannot fetch `oci://",
+            "other bytes than its manifest names",
+        ],
     )
     .await;
     server.play(&blob, Answer::ok([archive.as_slice(), b"more"].concat()));
@@ -183,6 +186,102 @@ async fn what_is_no_plugin_in_a_registry_is_refused() {
         &[&missing, "--plain-http"],
         1,
         &["cannot fetch `oci://"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_a_token_is_given_the_one_it_gives() {
+    let lab = Lab::bare(DOVETAIL);
+    let server = Server::start().await;
+    publish(&server, "1.0", &package(&NOTES), None);
+    let challenge = format!(
+        "Bearer realm=\"{}\",service=\"acme\",scope=\"anything\"",
+        server.url("/token?x=y")
+    );
+    server.close("/v2/", "Bearer t0ken", &challenge);
+    let token = "/token?x=y&scope=repository%3Aacme%2Fnotes%3Apull&service=acme";
+    let reference = format!("oci://{}/acme/notes:1.0", server.address());
+    for (answer, words) in [
+        ("{}", "the registry gives a token that cannot be used"),
+        ("no", "the registry gives a token that is no JSON"),
+        (
+            "{\"token\":\"a\\nb: c\"}",
+            "the registry gives a token that cannot be used",
+        ),
+        ("{\"token\":\"other\"}", "the registry answers 401"),
+    ] {
+        server.play(token, Answer::ok(answer));
+        check_refused(
+            &lab,
+            &[&reference, "--plain-http"],
+            1,
+            &["cannot fetch `oci://", words],
+        )
+        .await;
+    }
+    server.play(token, Answer::ok("{\"access_token\":\"t0ken\"}"));
+    lab.run(&["plugin", "install", &reference, "--plain-http", "--yes"])
+        .await
+        .expect_code(0);
+    assert_eq!(listed(&lab, "notes").await["state"], "ready");
+}
+
+#[tokio::test]
+async fn a_registry_that_sends_tokens_elsewhere_or_asks_for_a_password_is_refused() {
+    for (challenge, words) in [
+        (
+            "Bearer realm=\"http://tokens.example/\"",
+            "wants a token to be fetched without encryption",
+        ),
+        ("Basic realm=\"acme\"", "lets in only those who sign in"),
+        ("gibberish", "lets in only those who sign in"),
+    ] {
+        let lab = Lab::bare(DOVETAIL);
+        let server = Server::start().await;
+        server.close("/v2/", "Bearer t0ken", challenge);
+        let reference = format!("oci://{}/acme/notes:1.0", server.address());
+        check_refused(
+            &lab,
+            &[&reference, "--plain-http"],
+            1,
+            &["cannot fetch `oci://", words],
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_sends_without_end_is_cut_off_by_size() {
+    let lab = Lab::bare(DOVETAIL);
+    let server = Server::start().await;
+    let reference = format!("oci://{}/acme/notes:1.0", server.address());
+    let spaces = vec![b' '; (4 << 20) + 1];
+    server.play(
+        "/v2/acme/notes/manifests/1.0",
+        Answer::ok(spaces.clone()).header("Content-Type", MANIFEST),
+    );
+    check_refused(
+        &lab,
+        &[&reference, "--plain-http"],
+        1,
+        &["the registry sent a manifest longer than 4194304 bytes"],
+    )
+    .await;
+    server.close(
+        "/v2/",
+        "Bearer t0ken",
+        &format!("Bearer realm=\"{}\"", server.url("/token")),
+    );
+    server.play(
+        "/token?scope=repository%3Aacme%2Fnotes%3Apull",
+        Answer::ok(spaces),
+    );
+    check_refused(
+        &lab,
+        &[&reference, "--plain-http"],
+        1,
+        &["the registry sent a token longer than 65536 bytes"],
     )
     .await;
 }

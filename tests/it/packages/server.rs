@@ -38,10 +38,19 @@ impl Answer {
     }
 }
 
+/// What is answered to those who do not show an `authorization`, below a path.
+#[derive(Debug, Clone)]
+struct Closed {
+    below: String,
+    authorization: String,
+    challenge: String,
+}
+
 /// Answers by path; any other path is not found.
 pub(crate) struct Server {
     port: u16,
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
+    closed: Arc<Mutex<Option<Closed>>>,
     asked: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
@@ -52,18 +61,38 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let answers = Arc::new(Mutex::new(BTreeMap::new()));
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (table, log) = (Arc::clone(&answers), Arc::clone(&asked));
+        let closed = Arc::new(Mutex::new(None));
+        let (table, log, gate) = (
+            Arc::clone(&answers),
+            Arc::clone(&asked),
+            Arc::clone(&closed),
+        );
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&table), Arc::clone(&log)));
+                tokio::spawn(serve(
+                    stream,
+                    Arc::clone(&table),
+                    Arc::clone(&log),
+                    Arc::clone(&gate),
+                ));
             }
         });
         Self {
             port,
             answers,
+            closed,
             asked,
             task,
         }
+    }
+
+    /// Closes what is below a path to those who do not show this.
+    pub(crate) fn close(&self, below: &str, authorization: &str, challenge: &str) {
+        *self.closed.lock().unwrap() = Some(Closed {
+            below: below.to_owned(),
+            authorization: authorization.to_owned(),
+            challenge: challenge.to_owned(),
+        });
     }
 
     pub(crate) fn address(&self) -> String {
@@ -94,6 +123,7 @@ async fn serve(
     mut stream: TcpStream,
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    closed: Arc<Mutex<Option<Closed>>>,
 ) {
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
@@ -114,12 +144,23 @@ async fn serve(
             headers: String::new(),
             body: Vec::new(),
         };
-        let answer = answers
-            .lock()
-            .unwrap()
-            .get(&path)
-            .cloned()
-            .unwrap_or(missing);
+        let gate = closed.lock().unwrap().clone().filter(|closed| {
+            let shown = format!("authorization: {}\r\n", closed.authorization);
+            path.starts_with(&closed.below) && !head.contains(&shown)
+        });
+        let answer = match gate {
+            Some(closed) => Answer {
+                status: "401 Unauthorized",
+                ..missing
+            }
+            .header("WWW-Authenticate", &closed.challenge),
+            None => answers
+                .lock()
+                .unwrap()
+                .get(&path)
+                .cloned()
+                .unwrap_or(missing),
+        };
         let mut bytes = format!(
             "HTTP/1.1 {}\r\nContent-Length: {}\r\n{}\r\n",
             answer.status,
