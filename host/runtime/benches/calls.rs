@@ -10,14 +10,16 @@ use dovetail_core::plugin::{
     HeaderTemplate, HookEvent, HookToolUse, Purpose, RequestHead, Scope, ValuePart,
 };
 use dovetail_core::secret::Egress as _;
+use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::digest::Sha256;
-use dovetail_runtime::discovery::{Found, Wasm};
+use dovetail_runtime::discovery::{Found, Places, Wasm};
 use dovetail_runtime::grant::Grant;
 use dovetail_runtime::host_env::HostEnv;
 use dovetail_runtime::load::{LoadRequest, Runtime};
-use dovetail_runtime::lock;
+use dovetail_runtime::lock::{self, LockEntry, PluginsLock};
 use dovetail_runtime::manifest::Manifest;
 use dovetail_runtime::plugin::Plugin;
+use dovetail_runtime::plugin_settings::PluginSettings;
 use dovetail_runtime::services::Services;
 use dovetail_tests::{ACME, COUNTER, Guest, NO_RM, REWRITE};
 use serde_json::{Value, json};
@@ -71,13 +73,10 @@ fn load(tokio: &tokio::runtime::Runtime, home: &Path, guest: Guest) -> Plugin {
         .expect("it loads")
 }
 
-#[divan::bench]
-fn hook_in_a_fresh_instance(bencher: Bencher<'_, '_>) {
-    let (tokio, home) = (tokio(), tempfile::tempdir().expect("a temporary directory"));
-    let plugin = load(&tokio, home.path(), NO_RM);
-    let hook = plugin.hook().expect("it is a hook");
+/// A command that is about to run, with 1 KB beside it.
+fn event() -> HookEvent {
     let text = "x".repeat(1024);
-    let event = HookEvent {
+    HookEvent {
         name: "PreToolUse",
         thread_id: ThreadId::generate(),
         turn_id: None,
@@ -92,7 +91,70 @@ fn hook_in_a_fresh_instance(bencher: Bencher<'_, '_>) {
             success: None,
         }),
         payload: json!({ "text": text }),
+    }
+}
+
+/// The same plugin as it is installed, with files and a grant on disk.
+fn installed(home: &Path) -> LoadRequest {
+    let places = Places {
+        builtins: Vec::new(),
+        system_dir: home.join("none"),
+        own_dir: home.join("dovetail"),
+        project: None,
     };
+    let dir = places.user_dir().join(NO_RM.id);
+    std::fs::create_dir_all(&dir).expect("made");
+    std::fs::write(dir.join("plugin.toml"), NO_RM.manifest).expect("written");
+    std::fs::write(dir.join("no-rm.wasm"), NO_RM.wasm).expect("written");
+    let settings = PluginSettings::default();
+    let found = Catalogue::survey(&places, &settings)
+        .entries
+        .remove(0)
+        .found;
+    let entry = LockEntry {
+        scope: found.scope.clone(),
+        id: found.manifest.id.clone(),
+        version: found.manifest.version.to_string(),
+        wasm: found.wasm.sha256,
+        request: found.manifest.request_digest(),
+        api: Some(found.manifest.api.to_string()),
+        limits: Some(found.manifest.limits),
+        config: None,
+        source: None,
+        signer: None,
+        granted: found.manifest.request.clone(),
+        secrets: BTreeMap::new(),
+        granted_at: "2026-01-01T00:00:00Z".to_owned(),
+        enabled: true,
+    };
+    PluginsLock::put(&places.own_dir, entry).expect("granted");
+    let entry = Catalogue::survey(&places, &settings).entries.remove(0);
+    LoadRequest::new(entry, Value::Null).expect("it may run")
+}
+
+/// Beside the one below: what looking for changes before each call costs.
+#[divan::bench]
+fn hook_whose_files_are_watched(bencher: Bencher<'_, '_>) {
+    let (tokio, home) = (tokio(), tempfile::tempdir().expect("a temporary directory"));
+    let loading = runtime(home.path());
+    let plugin = tokio
+        .block_on(loading.load(installed(home.path())))
+        .expect("it loads");
+    let hook = plugin.hook().expect("it is a hook");
+    let event = event();
+    bencher.bench_local(|| {
+        tokio
+            .block_on(hook.handle(black_box(&event)))
+            .expect("it answers")
+    });
+}
+
+#[divan::bench]
+fn hook_in_a_fresh_instance(bencher: Bencher<'_, '_>) {
+    let (tokio, home) = (tokio(), tempfile::tempdir().expect("a temporary directory"));
+    let plugin = load(&tokio, home.path(), NO_RM);
+    let hook = plugin.hook().expect("it is a hook");
+    let event = event();
     bencher.bench_local(|| {
         tokio
             .block_on(hook.handle(black_box(&event)))
