@@ -152,9 +152,6 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     builtin.manager.shutdown().await;
     let synced: Vec<_> = syncers.into_iter().map(|syncer| syncer.wait()).collect();
     house.shut_down().await;
-    for sentence in house.told() {
-        out::stderr(&format!("warning: {sentence}\n"));
-    }
     if let Some(notified) = notified {
         notified.settle().await;
     }

@@ -128,6 +128,8 @@ pub(crate) struct PluginContext {
     pub(crate) sources: BTreeMap<PluginId, BTreeMap<String, SecretSource>>,
     /// What the configuration tells plugins, by plugin.
     pub(crate) configs: BTreeMap<PluginId, serde_json::Value>,
+    /// Where compiled components are kept; none where nothing is compiled before it is installed.
+    pub(crate) compiled: Option<PathBuf>,
     /// `$CODEX_HOME`.
     pub(crate) home: PathBuf,
     /// The working directory.

@@ -11,7 +11,7 @@ mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use dovetail_config::Config;
@@ -68,8 +68,6 @@ pub(crate) struct House {
     pub(crate) pump: Option<Arc<SinkPump>>,
     /// What the user should know.
     pub(crate) warnings: Vec<String>,
-    /// What happened to plugins during the session.
-    told: Arc<Mutex<Vec<String>>>,
     /// Grants and secrets, for the client that sends requests.
     pub(crate) services: Arc<Services>,
     /// Environment variables that hold secrets of plugins.
@@ -122,12 +120,6 @@ pub(crate) async fn load(
     };
     let services = Services::new(env, &config.home, &config.cwd);
     let (runtime, cache_refused) = Runtime::new(&compiled_dir(config), services)?;
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let keep = Arc::clone(&told);
-    runtime.services().notices().listen(move |notice| {
-        let mut told = keep.lock().unwrap_or_else(PoisonError::into_inner);
-        told.push(notice.sentence.clone());
-    });
     warnings.extend(cache_refused.map(|refused| refused.to_string()));
 
     complaints::tell_refusals(&catalogue, runtime.services().news());
@@ -173,7 +165,6 @@ pub(crate) async fn load(
         tools,
         pump,
         warnings,
-        told,
         services: Arc::clone(runtime.services()),
         secret_variables,
         strict,
@@ -348,16 +339,11 @@ impl House {
         }
         if self.strict && !complaints.is_empty() {
             return Err(Fatal::new(
-                "a plugin was quarantined or denied something, and `strict` is on",
+                "a plugin was quarantined, stopped or denied something, and `strict` is on",
             )
             .into());
         }
         Ok(())
-    }
-
-    /// What happened to plugins since the last time that somebody asked.
-    pub(crate) fn told(&self) -> Vec<String> {
-        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What each plugin is, did, and may do.
@@ -415,6 +401,7 @@ pub(crate) fn command_context() -> anyhow::Result<plugin_cmd::PluginContext> {
         keys,
         sources,
         configs,
+        compiled: Some(compiled_dir_of(&home)),
         home,
         cwd,
     })

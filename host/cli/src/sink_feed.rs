@@ -32,11 +32,6 @@ impl SinkFeed {
 
     /// Also tells what happens to plugins. One thread of a session does, so that it is told once.
     pub(crate) fn with_news(mut self, services: &Arc<Services>) -> Self {
-        let feed = self.clone();
-        services.notices().listen(move |notice| {
-            let (kind, sentence) = (notice.kind.name(), &notice.sentence);
-            feed.offer(|records| Some(records.plugin_changed(&notice.plugin, kind, sentence)));
-        });
         self.services = Some(Arc::clone(services));
         self.tell_news();
         self

@@ -13,7 +13,7 @@ use crate::event::{
     AbortReason, ActivityStatus, Compacted, HookResult, HookRun, RequestUse, ThreadInfo,
     ToolActivity, TurnEvent, TurnSettings,
 };
-use crate::ids::{PluginId, ThreadId, TurnId};
+use crate::ids::{ThreadId, TurnId};
 use crate::plugin::{EventRecord, Field, FieldClass, FieldValue, PluginNews};
 use crate::review::ReviewOutput;
 use crate::usage::TokenUsage;
@@ -73,21 +73,6 @@ impl EventRecords {
     }
 
     /// The record of something that happened to a plugin.
-    pub fn plugin_changed(
-        &mut self,
-        plugin: &PluginId,
-        state: &str,
-        sentence: &str,
-    ) -> EventRecord {
-        let fields = vec![
-            text("plugin", plugin.as_str()),
-            text("state", state),
-            classed("why", FieldClass::Content, sentence.to_owned()),
-        ];
-        self.record("plugin.changed", fields)
-    }
-
-    /// The record of something else that happened to a plugin.
     pub fn plugin(&mut self, news: &PluginNews) -> EventRecord {
         let (kind, mut fields) = plugin::fields(&news.event);
         fields.insert(0, text("plugin", &news.plugin));

@@ -99,10 +99,10 @@ impl Watch {
         Some((drift, true))
     }
 
-    /// Whether it drifted, as far as was found out.
-    pub(crate) fn has_drifted(&self) -> bool {
+    /// How it drifted, as far as was found out.
+    pub(crate) fn drift(&self) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.drift.is_some()
+        state.drift.clone()
     }
 
     fn files(&self, state: &mut State) -> Option<String> {

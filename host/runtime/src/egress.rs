@@ -28,7 +28,8 @@ impl EgressPolicy {
         }
     }
 
-    /// Puts a plugin's grant in force, in place of an earlier one.
+    /// Puts a plugin's grant in force, in place of an earlier one: from now on requests that the host makes on its
+    /// behalf go by it.
     pub fn admit(&self, plugin: PluginId, grant: Arc<Grant>) {
         self.grants
             .write()
@@ -61,13 +62,43 @@ impl EgressPolicy {
         &self.secrets
     }
 
-    /// Whether a slot can be filled now. May wait, see [`Secrets::get`].
+    /// Fails where all of a plugin's grants were taken away. Each generation of it goes by its own grant, so that one
+    /// that is being tried out gives nothing to the one that still runs; but all of them end together.
+    ///
+    /// # Errors
+    /// `Denied` for a plugin that has none.
+    pub(crate) fn check_in_force(&self, plugin: &PluginId) -> Result<(), PluginError> {
+        self.grant(plugin).map(drop)
+    }
+
+    /// Whether a slot can be filled now, for a plugin with this grant. May wait, see [`Secrets::get`].
     ///
     /// # Errors
     /// `Denied` for a slot that the grant does not list.
-    pub fn secret_exists(&self, plugin: &PluginId, slot: &str) -> Result<bool, PluginError> {
-        check_slot(plugin, &*self.grant(plugin)?, slot)?;
+    pub fn secret_exists(
+        &self,
+        plugin: &PluginId,
+        grant: &Grant,
+        slot: &str,
+    ) -> Result<bool, PluginError> {
+        self.check_in_force(plugin)?;
+        check_slot(plugin, grant, slot)?;
         Ok(self.secrets.get(plugin, slot).is_ok())
+    }
+
+    /// Fills a header for a request to `url` that a plugin with this grant sends itself. May wait.
+    ///
+    /// # Errors
+    /// As [`Egress::render`].
+    pub(crate) fn render_under(
+        &self,
+        plugin: &PluginId,
+        grant: &Grant,
+        url: &str,
+        header: &HeaderTemplate,
+    ) -> Result<SecretText, PluginError> {
+        self.checked_url(plugin, grant, url)?;
+        self.fill(plugin, grant, header)
     }
 
     /// Reads a URL and checks its origin.
@@ -156,9 +187,7 @@ impl Egress for EgressPolicy {
         url: &str,
         header: &HeaderTemplate,
     ) -> Result<SecretText, PluginError> {
-        let grant = self.grant(plugin)?;
-        self.checked_url(plugin, &grant, url)?;
-        self.fill(plugin, &grant, header)
+        self.render_under(plugin, &*self.grant(plugin)?, url, header)
     }
 }
 

@@ -88,7 +88,12 @@ impl http::Host for GuestState {
         let answer = host
             .services()
             .http()
-            .send(host.id(), convert::http_request(request), limit)
+            .send(
+                host.id(),
+                host.own_grant(),
+                convert::http_request(request),
+                limit,
+            )
             .await;
         self.answer(answer).map(convert::http_response)
     }
@@ -158,15 +163,17 @@ impl secrets::Host for GuestState {
         let egress = host.services().egress();
         let answer = if egress.secrets().may_wait(host.id(), &slot) {
             let (egress, host) = (Arc::clone(egress), Arc::clone(&host));
-            let asked =
-                tokio::task::spawn_blocking(move || egress.secret_exists(host.id(), &slot)).await;
+            let asked = tokio::task::spawn_blocking(move || {
+                egress.secret_exists(host.id(), host.grant(), &slot)
+            })
+            .await;
             asked.unwrap_or_else(|e| {
                 Err(PluginError::Other(format!(
                     "asking for a secret failed: {e}"
                 )))
             })
         } else {
-            egress.secret_exists(host.id(), &slot)
+            egress.secret_exists(host.id(), host.grant(), &slot)
         };
         self.answer(answer)
     }

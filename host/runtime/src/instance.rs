@@ -14,6 +14,7 @@ use crate::bindings::exports::dovetail::plugin::{hooks, provider, sink, tools};
 use crate::engine::{Engine, TICK};
 use crate::guest_log::Level;
 use crate::guest_state::{GuestState, OutOfTicks};
+use crate::manifest::Kind;
 use crate::plugin_context::PluginContext;
 
 /// Making an instance runs little more than a guest's initialisers. It is part of no call, so it has its own bounds.
@@ -72,6 +73,16 @@ macro_rules! exports {
 }
 
 exports!(provider, tools, hooks, sink);
+
+/// Whether a component exports a kind with the types that the contract says.
+pub(crate) fn check_exports(kind: Kind, pre: &InstancePre<GuestState>) -> wasmtime::Result<()> {
+    match kind {
+        Kind::Provider => <provider::Guest as Exports>::find(pre).map(drop),
+        Kind::Tools => <tools::Guest as Exports>::find(pre).map(drop),
+        Kind::Hooks => <hooks::Guest as Exports>::find(pre).map(drop),
+        Kind::Sink => <sink::Guest as Exports>::find(pre).map(drop),
+    }
+}
 
 /// What instances of a plugin are made from.
 pub(crate) struct Blueprint<E: Exports> {

@@ -65,7 +65,6 @@ mod live;
 mod live_ports;
 pub mod load;
 pub mod news;
-pub mod notices;
 mod outbox;
 pub mod plugin;
 mod plugin_context;

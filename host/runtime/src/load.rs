@@ -10,6 +10,7 @@ use serde_json::Value;
 use wasmtime::component::{Component, InstancePre};
 
 use crate::cache::{Cache, CacheRefused};
+use crate::capability::Capabilities;
 use crate::catalogue::Entry;
 use crate::discovery::{Found, Wasm};
 use crate::drift::{Records, Watch};
@@ -19,7 +20,7 @@ use crate::grant::Grant;
 use crate::guest_state::GuestState;
 use crate::hooks::HookPlugin;
 use crate::inspect::{self, InspectError, Inspection};
-use crate::instance::{Blueprint, Exports};
+use crate::instance::{self, Blueprint, Exports};
 use crate::ledger::Subject;
 use crate::link::{self, ImportRefused, Linkers};
 use crate::live::Generation;
@@ -195,6 +196,15 @@ pub(crate) struct Shared {
     pub(crate) services: Arc<Services>,
 }
 
+/// What a component is loaded as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The plugin itself: its grant counts from now on.
+    First,
+    /// A candidate beside the one that runs, whose grant goes on counting for what the host does on the plugin's behalf.
+    Candidate,
+}
+
 /// A component that was loaded, with the ports that it fills.
 pub(crate) struct Loaded {
     pub(crate) generation: Generation,
@@ -243,6 +253,18 @@ impl Runtime {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
+    }
+
+    /// Compiles a component and holds it against the contract, as if it had got all that it asks for. None of it runs.
+    /// What was compiled is kept for the first load. Blocks.
+    ///
+    /// # Errors
+    /// Says why it could not be loaded.
+    pub fn prepare(&self, found: &Found) -> Result<(), LoadError> {
+        self.0.prepare(found).map_err(|problem| LoadError {
+            plugin: found.manifest.id.clone(),
+            problem,
+        })
     }
 
     /// Loads one plugin.
@@ -301,7 +323,7 @@ impl Runtime {
 impl Shared {
     /// Runs on a thread that may block.
     fn load(&self, request: LoadRequest) -> Result<Plugin, LoadError> {
-        let Loaded { generation, parts } = self.load_generation(request)?;
+        let Loaded { generation, parts } = self.load_generation(request, Standing::First)?;
         self.services.news().tell(
             generation.context.id(),
             PluginEvent::Loaded {
@@ -313,16 +335,21 @@ impl Shared {
         Ok(Plugin::new(generation, parts))
     }
 
-    /// Runs on a thread that may block. A failure leaves the plugin without a grant.
-    pub(crate) fn load_generation(&self, request: LoadRequest) -> Result<Loaded, LoadError> {
+    /// Runs on a thread that may block. A failure leaves a plugin that was not running without a grant.
+    pub(crate) fn load_generation(
+        &self,
+        request: LoadRequest,
+        standing: Standing,
+    ) -> Result<Loaded, LoadError> {
         let id = request.found.manifest.id.clone();
-        self.try_load(request).map_err(|problem| LoadError {
-            plugin: id,
-            problem,
-        })
+        self.try_load(request, standing)
+            .map_err(|problem| LoadError {
+                plugin: id,
+                problem,
+            })
     }
 
-    fn try_load(&self, request: LoadRequest) -> Result<Loaded, LoadProblem> {
+    fn try_load(&self, request: LoadRequest, standing: Standing) -> Result<Loaded, LoadProblem> {
         let LoadRequest {
             found,
             grant,
@@ -333,22 +360,8 @@ impl Shared {
         let watch = Watch::of(&found, grant.capabilities(), records.as_ref());
         let subject = Subject::of(&found, &config);
         self.check_health(&subject)?;
+        let (inspection, pre) = self.link(&found, grant.capabilities())?;
         let manifest = found.manifest;
-        let inspection = inspect::outline(&found.wasm.bytes)?;
-        if inspection.kinds != manifest.kinds {
-            return Err(LoadProblem::OtherKinds {
-                manifest: manifest.kinds,
-                component: inspection.kinds,
-            });
-        }
-        let interfaces = link::admit(&inspection.imports, &manifest.request, grant.capabilities())?;
-        let component = self.component(&found.wasm)?;
-        let contract = |error: wasmtime::Error| LoadProblem::Contract(error.into());
-        let linker = self
-            .linkers
-            .get(self.engine.wasm(), &interfaces)
-            .map_err(contract)?;
-        let pre = linker.instantiate_pre(&component).map_err(contract)?;
         let grant = Arc::new(grant);
         let services = Arc::clone(&self.services);
         let context = PluginContext::new(
@@ -365,9 +378,15 @@ impl Shared {
             .egress()
             .secrets()
             .bind(manifest.id.clone(), secrets);
-        self.services.egress().admit(manifest.id.clone(), grant);
+        let egress = self.services.egress();
+        let admitted = standing == Standing::First || egress.grant(&manifest.id).is_err();
+        if admitted {
+            egress.admit(manifest.id.clone(), grant);
+        }
         let parts = self.parts(&inspection, &context, &pre).inspect_err(|_| {
-            self.services.egress().revoke(&manifest.id);
+            if admitted {
+                egress.revoke(&manifest.id);
+            }
         })?;
         let generation = Generation::new(
             context,
@@ -378,6 +397,39 @@ impl Shared {
             &parts,
         );
         Ok(Loaded { generation, parts })
+    }
+
+    /// Everything that can be known without running guest code, but for its exports.
+    fn link(
+        &self,
+        found: &Found,
+        granted: &Capabilities,
+    ) -> Result<(Inspection, InstancePre<GuestState>), LoadProblem> {
+        let manifest = &found.manifest;
+        let inspection = inspect::outline(&found.wasm.bytes)?;
+        if inspection.kinds != manifest.kinds {
+            return Err(LoadProblem::OtherKinds {
+                manifest: manifest.kinds.clone(),
+                component: inspection.kinds,
+            });
+        }
+        let interfaces = link::admit(&inspection.imports, &manifest.request, granted)?;
+        let component = self.component(&found.wasm)?;
+        let contract = |error: wasmtime::Error| LoadProblem::Contract(error.into());
+        let linker = self
+            .linkers
+            .get(self.engine.wasm(), &interfaces)
+            .map_err(contract)?;
+        let pre = linker.instantiate_pre(&component).map_err(contract)?;
+        Ok((inspection, pre))
+    }
+
+    fn prepare(&self, found: &Found) -> Result<(), LoadProblem> {
+        let (inspection, pre) = self.link(found, &found.manifest.request)?;
+        inspection.kinds.iter().try_for_each(|kind| {
+            instance::check_exports(*kind, &pre)
+                .map_err(|error| LoadProblem::Contract(error.into()))
+        })
     }
 
     /// A plugin that broke too often is not even asked what it is.

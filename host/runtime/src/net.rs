@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::{HeaderTemplate, PluginError, ValuePart};
-use dovetail_core::secret::{Egress as _, SecretText};
+use dovetail_core::secret::SecretText;
 use dovetail_http::Way;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Response};
@@ -112,7 +112,7 @@ impl HttpEgress {
         Self { outside, ..self }
     }
 
-    /// Sends a request and reads at most `body_limit` bytes of the response.
+    /// Sends a request of a plugin with this grant, and reads at most `body_limit` bytes of the response.
     ///
     /// # Errors
     /// `Denied` for an origin or address outside the grant, `Retryable` for connection failures and timeouts,
@@ -120,16 +120,17 @@ impl HttpEgress {
     pub async fn send(
         &self,
         plugin: &PluginId,
+        grant: &Arc<Grant>,
         request: HttpRequest,
         body_limit: usize,
     ) -> Result<HttpResponse, PluginError> {
-        let admitted = self.admit(plugin, &request.method, &request.url)?;
+        let admitted = self.admit(plugin, grant, &request.method, &request.url)?;
         if request.body.len() > MOST_BODY {
             return Err(PluginError::Invalid(format!(
                 "the request body is longer than {MOST_BODY} bytes"
             )));
         }
-        let headers = self.headers(plugin, &admitted.url, request.headers).await?;
+        let headers = self.headers(plugin, &admitted, request.headers).await?;
         let timeout = request.timeout.unwrap_or(DEFAULT_TIMEOUT).min(MOST_TIMEOUT);
         let broken = |error| Failed::new(plugin, &admitted.url, timeout, error);
         let (response, cut) = self
@@ -147,15 +148,20 @@ impl HttpEgress {
     pub(crate) fn admit(
         &self,
         plugin: &PluginId,
+        grant: &Arc<Grant>,
         method: &str,
         url: &str,
     ) -> Result<Admitted, PluginError> {
-        let grant = self.policy.grant(plugin)?;
+        self.policy.check_in_force(plugin)?;
         let method = read_method(method)?;
         let url = self
             .policy
-            .checked_request(plugin, &grant, method.as_str(), url)?;
-        Ok(Admitted { grant, method, url })
+            .checked_request(plugin, grant, method.as_str(), url)?;
+        Ok(Admitted {
+            grant: Arc::clone(grant),
+            method,
+            url,
+        })
     }
 
     /// Sends what was admitted, and waits for the head of the response. Says with it whether the body is known to be cut.
@@ -193,7 +199,7 @@ impl HttpEgress {
     async fn headers(
         &self,
         plugin: &PluginId,
-        url: &Url,
+        admitted: &Admitted,
         templates: Vec<HeaderTemplate>,
     ) -> Result<HeaderMap, PluginError> {
         if templates.len() > MOST_HEADERS {
@@ -211,7 +217,7 @@ impl HttpEgress {
             if RESERVED.contains(&name.as_str()) {
                 return Err(invalid("is set by the host"));
             }
-            let value = self.render(plugin, url, &template).await?;
+            let value = self.render(plugin, admitted, &template).await?;
             let mut value = HeaderValue::from_str(value.expose())
                 .map_err(|_| invalid("has characters that no header can hold"))?;
             value.set_sensitive(true);
@@ -224,24 +230,24 @@ impl HttpEgress {
     async fn render(
         &self,
         plugin: &PluginId,
-        url: &Url,
+        admitted: &Admitted,
         template: &HeaderTemplate,
     ) -> Result<SecretText, PluginError> {
+        let Admitted { grant, url, .. } = admitted;
         let waits = template.value.iter().any(|part| match part {
             ValuePart::Literal(_) => false,
             ValuePart::Secret(slot) => self.policy.secrets().may_wait(plugin, slot),
         });
         if !waits {
-            return self.policy.render(plugin, url.as_str(), template);
+            return self
+                .policy
+                .render_under(plugin, grant, url.as_str(), template);
         }
-        let (policy, plugin, url, template) = (
-            Arc::clone(&self.policy),
-            plugin.clone(),
-            url.clone(),
-            template.clone(),
-        );
-        let rendering =
-            tokio::task::spawn_blocking(move || policy.render(&plugin, url.as_str(), &template));
+        let (policy, grant) = (Arc::clone(&self.policy), Arc::clone(grant));
+        let (plugin, url, template) = (plugin.clone(), url.clone(), template.clone());
+        let rendering = tokio::task::spawn_blocking(move || {
+            policy.render_under(&plugin, &grant, url.as_str(), &template)
+        });
         rendering.await.unwrap_or_else(|_| {
             Err(PluginError::Other(
                 "the secret could not be read".to_owned(),

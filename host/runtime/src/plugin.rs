@@ -154,6 +154,11 @@ impl Plugin {
         self.live.stopped()
     }
 
+    /// How it is not what was accepted any more, where a call found that out.
+    pub fn drift(&self) -> Option<String> {
+        self.context().drift()
+    }
+
     /// What it was refused in this session, in sentences; each once.
     pub fn denials(&self) -> Vec<String> {
         self.context().denials()

@@ -18,7 +18,6 @@ use crate::guest_log::{GuestLog, Level};
 use crate::health::{Admission, Health};
 use crate::ledger::Subject;
 use crate::manifest::Limits;
-use crate::notices::{Notice, NoticeKind};
 use crate::services::Services;
 use crate::stats::{Counters, Tally};
 
@@ -98,6 +97,11 @@ impl PluginContext {
         &self.grant
     }
 
+    /// The same to pass on.
+    pub(crate) fn own_grant(&self) -> &Arc<Grant> {
+        &self.grant
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -172,18 +176,21 @@ impl PluginContext {
         };
         if is_new {
             self.services.egress().revoke(&self.id);
-            self.services.notices().tell(&Notice {
-                plugin: self.id.clone(),
-                kind: NoticeKind::Drifted,
-                sentence: fault.to_string(),
-            });
+            let why = fault.to_string();
+            tracing::warn!(plugin = %self.id, "{why}");
+            self.tell(PluginEvent::Changed { why });
         }
         Some(fault)
     }
 
+    /// How the plugin is not what was accepted, as far as that is known.
+    pub(crate) fn drift(&self) -> Option<String> {
+        self.watch.as_ref().and_then(Watch::drift)
+    }
+
     /// Whether the plugin is known not to be what was accepted.
     pub(crate) fn has_drifted(&self) -> bool {
-        self.watch.as_ref().is_some_and(Watch::has_drifted)
+        self.drift().is_some()
     }
 
     /// How long to wait before the next instance is made.

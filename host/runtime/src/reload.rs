@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dovetail_core::plugin::{PluginError, PluginEvent};
 
 use crate::grant::Grant;
-use crate::load::{LoadError, LoadRequest, Loaded, Runtime};
+use crate::load::{LoadError, LoadRequest, Loaded, Runtime, Standing};
 use crate::plugin::Plugin;
 use crate::secret_source::SecretSource;
 
@@ -71,6 +71,8 @@ impl Runtime {
         let Loaded { generation, parts } = tried.inspect_err(|_| before.restore(self, plugin))?;
         // What it did so far is kept under its own generation.
         plugin.note_activity();
+        let grant = Arc::clone(generation.context.own_grant());
+        self.services().egress().admit(plugin.id().clone(), grant);
         let old = plugin.live().replace(generation, parts);
         plugin.note_activity();
         if let Some(sink) = old.and_then(|old| old.sink) {
@@ -88,7 +90,9 @@ impl Runtime {
         request: LoadRequest,
     ) -> Result<Loaded, ReloadError> {
         let shared = Arc::clone(self.shared());
-        let loading = tokio::task::spawn_blocking(move || shared.load_generation(request));
+        let loading = tokio::task::spawn_blocking(move || {
+            shared.load_generation(request, Standing::Candidate)
+        });
         match loading.await {
             Ok(loaded) => Ok(loaded?),
             Err(_) => Err(ReloadError::Lost(plugin.id().to_string())),
@@ -102,11 +106,14 @@ impl Runtime {
             return;
         }
         self.services().egress().revoke(plugin.id());
+        let told = plugin.drift().is_some();
         plugin.live().stop(why.clone());
         plugin.note_activity();
-        self.services()
-            .news()
-            .tell(plugin.id(), PluginEvent::Stopped { why });
+        // A call may have found out first, and told.
+        if !told {
+            let news = self.services().news();
+            news.tell(plugin.id(), PluginEvent::Stopped { why });
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use crate::kv::Kv;
 use crate::ledger::Ledger;
 use crate::net::HttpEgress;
 use crate::news::News;
-use crate::notices::Notices;
 use crate::outside::Outside;
 use crate::secrets::Secrets;
 
@@ -23,7 +22,6 @@ pub struct Services {
     http: HttpEgress,
     kv: Kv,
     credentials: Credentials,
-    notices: Notices,
     ledger: Ledger,
     news: News,
     outside: Option<Arc<dyn Outside>>,
@@ -58,7 +56,6 @@ impl Services {
             outside,
             kv: Kv::new(own.join("kv")),
             credentials: Credentials::new(secrets, own.join("locks")),
-            notices: Notices::default(),
             ledger: Ledger::new(&own),
             news: News::default(),
             home: env.get("HOME").map(PathBuf::from),
@@ -72,11 +69,6 @@ impl Services {
     /// Grants in force, and the secrets they open: what adapters that send a provider's requests ask.
     pub fn egress(&self) -> &Arc<EgressPolicy> {
         &self.egress
-    }
-
-    /// Those who want to know what happens to plugins.
-    pub fn notices(&self) -> &Notices {
-        &self.notices
     }
 
     /// What is known of plugins beyond this process.

@@ -84,7 +84,8 @@ async fn send(
     let (parts, body) = request.into_parts();
     let egress = plugin.services().http();
     let url = parts.uri.to_string();
-    let admitted = egress.admit(plugin.id(), parts.method.as_str(), &url);
+    let method = parts.method.as_str();
+    let admitted = egress.admit(plugin.id(), plugin.own_grant(), method, &url);
     let admitted = plugin.noted(admitted).map_err(|error| refusal(&error))?;
     let headers = own_headers(parts.headers)?;
     let body = whole(body).await?;

@@ -2,6 +2,10 @@
 
 use dovetail_tests::{Lab, MISBEHAVER, NOTES, TOO_GREEDY};
 use tar::{EntryType, Header};
+use wasm_encoder::{
+    Component, ComponentExportKind, ComponentExportSection, ComponentInstanceSection, FieldType,
+    Module, ModuleSection, StorageType, TypeSection, ValType,
+};
 
 use super::server::{Answer, Server};
 use super::{check_refused, listed, package, package_with};
@@ -118,6 +122,56 @@ async fn a_plugin_that_could_not_run_is_not_installed_from_an_archive_either() {
         &["this host speaks", "the host is older"],
     )
     .await;
+}
+
+/// A component that exports an instance of the name of a tool server's, around a module.
+fn hollow(module: &Module) -> Vec<u8> {
+    let mut component = Component::new();
+    component.section(&ModuleSection(module));
+    let mut instances = ComponentInstanceSection::new();
+    instances.export_items(Vec::<(&str, ComponentExportKind, u32)>::new());
+    component.section(&instances);
+    let mut exports = ComponentExportSection::new();
+    let name = "dovetail:plugin/tools@0.1.0";
+    exports.export(name, ComponentExportKind::Instance, 0, None);
+    component.section(&exports);
+    component.finish()
+}
+
+#[tokio::test]
+async fn what_the_engine_cannot_run_or_the_contract_does_not_say_is_not_installed() {
+    let field = FieldType {
+        element_type: StorageType::Val(ValType::I32),
+        mutable: true,
+    };
+    let mut types = TypeSection::new();
+    types.ty().struct_([field]);
+    let mut collected = Module::new();
+    collected.section(&types);
+    for (wasm, words) in [
+        (
+            hollow(&collected),
+            "is damaged or uses WebAssembly features that this host does not have",
+        ),
+        (
+            hollow(&Module::new()),
+            "does not follow the contract `dovetail:plugin`",
+        ),
+    ] {
+        let lab = Lab::bare(DOVETAIL);
+        lab.write("new.tar.zst", package_with(&NOTES, NOTES.manifest, &wasm));
+        lab.write("new/plugin.toml", NOTES.manifest);
+        lab.write("new/notes.wasm", &wasm);
+        for source in ["new.tar.zst", "./new"] {
+            check_refused(
+                &lab,
+                &[source],
+                1,
+                &["plugin `notes`", words, "nothing was installed"],
+            )
+            .await;
+        }
+    }
 }
 
 #[tokio::test]

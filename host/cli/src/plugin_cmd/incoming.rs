@@ -11,13 +11,16 @@ use dovetail_package::fetch::{Fetched, fetch};
 use dovetail_package::signature::{Signer, verify};
 use dovetail_package::source::PackageSource;
 use dovetail_package::unpack::unpack;
+use dovetail_runtime::host_env::HostEnv;
+use dovetail_runtime::load::Runtime;
 use dovetail_runtime::policy::Pedigree;
 use dovetail_runtime::provenance::{PublicKey, Source};
+use dovetail_runtime::services::Services;
 use tempfile::TempDir;
 
 use super::bundle;
 use super::package::Package;
-use super::{PluginContext, whole};
+use super::{PluginContext, hinted, whole};
 use crate::fatal::Fatal;
 
 /// The beginning of the names of directories that packages are unpacked in.
@@ -68,8 +71,35 @@ impl Incoming {
 /// Brings a package in. `wasm` says where a folder's component is, if not in the usual places.
 ///
 /// # Errors
-/// It cannot be fetched, is not what it should be, or holds no plugin that could be used.
+/// It cannot be fetched, is not what it should be, or holds a plugin that could not be used.
 pub(super) async fn receive(
+    context: &PluginContext,
+    text: &str,
+    wasm: Option<&Path>,
+    args: &IncomingArgs,
+) -> anyhow::Result<Incoming> {
+    let incoming = take_in(context, text, wasm, args).await?;
+    compile(context, &incoming.packages)?;
+    Ok(incoming)
+}
+
+/// Compiles every component, as the first session would have to: what this host cannot run is not installed.
+fn compile(context: &PluginContext, packages: &[Package]) -> anyhow::Result<()> {
+    let Some(cache) = &context.compiled else {
+        return Ok(());
+    };
+    let services = Services::new(HostEnv::current(), &context.home, &context.cwd);
+    // A cache that cannot be used is a warning where plugins are used.
+    let (runtime, _) = Runtime::new(cache, services)?;
+    for package in packages {
+        runtime.prepare(&package.found).map_err(|error| {
+            hinted(Fatal::new(whole(&error)), error.hint()).hint("nothing was installed")
+        })?;
+    }
+    Ok(())
+}
+
+async fn take_in(
     context: &PluginContext,
     text: &str,
     wasm: Option<&Path>,

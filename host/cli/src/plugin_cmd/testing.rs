@@ -52,6 +52,8 @@ impl World {
             keys: BTreeMap::new(),
             sources: BTreeMap::new(),
             configs: BTreeMap::new(),
+            // These components have a shell and nothing in it.
+            compiled: None,
             home: path.join("home"),
             cwd: path.clone(),
         };

@@ -38,12 +38,12 @@ pub(super) fn tell_failures(results: &[Result<Plugin, LoadError>], news: &News) 
     }
 }
 
-/// Sentences about plugins that were quarantined or refused something, each with what to do.
+/// Sentences about plugins that were quarantined, stopped or refused something, each with what to do.
 pub(super) fn complaints(plugins: &[Plugin]) -> Vec<(String, String)> {
     let mut complaints = Vec::new();
     for plugin in plugins {
         complaints.extend(quarantine(plugin));
-        complaints.extend(stopped(plugin));
+        complaints.extend(stopped(plugin).or_else(|| drifted(plugin)));
         let denials = plugin.denials();
         complaints.extend(denials.into_iter().map(
             |what| match what.split_once("; to allow it: ") {
@@ -60,6 +60,15 @@ fn stopped(plugin: &Plugin) -> Option<(String, String)> {
     Some((
         format!("plugin `{id}` was stopped during the session: {why}"),
         format!("dovetail plugin inspect {id}"),
+    ))
+}
+
+/// A call found it changed before the session looked.
+fn drifted(plugin: &Plugin) -> Option<(String, String)> {
+    let (id, why) = (plugin.id(), plugin.drift()?);
+    Some((
+        format!("plugin `{id}` was stopped during the session: {why}"),
+        format!("dovetail trust review {id}"),
     ))
 }
 

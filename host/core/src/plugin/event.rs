@@ -65,6 +65,11 @@ pub enum PluginEvent {
         /// One sentence.
         why: String,
     },
+    /// A call found that it is not what was accepted any more: it gets nothing from then on.
+    Changed {
+        /// One sentence, as the caller saw it.
+        why: String,
+    },
     /// It was running and may not run any more.
     Stopped {
         /// One sentence.

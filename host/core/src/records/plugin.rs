@@ -46,6 +46,13 @@ pub(super) fn fields(event: &PluginEvent) -> (&'static str, Vec<Field>) {
             ],
         ),
         PluginEvent::ReloadFailed { why } => ("plugin.reload_failed", vec![said("why", why)]),
+        PluginEvent::Changed { why } => (
+            "plugin.changed",
+            vec![
+                text("state", "drifted"),
+                classed("why", FieldClass::Content, why.clone()),
+            ],
+        ),
         PluginEvent::Stopped { why } => ("plugin.stopped", vec![said("why", why)]),
     }
 }

@@ -18,7 +18,7 @@ fn id() -> PluginId {
 }
 
 /// An egress whose plugin may reach `origins` and use the secret `acme-token`, whose value is `s3cret`.
-fn egress(origins: &[&str]) -> HttpEgress {
+fn egress(origins: &[&str]) -> Sender {
     let env: HostEnv = [("ACME_TOKEN".into(), "s3cret".into())]
         .into_iter()
         .collect();
@@ -34,8 +34,29 @@ fn egress(origins: &[&str]) -> HttpEgress {
         secrets: [SlotName::parse("acme-token").expect("valid")].into(),
         ..Capabilities::default()
     };
-    policy.admit(id(), Arc::new(Grant::intersect(&asked, &asked)));
-    HttpEgress::new(Arc::new(policy), &env)
+    let grant = Arc::new(Grant::intersect(&asked, &asked));
+    policy.admit(id(), Arc::clone(&grant));
+    Sender {
+        http: HttpEgress::new(Arc::new(policy), &env),
+        grant,
+    }
+}
+
+/// An egress with the grant of its only plugin.
+struct Sender {
+    http: HttpEgress,
+    grant: Arc<Grant>,
+}
+
+impl Sender {
+    async fn send(
+        &self,
+        plugin: &PluginId,
+        request: HttpRequest,
+        limit: usize,
+    ) -> Result<HttpResponse, PluginError> {
+        self.http.send(plugin, &self.grant, request, limit).await
+    }
 }
 
 /// Answers one request with `response` and gives back what it was sent.
@@ -142,7 +163,7 @@ async fn origins_outside_the_grant_are_denied_before_anything_is_sent() {
         .expect_err("denied");
     assert!(matches!(denied, PluginError::Denied(_)), "{denied}");
     assert!(
-        egress.clients.lock().expect("not poisoned").is_empty(),
+        egress.http.clients.lock().expect("not poisoned").is_empty(),
         "no client is built for it"
     );
 }
@@ -315,7 +336,7 @@ async fn a_granted_name_that_leads_into_the_network_is_denied_with_its_address()
     let egress = egress(&["http://public.example"]);
     for inside in ["10.0.0.1", "127.0.0.1", "169.254.169.254", "::1"] {
         let address = inside.parse().expect("an address");
-        egress.lead("http://public.example", &[address]);
+        egress.http.lead("http://public.example", &[address]);
         let denied = egress
             .send(&id(), request("http://public.example/".to_owned()), 10)
             .await
@@ -328,4 +349,17 @@ async fn a_granted_name_that_leads_into_the_network_is_denied_with_its_address()
             )
         );
     }
+}
+
+#[tokio::test]
+async fn a_grant_ends_for_every_generation_at_once() {
+    let (port, _served) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let egress = egress(&["http://127.0.0.1:*"]);
+    let url = format!("http://127.0.0.1:{port}/");
+    egress.http.policy.revoke(&id());
+    let denied = egress.send(&id(), request(url), 10).await;
+    assert_eq!(
+        denied,
+        Err(PluginError::Denied("plugin `acme` has no grant".to_owned()))
+    );
 }

@@ -142,3 +142,45 @@ async fn a_stopped_plugin_answers_nobody_until_it_is_reloaded() {
     assert!(ask_hook(&plugin).await.is_ok());
     assert_eq!(plugin.stopped(), None);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_counts_only_for_the_component_that_it_was_given_with() {
+    let lab = Lab::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let orders = |at: &str| json!({ "behave": "http", "at": at, "target": url });
+    let plugin = lab.load(request(MISBEHAVER, "", orders("call-tool"))).await;
+    let wider = dovetail_tests::Guest {
+        manifest: Box::leak(
+            MISBEHAVER
+                .manifest
+                .replace("https://granted.example", "http://127.0.0.1:*")
+                .into_boxed_str(),
+        ),
+        ..MISBEHAVER
+    };
+    let (runtime, running) = (lab.runtime.clone(), plugin.clone());
+    let next = request(wider, "", orders("list-tools"));
+    let reloading = tokio::spawn(async move { runtime.reload(&running, next).await });
+    // The candidate may send requests, and waits for an answer to one.
+    let (mut socket, _) = listener.accept().await.expect("it is tried out");
+    let denied = ask_tool(&plugin).await.expect_err("the old one may not");
+    assert!(matches!(denied, PluginError::Denied(_)), "{denied}");
+    let mut head = [0; 4096];
+    let read = tokio::io::AsyncReadExt::read(&mut socket, &mut head).await;
+    assert!(read.expect("readable") > 0, "it asks");
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    tokio::io::AsyncWriteExt::write_all(&mut socket, answer)
+        .await
+        .expect("answered");
+    reloading
+        .await
+        .expect("it ends")
+        .expect("the new one takes over");
+    assert_eq!(plugin.generation(), 2);
+    let egress = lab.runtime.services().egress();
+    let grant = egress.grant(plugin.id()).expect("granted");
+    assert!(grant.allows_url(&url.parse().expect("a URL")));
+}
