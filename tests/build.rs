@@ -61,16 +61,37 @@ const GUESTS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+/// The same for native ones.
+const NATIVE_GUESTS: &[(&str, &str, &str, &str)] = &[
+    (
+        "AGENT_SIGNER",
+        "agent-signer",
+        "dovetail-example-agent-signer",
+        "examples/agent-signer",
+    ),
+    (
+        "MOODY",
+        "moody",
+        "dovetail-guest-native-moody",
+        "tests/guests/native-moody",
+    ),
+];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let packages: Vec<&str> = GUESTS.iter().map(|(_, _, package, _)| *package).collect();
-    let components = dovetail_guest_build::build(&packages);
+    let packages = |guests: &[(_, _, &'static str, _)]| -> Vec<&str> {
+        guests.iter().map(|(_, _, package, _)| *package).collect()
+    };
+    let components = dovetail_guest_build::build(&packages(GUESTS));
+    let libraries = dovetail_guest_build::build_native(&packages(NATIVE_GUESTS));
     let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?)
         .join("..")
         .canonicalize()?;
     let mut code = String::new();
-    for (name, id, package, folder) in GUESTS {
+    let components = GUESTS.iter().map(|guest| (guest, &components, "wasm"));
+    let libraries = NATIVE_GUESTS.iter().map(|guest| (guest, &libraries, "so"));
+    for ((name, id, package, folder), built, suffix) in components.chain(libraries) {
         let manifest = root.join(folder).join("plugin.toml");
-        let wasm = components.join(format!("{package}.wasm"));
+        let wasm = built.join(format!("{package}.{suffix}"));
         writeln!(
             code,
             "/// `{folder}`.\npub const {name}: Guest = Guest {{ id: {id:?}, manifest: include_str!({manifest:?}), wasm: include_bytes!({wasm:?}) }};"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -252,7 +252,15 @@ impl Lab {
     pub fn drop_in_with(&self, guest: &Guest, manifest: &str) -> PathBuf {
         let dir = self.plugin_dir(guest);
         write(&dir.join("plugin.toml"), manifest);
-        write(&dir.join(format!("{}.wasm", guest.id)), guest.wasm);
+        write(&dir.join(guest.file(manifest)), guest.wasm);
+        // Whatever the test's own mask is: a native plugin is refused where others can write.
+        for path in [dir.as_path(), dir.parent().expect("the plugins directory")] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        }
+        for entry in fs::read_dir(&dir).expect("it is there").flatten() {
+            let mode = fs::Permissions::from_mode(0o644);
+            fs::set_permissions(entry.path(), mode).expect("it is ours");
+        }
         dir
     }
 

@@ -30,6 +30,7 @@ mod items;
 mod languages;
 mod model_options;
 mod models;
+mod native;
 mod packages;
 mod plugin_commands;
 mod plugins;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use dovetail_config::{AuthFile, Config, ConfigError, KeySource};
 use dovetail_runtime::catalogue::Catalogue;
+use dovetail_runtime::native::UNSANDBOXED;
 use dovetail_runtime::state::State;
 use serde::Serialize;
 use serde_json::Value;
@@ -312,6 +313,13 @@ fn check_plugins(config: &Config) -> Vec<Check> {
     )];
     for entry in &catalogue.entries {
         let id = &entry.found.manifest.id;
+        if entry.found.manifest.native {
+            checks.push(Check::warn(
+                &format!("plugin {id}"),
+                format!("{UNSANDBOXED}: native code, which can do whatever you can"),
+                format!("dovetail plugin disable {id}, unless you trust it with everything"),
+            ));
+        }
         if let Some(refusal) = entry.state.refusal(id) {
             checks.push(Check::warn(
                 &format!("plugin {id}"),

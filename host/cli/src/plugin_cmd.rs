@@ -32,12 +32,15 @@ use dovetail_runtime::capability::Capabilities;
 use dovetail_runtime::catalogue::{Catalogue, Entry};
 use dovetail_runtime::discovery::{Found, Places};
 use dovetail_runtime::lock::{LockEntry, PluginsLock, Scope};
+use dovetail_runtime::manifest::Manifest;
 use dovetail_runtime::plugin_dir::{self, PluginDirError};
 use dovetail_runtime::plugin_settings::PluginSettings;
 use dovetail_runtime::provenance::PublicKey;
 use dovetail_runtime::secret_source::SecretSource;
+use dovetail_runtime::state::State;
 
 use self::consent::Sources;
+pub(crate) use self::list::with_mark;
 use crate::fatal::Fatal;
 use crate::out;
 
@@ -244,6 +247,18 @@ impl PluginContext {
 
     fn survey(&self) -> Catalogue {
         Catalogue::survey(&self.places, &self.settings)
+    }
+
+    /// Fails for a native plugin where none are allowed: a grant is no way around that.
+    fn check_native(&self, manifest: &Manifest) -> anyhow::Result<()> {
+        if !manifest.native || self.settings.allow_native {
+            return Ok(());
+        }
+        let id = &manifest.id;
+        match State::NativeOff.refusal(id) {
+            Some(refusal) => Err(Fatal::new(refusal.sentence).hint(refusal.hint).into()),
+            None => Ok(()),
+        }
     }
 
     /// Where a plugin's secrets come from, as far as the user said; the configuration wins over the lock.

@@ -118,7 +118,8 @@ pub(crate) async fn load(
     } else {
         HostEnv::current()
     };
-    let services = Services::new(env, &config.home, &config.cwd);
+    let services =
+        Services::new(env, &config.home, &config.cwd).with_native(config.dovetail.allow_native);
     let (runtime, cache_refused) = Runtime::new(&compiled_dir(config), services)?;
     warnings.extend(cache_refused.map(|refused| refused.to_string()));
 

@@ -1,6 +1,6 @@
 //! The ports that plugins fill: provider, hooks, tools and sink, in the host's own vocabulary.
 //!
-//! `host/runtime` implements them with components (and later with native libraries); nothing here knows which.
+//! `host/runtime` implements them with components and native libraries; nothing here knows which.
 
 mod event;
 mod hook;
@@ -79,7 +79,7 @@ pub enum PluginFault {
         limit: String,
     },
     /// Too many faults in a short time: it is not called any more.
-    #[error("plugin `{plugin}` is quarantined after {faults} faults")]
+    #[error("plugin `{plugin}` is quarantined after {faults} fault{}", if *faults == 1 { "" } else { "s" })]
     Quarantined {
         /// Which plugin.
         plugin: PluginId,

@@ -19,6 +19,7 @@ mod environment;
 mod target;
 mod workspace;
 
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,17 @@ pub const PREBUILT_VARIABLE: &str = "DOVETAIL_PREBUILT_PLUGINS";
 ///
 /// Whatever fails ends the build script with `cargo::error` lines that say what to do.
 pub fn build(packages: &[&str]) -> PathBuf {
-    match try_build(packages) {
+    or_exit(try_build(packages))
+}
+
+/// Builds packages of the workspace for this machine and returns a directory that holds `<package>.so` for each: native
+/// plugins, as [`build`] does components.
+pub fn build_native(packages: &[&str]) -> PathBuf {
+    or_exit(try_build_native(packages))
+}
+
+fn or_exit(built: Result<PathBuf, Failure>) -> PathBuf {
+    match built {
         Ok(directory) => directory,
         Err(failure) => {
             for line in failure.to_string().lines() {
@@ -72,9 +83,30 @@ fn try_build(packages: &[&str]) -> Result<PathBuf, Failure> {
     workspace.watch(packages)?;
     target::ensure()?;
     let target_dir = target_dir(&out)?;
-    run_cargo(&workspace, &target_dir, packages)?;
+    let arguments = ["--profile", PROFILE, "--target", TARGET];
+    run_cargo(&workspace, &target_dir, packages, &arguments)?;
     let guests = out.join("guests");
-    collect(&target_dir.join(TARGET).join(PROFILE), &guests, packages)?;
+    let file = |package: &str| format!("{}.wasm", package.replace('-', "_"));
+    collect(
+        &target_dir.join(TARGET).join(PROFILE),
+        file,
+        &guests,
+        "wasm",
+        packages,
+    )?;
+    Ok(guests)
+}
+
+fn try_build_native(packages: &[&str]) -> Result<PathBuf, Failure> {
+    let out = environment::path("OUT_DIR")?;
+    let workspace = Workspace::around(&environment::path("CARGO_MANIFEST_DIR")?)?;
+    workspace.watch(packages)?;
+    let target_dir = target_dir(&out)?;
+    let arguments = ["--config", "profile.dev.debug=false"];
+    run_cargo(&workspace, &target_dir, packages, &arguments)?;
+    let guests = out.join("native-guests");
+    let file = |package: &str| format!("{DLL_PREFIX}{}{DLL_SUFFIX}", package.replace('-', "_"));
+    collect(&target_dir.join("debug"), file, &guests, "so", packages)?;
     Ok(guests)
 }
 
@@ -102,18 +134,16 @@ fn target_dir(out: &Path) -> Result<PathBuf, Failure> {
     Ok(target.join("guests"))
 }
 
-fn run_cargo(workspace: &Workspace, target_dir: &Path, packages: &[&str]) -> Result<(), Failure> {
+fn run_cargo(
+    workspace: &Workspace,
+    target_dir: &Path,
+    packages: &[&str],
+    arguments: &[&str],
+) -> Result<(), Failure> {
     let mut cargo = Command::new(environment::cargo());
     environment::scrub(&mut cargo);
     cargo.current_dir(workspace.root());
-    cargo.args([
-        "build",
-        "--locked",
-        "--profile",
-        PROFILE,
-        "--target",
-        TARGET,
-    ]);
+    cargo.args(["build", "--locked"]).args(arguments);
     cargo.arg("--target-dir").arg(target_dir);
     for package in packages {
         cargo.args(["--package", package]);
@@ -129,20 +159,27 @@ fn run_cargo(workspace: &Workspace, target_dir: &Path, packages: &[&str]) -> Res
         .map(|package| format!(" -p {package}"))
         .collect();
     Err(Failure(format!(
-        "the guests do not build; by hand: cargo build --locked --profile {PROFILE} --target {TARGET}{by_hand}\n{}",
+        "the guests do not build; by hand: cargo build --locked {}{by_hand}\n{}",
+        arguments.join(" "),
         String::from_utf8_lossy(&output.stderr).trim_end()
     )))
 }
 
 /// Copies the components, leaving files alone that are the same already.
-fn collect(built: &Path, guests: &Path, packages: &[&str]) -> Result<(), Failure> {
+fn collect(
+    built: &Path,
+    file: impl Fn(&str) -> String,
+    guests: &Path,
+    suffix: &str,
+    packages: &[&str],
+) -> Result<(), Failure> {
     let fail = |what: &str, path: &Path, error: std::io::Error| {
         Failure(format!("could not {what} {}: {error}", path.display()))
     };
     fs::create_dir_all(guests).map_err(|error| fail("make", guests, error))?;
     for package in packages {
-        let from = built.join(format!("{}.wasm", package.replace('-', "_")));
-        let to = guests.join(format!("{package}.wasm"));
+        let from = built.join(file(package));
+        let to = guests.join(format!("{package}.{suffix}"));
         let component = fs::read(&from).map_err(|error| fail("read", &from, error))?;
         if fs::read(&to).is_ok_and(|old| old == component) {
             continue;

@@ -8,6 +8,7 @@ use dovetail_core::ids::PluginId;
 use crate::discovery::{Discovery, Found, Places, Problem, Shadowed, discover};
 use crate::drift::Records;
 use crate::lock::{LockEntry, LockError, PluginsLock, Record, Scope};
+use crate::native;
 use crate::pins::Pins;
 use crate::plugin_settings::PluginSettings;
 use crate::policy::Pedigree;
@@ -159,12 +160,14 @@ impl Judge<'_> {
             source: record.as_ref().and_then(|record| record.source.as_ref()),
         };
         let allowed = self.settings.allowed.as_ref();
-        let state = match allowed.filter(|list| !list.admits(&found, pedigree)) {
+        let mut state = match allowed.filter(|list| !list.admits(&found, pedigree)) {
             Some(list) => State::NotAllowed {
                 place: list.place.clone(),
             },
             None => self.state(&found),
         };
+        let allow_native = self.settings.allow_native;
+        native::judge::judge(&mut state, &found, allow_native, &self.own_dir, notices);
         let secrets = record
             .as_ref()
             .map(|record| sources(record, notices))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dovetail_core::ids::ToolName;
+use dovetail_core::ids::{PluginId, ToolName};
 use dovetail_core::plugin::{
     Ack, Endpoint, EventRecord, Failure, FailureKind, Field, FieldClass, FieldValue,
     HeaderTemplate, HookDecision, HookEvent, HookMode, HookOutcome, HookSubscription, PluginError,
@@ -50,7 +50,7 @@ pub(crate) fn from_guest_error(error: GuestError) -> PluginError {
 }
 
 /// A guest's sentence or name, made fit for a terminal and a log.
-fn reason(text: &str) -> String {
+pub(crate) fn reason(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(MOST_REASON)
@@ -298,7 +298,20 @@ pub(crate) fn hook_outcome(from: hooks::Outcome) -> HookOutcome {
 
 // Tools
 
-pub(crate) fn tool(from: tools::Tool) -> Result<PluginTool, PluginError> {
+/// The tools that can be offered: one that cannot must not take the others with it.
+pub(crate) fn usable_tools(
+    plugin: &PluginId,
+    tools: impl Iterator<Item = tools::Tool>,
+) -> Vec<PluginTool> {
+    let usable = |from| {
+        tool(from)
+            .inspect_err(|why| tracing::warn!(%plugin, "a tool is left out: {why}"))
+            .ok()
+    };
+    tools.filter_map(usable).collect()
+}
+
+fn tool(from: tools::Tool) -> Result<PluginTool, PluginError> {
     let invalid = |e: &dyn std::fmt::Display| PluginError::Invalid(reason(&e.to_string()));
     let name = ToolName::parse(&from.name).map_err(|e| invalid(&e))?;
     match serde_json::from_str(&from.input_schema_json) {

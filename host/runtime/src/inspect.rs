@@ -164,13 +164,17 @@ fn contract_item(name: &str) -> Result<Option<(&str, Version)>, InspectError> {
     };
     let (item, version) = rest.split_once('@').unwrap_or((rest, ""));
     let guest = Version::parse(version).unwrap_or(Version::new(0, 0, 0));
-    // Below 1.0 a new minor version may break; from then on only a new major one.
-    let same = guest.major == HOST_API.major && (guest.major > 0 || guest.minor == HOST_API.minor);
-    if same {
+    if speaks(&guest) {
         Ok(Some((item, guest)))
     } else {
         Err(InspectError::OtherContract { guest })
     }
+}
+
+/// Whether a plugin of that version of the contract works with this host: below 1.0 a new minor version may break, from
+/// then on only a new major one.
+pub(crate) fn speaks(guest: &Version) -> bool {
+    guest.major == HOST_API.major && (guest.major > 0 || guest.minor == HOST_API.minor)
 }
 
 #[derive(Default)]

@@ -64,6 +64,7 @@ pub mod link;
 mod live;
 mod live_ports;
 pub mod load;
+pub mod native;
 pub mod news;
 mod outbox;
 pub mod plugin;

@@ -25,6 +25,7 @@ use crate::ledger::Subject;
 use crate::link::{self, ImportRefused, Linkers};
 use crate::live::Generation;
 use crate::manifest::Kind;
+use crate::native::{self, NativeProblem};
 use crate::plugin::{Parts, Plugin};
 use crate::plugin_context::PluginContext;
 use crate::provider::ProviderPlugin;
@@ -73,6 +74,9 @@ pub enum LoadProblem {
     /// An import or export has another type than the contract says.
     #[error("does not follow the contract `dovetail:plugin`")]
     Contract(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It is native code, and cannot be used.
+    #[error(transparent)]
+    Native(#[from] NativeProblem),
     /// It broke when asked what it is or wants.
     #[error("broke while it was loaded")]
     Broke(#[source] PluginFault),
@@ -136,6 +140,7 @@ impl LoadError {
                 "dovetail plugin enable {id}    once it is mended, or to try again"
             )),
             LoadProblem::Broke(_) => Some(format!("dovetail plugin inspect {id}")),
+            LoadProblem::Native(problem) => problem.hint(),
             LoadProblem::Directory(_) | LoadProblem::Host(_) => None,
         }
     }
@@ -350,6 +355,9 @@ impl Shared {
     }
 
     fn try_load(&self, request: LoadRequest, standing: Standing) -> Result<Loaded, LoadProblem> {
+        if request.found.manifest.native {
+            return native::load(request, standing, &self.services);
+        }
         let LoadRequest {
             found,
             grant,
@@ -425,6 +433,10 @@ impl Shared {
     }
 
     fn prepare(&self, found: &Found) -> Result<(), LoadProblem> {
+        if found.manifest.native {
+            // There is nothing to compile, and to link it is to run it. Whoever read it has looked into it.
+            return Ok(());
+        }
         let (inspection, pre) = self.link(found, &found.manifest.request)?;
         inspection.kinds.iter().try_for_each(|kind| {
             instance::check_exports(*kind, &pre)

@@ -48,6 +48,8 @@ pub struct Manifest {
     pub limits: Limits,
     /// The digest of the file as written.
     pub sha256: Sha256,
+    /// Whether its code is a shared library, which nothing confines, instead of a component.
+    pub native: bool,
 }
 
 /// Bounds of one guest call.

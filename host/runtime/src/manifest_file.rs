@@ -6,6 +6,7 @@ use std::path::Path;
 use dovetail_core::ids::PluginId;
 use semver::{Version, VersionReq};
 
+use crate::capability::Capabilities;
 use crate::capability_toml;
 use crate::digest::Sha256;
 use crate::manifest::{Kind, Limits, Manifest, ManifestError};
@@ -18,6 +19,7 @@ pub(crate) const KEYS: &[&str] = &[
     "kinds",
     "description",
     "on_error",
+    "native",
     "request",
     "limits",
 ];
@@ -36,6 +38,7 @@ pub(crate) fn read(text: &str, file: &Path) -> Result<Manifest, ManifestError> {
         None => Default::default(),
     };
     request.fail_open = on_error(&top, &kinds)?;
+    let native = native(&top, &request)?;
     let api = parsed(&top, "api", VersionReq::parse)?;
     let version = parsed(&top, "version", Version::parse)?;
     let description = top.string("description")?.map(one_line);
@@ -48,6 +51,7 @@ pub(crate) fn read(text: &str, file: &Path) -> Result<Manifest, ManifestError> {
         request,
         limits: limits(&top)?,
         sha256: Sha256::of(text.as_bytes()),
+        native,
     })
 }
 
@@ -119,6 +123,39 @@ fn on_error(top: &Fields<'_>, kinds: &BTreeSet<Kind>) -> Result<bool, Located> {
         Some("allow") => Ok(true),
         Some(_) => Err(top.error("on_error", "`on_error` must be \"deny\" or \"allow\"")),
     }
+}
+
+/// Whether it is native. Such a plugin can ask only for what the host does on its behalf: everything else it can do
+/// anyway, and a list of it would read like a limit.
+fn native(top: &Fields<'_>, request: &Capabilities) -> Result<bool, Located> {
+    if top.flag("native")? != Some(true) {
+        return Ok(false);
+    }
+    let unlimited = [
+        ("fs", request.fs.is_empty()),
+        ("process", request.process.is_empty()),
+        ("env", request.env.is_empty()),
+        ("owns", request.owns.is_empty()),
+        ("kv", request.kv == 0),
+        ("client", !request.client),
+    ];
+    for (key, is_empty) in unlimited {
+        if !is_empty {
+            let text = format!(
+                "`{key}` means nothing for a native plugin, which no grant confines: it may list net, secrets and classes"
+            );
+            return Err(top.error("request", text));
+        }
+    }
+    if let Some(limits) = top.table("limits", "[limits]", LIMIT_KEYS)?
+        && limits
+            .number("memory_mb", 1..=Limits::MOST_MEMORY_MB)?
+            .is_some()
+    {
+        let text = "`memory_mb` means nothing for a native plugin: its memory is the host's own";
+        return Err(limits.error("memory_mb", text));
+    }
+    Ok(true)
 }
 
 fn limits(top: &Fields<'_>) -> Result<Limits, Located> {

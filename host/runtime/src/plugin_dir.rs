@@ -12,6 +12,8 @@ use crate::digest::Sha256;
 use crate::discovery::{Found, Wasm};
 use crate::lock::Scope;
 use crate::manifest::{Kind, Manifest, ManifestError};
+use crate::native::files::{self, Exposed};
+use crate::native::outline::{self, NotALibrary};
 use crate::stamp::Stamped;
 
 /// Longer manifests are refused unread.
@@ -65,6 +67,22 @@ pub enum PluginDirError {
         /// What it is instead.
         why: &'static str,
     },
+    /// Others can change a native plugin.
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
+    /// The bytes are no native plugin.
+    #[error("`{}` {why}", path.display())]
+    NotALibrary {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        why: NotALibrary,
+    },
+    /// A project brings native code.
+    #[error(
+        "plugin `{0}` is native code, which a project's plugin cannot be: it would run without a sandbox"
+    )]
+    NativeProject(PluginId),
     /// A project's plugin would replace one that guards or authenticates.
     #[error(
         "project plugin `{id}` may not take the place of the {of} plugin of that name: a project cannot replace {kind} plugins"
@@ -91,6 +109,11 @@ impl PluginDirError {
             Self::NotWasm { .. } => {
                 Some("build it with: cargo build --release --target wasm32-wasip2".to_owned())
             }
+            Self::Exposed(exposed) => exposed.hint(),
+            Self::NotALibrary { why, .. } => Some(why.hint()),
+            Self::NativeProject(_) => {
+                Some("install it for yourself, or ask its author for a component".to_owned())
+            }
             Self::Io { .. } | Self::Manifest(ManifestError::At(_)) | Self::TooLarge { .. } => None,
         }
     }
@@ -106,7 +129,15 @@ pub fn read(dir: &Path, scope: &Scope) -> Result<Found, PluginDirError> {
     check_entry(dir, strict)?;
     let (_, manifest, manifest_file) = manifest_in(dir, strict)?;
     check_name(&folder, &manifest)?;
-    let (wasm, wasm_file) = read_wasm(&dir.join(format!("{}.wasm", manifest.id)), strict)?;
+    let code = dir.join(code_name(&manifest));
+    let (wasm, wasm_file) = match manifest.native {
+        true if strict => return Err(PluginDirError::NativeProject(manifest.id)),
+        true => {
+            files::check_folder(dir)?;
+            read_native(&code, true)?
+        }
+        false => read_wasm(&code, strict)?,
+    };
     Ok(Found {
         manifest,
         scope: scope.clone(),
@@ -152,6 +183,42 @@ pub fn read_component(path: &Path) -> Result<Wasm, PluginDirError> {
     Ok(wasm)
 }
 
+/// The file of a plugin's code, beside its manifest.
+pub fn code_name(manifest: &Manifest) -> String {
+    let id = &manifest.id;
+    match manifest.native {
+        true => format!("{id}{}", std::env::consts::DLL_SUFFIX),
+        false => format!("{id}.wasm"),
+    }
+}
+
+/// Reads the library of a native plugin that is not installed yet.
+///
+/// # Errors
+/// It is no native plugin for this machine.
+pub fn read_library(path: &Path) -> Result<Wasm, PluginDirError> {
+    let (library, _) = read_native(path, false)?;
+    Ok(library)
+}
+
+/// What is checked here is what is digested, and what runs later. Where it is installed, nobody else may change it.
+fn read_native(path: &Path, installed: bool) -> Result<(Wasm, Stamped), PluginDirError> {
+    let check = |path: &Path, metadata: &_| match installed {
+        true => Ok(files::check_file(path, metadata)?),
+        false => check_mode(path, metadata),
+    };
+    let (bytes, file) = read_checked(path, MOST_WASM_BYTES, installed, check)?;
+    outline::check(&bytes).map_err(|why| PluginDirError::NotALibrary {
+        path: path.to_owned(),
+        why,
+    })?;
+    let library = Wasm {
+        sha256: Sha256::of(&bytes),
+        bytes: Cow::Owned(bytes),
+    };
+    Ok((library, file))
+}
+
 fn manifest_in(dir: &Path, strict: bool) -> Result<(String, Manifest, Stamped), PluginDirError> {
     let path = dir.join("plugin.toml");
     let (bytes, file) = read_file(&path, MOST_MANIFEST_BYTES, strict)?;
@@ -195,6 +262,15 @@ fn read_wasm(path: &Path, strict: bool) -> Result<(Wasm, Stamped), PluginDirErro
 
 /// Reads a whole file through one handle, so that what was checked is what was read.
 fn read_file(path: &Path, most: u64, strict: bool) -> Result<(Vec<u8>, Stamped), PluginDirError> {
+    read_checked(path, most, strict, check_mode)
+}
+
+fn read_checked(
+    path: &Path,
+    most: u64,
+    strict: bool,
+    check: impl Fn(&Path, &fs::Metadata) -> Result<(), PluginDirError>,
+) -> Result<(Vec<u8>, Stamped), PluginDirError> {
     check_entry(path, strict)?;
     let io = |source| PluginDirError::Io {
         action: "read",
@@ -209,7 +285,7 @@ fn read_file(path: &Path, most: u64, strict: bool) -> Result<(Vec<u8>, Stamped),
         .open(path)
         .map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
-    check_mode(path, &metadata)?;
+    check(path, &metadata)?;
     let stamped = Stamped::opened(path, &metadata);
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or(0));
     file.take(most + 1).read_to_end(&mut bytes).map_err(io)?;

@@ -20,6 +20,8 @@ pub struct PluginSettings {
     pub allowed: Option<AllowList>,
     /// Plugins without which there is no session.
     pub required: BTreeSet<PluginId>,
+    /// Whether native plugins may run.
+    pub allow_native: bool,
     /// Whether a project's committed lock is as good as a grant: in CI, where nobody can be asked.
     pub lock_is_trust: bool,
 }

@@ -21,13 +21,13 @@ use crate::manifest::{Kind, Limits};
 use crate::warm::{SetUp, Warm};
 
 /// Functions that may not wait only compute: microseconds. The limit leaves room for a busy machine.
-const QUICK: Duration = Duration::from_secs(2);
+pub(crate) const QUICK: Duration = Duration::from_secs(2);
 
 /// What a function that may wait may compute: parsing a token, signing. The rest of its time it waits.
 const WAITING_CPU: Duration = Duration::from_secs(5);
 
 /// Of an error response: more than any server's explanation, less than a guest should have to parse.
-const MOST_EXCERPT: usize = 16 << 10;
+pub(crate) const MOST_EXCERPT: usize = 16 << 10;
 
 /// A provider plugin.
 pub(crate) struct ProviderPlugin {
@@ -113,7 +113,7 @@ fn quick(call: &'static str, limits: &Limits) -> Bounds {
 }
 
 /// A call that ran into a long deadline is not repeated: the user has waited once already.
-fn is_worth_repeating(fault: &PluginFault) -> bool {
+pub(crate) fn is_worth_repeating(fault: &PluginFault) -> bool {
     match fault {
         PluginFault::Trap { .. } | PluginFault::Limit { .. } => true,
         PluginFault::Deadline { limit, .. } => *limit <= QUICK,

@@ -9,6 +9,7 @@ use crate::fs_rule::FsBase;
 use crate::host_env::HostEnv;
 use crate::kv::Kv;
 use crate::ledger::Ledger;
+use crate::native;
 use crate::net::HttpEgress;
 use crate::news::News;
 use crate::outside::Outside;
@@ -28,6 +29,7 @@ pub struct Services {
     cwd: PathBuf,
     home: Option<PathBuf>,
     codex_home: PathBuf,
+    allow_native: bool,
 }
 
 impl Services {
@@ -63,7 +65,24 @@ impl Services {
             egress,
             cwd: cwd.to_owned(),
             codex_home: codex_home.to_owned(),
+            allow_native: false,
         }
+    }
+
+    /// Lets native plugins run, or not, as the user's own configuration says. Without this they do not.
+    pub fn with_native(mut self, allow: bool) -> Self {
+        self.allow_native = allow;
+        self
+    }
+
+    /// Whether native plugins may run.
+    pub(crate) fn allows_native(&self) -> bool {
+        self.allow_native
+    }
+
+    /// Where running native plugins are noted.
+    pub(crate) fn marks_dir(&self) -> PathBuf {
+        native::mark::dir_in(&self.codex_home.join("dovetail"))
     }
 
     /// Grants in force, and the secrets they open: what adapters that send a provider's requests ask.

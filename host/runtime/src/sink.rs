@@ -9,15 +9,16 @@ use dovetail_core::plugin::{
     Ack, EventRecord, FieldClass, PluginError, PluginFault, Sink, SinkSubscription,
 };
 
-use crate::bindings::exports::dovetail::plugin::sink::{Event, Guest};
+use crate::bindings::exports::dovetail::plugin::sink::{Event, FieldClasses, Guest};
 use crate::convert;
+use crate::grant::Grant;
 use crate::instance::{Blueprint, Bounds};
 use crate::manifest::{Kind, Limits};
 use crate::plugin_context::PluginContext;
 use crate::warm::{SetUp, Warm};
 
 /// The host is about to stop and nobody waits longer than this for a sink's farewell.
-const CLOSE: Duration = Duration::from_millis(500);
+pub(crate) const CLOSE: Duration = Duration::from_millis(500);
 
 /// What a sink may compute for one call: a hundred events take milliseconds, also in an interpreter. One that spins
 /// must not have a processor to itself for long, as turns go on meanwhile.
@@ -41,14 +42,11 @@ impl SinkPlugin {
                 Box::pin(guest.call_subscriptions(store))
             })
             .await?;
-        let mut classes = convert::sink_classes(wanted.classes);
-        classes.retain(|class| *class != FieldClass::Basic && plugin.grant().allows_class(*class));
-        classes.insert(0, FieldClass::Basic);
         let set_up = (self::bounds("open", plugin.limits()), open(&plugin));
         let warm = Warm::start(Arc::new(blueprint), Some(set_up));
         let subscription = SinkSubscription {
             kinds: wanted.kinds,
-            classes,
+            classes: granted_classes(wanted.classes, plugin.grant()),
         };
         Ok(Self {
             id: plugin.id().clone(),
@@ -57,6 +55,14 @@ impl SinkPlugin {
             warm,
         })
     }
+}
+
+/// What a sink wants of what it may have. The basic fields always.
+pub(crate) fn granted_classes(wanted: FieldClasses, grant: &Grant) -> Vec<FieldClass> {
+    let mut classes = convert::sink_classes(wanted);
+    classes.retain(|class| *class != FieldClass::Basic && grant.allows_class(*class));
+    classes.insert(0, FieldClass::Basic);
+    classes
 }
 
 fn bounds(call: &'static str, limits: &Limits) -> Bounds {

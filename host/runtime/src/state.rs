@@ -7,6 +7,8 @@ use crate::digest::Sha256;
 use crate::discovery::Found;
 use crate::grant::Grant;
 use crate::lock::{LockEntry, PluginsLock, Record, Scope};
+use crate::native;
+use crate::native::mark::Ending;
 use crate::pins::Pins;
 
 /// What the trust records say about a plugin.
@@ -45,6 +47,10 @@ pub enum State {
         /// Where the list is.
         place: String,
     },
+    /// It is native code, and the user allows none.
+    NativeOff,
+    /// It is native code, and took the host with it.
+    Crashed(Box<Ending>),
     /// The user turned it off.
     Disabled,
     /// Its record was not written by this user's dovetail.
@@ -187,6 +193,8 @@ impl State {
             Self::Wider { .. } => "wants more",
             Self::Reconfigured { .. } => "reconfigured",
             Self::NotAllowed { .. } => "not allowed",
+            Self::NativeOff => "not allowed",
+            Self::Crashed(_) => "crashed",
             Self::Disabled => "disabled",
             Self::Forged => "not authentic",
             Self::Unpinned { .. } => "not pinned",
@@ -241,6 +249,22 @@ impl State {
                     "plugin `{id}` is not among the plugins that may be used here, by signer, digest or source: {place}"
                 ),
                 format!("ask whoever manages that list, or remove it: dovetail plugin remove {id}"),
+            ),
+            Self::NativeOff => (
+                format!(
+                    "plugin `{id}` is native code, which runs without a sandbox, and native plugins are not allowed"
+                ),
+                native::ALLOW_HINT.to_owned(),
+            ),
+            Self::Crashed(ending) => (
+                format!(
+                    "plugin `{id}` crashed in `{}` and took dovetail with it (process {}, {}); it is native code and not \
+                     loaded again before you say so",
+                    ending.call,
+                    ending.process,
+                    ending.signal_name()
+                ),
+                format!("dovetail plugin enable {id}    or install another version"),
             ),
             Self::Disabled => (
                 format!("plugin `{id}` is disabled"),

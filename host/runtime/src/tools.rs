@@ -56,15 +56,7 @@ impl ToolServer for ToolsPlugin {
             Box::pin(guest.call_list_tools(store))
         });
         let tools = answer.await?.map_err(convert::from_guest_error)?;
-        // One tool that cannot be offered must not take the others with it.
-        let usable = |tool| {
-            let checked = convert::tool(tool);
-            let plugin = &self.id;
-            checked
-                .inspect_err(|why| tracing::warn!(%plugin, "a tool is left out: {why}"))
-                .ok()
-        };
-        Ok(tools.into_iter().filter_map(usable).collect())
+        Ok(convert::usable_tools(&self.id, tools.into_iter()))
     }
 
     async fn call_tool(

@@ -9,6 +9,7 @@ use dovetail_runtime::discovery::Found;
 use dovetail_runtime::fs_rule::Access;
 use dovetail_runtime::host_env::looks_like_credential;
 use dovetail_runtime::manifest::{Kind, Manifest};
+use dovetail_runtime::native::UNSANDBOXED;
 use dovetail_runtime::secret_source::SecretSource;
 
 use super::layout::{WIDTH, hanging, labelled, size};
@@ -38,10 +39,11 @@ pub(super) fn describe(found: &Found, sources: &Sources) -> String {
     let kinds: Vec<&str> = manifest.kinds.iter().map(|kind| kind.name()).collect();
     let bytes = found.wasm.bytes.len() as u64;
     let mut text = format!(
-        "{} {} · {} · {}\n",
+        "{} {} · {}{} · {}\n",
         manifest.id,
         manifest.version,
         kinds.join(", "),
+        if manifest.native { " · native" } else { "" },
         size(bytes)
     );
     if let Some(description) = &manifest.description {
@@ -97,6 +99,10 @@ pub(super) fn asks(
         fail_open,
     } = &manifest.request;
     let mut lines = Vec::new();
+    if manifest.native {
+        let what = format!("{UNSANDBOXED}, as a part of dovetail, with everything that you may do");
+        lines.push(("run", what));
+    }
     let mut ask = |verb: &'static str, what: String| lines.push((verb, what));
     for origin in net {
         let exposed = if origin.is_exposed() {
@@ -196,6 +202,9 @@ fn contents(class: FieldClass) -> &'static str {
 
 /// What the host keeps it from doing.
 fn may_not(manifest: &Manifest) -> Vec<&'static str> {
+    if manifest.native {
+        return vec!["– nothing is kept from it: it can read your files, keys and conversations"];
+    }
     let Capabilities {
         net,
         fs,

@@ -68,6 +68,7 @@ pub(super) fn run(context: &PluginContext, args: &GrantArgs) -> anyhow::Result<D
     let catalogue = context.survey();
     let entry = find(&catalogue, &args.plugin)?;
     check_kind(entry, args.project)?;
+    context.check_native(&entry.found.manifest)?;
     let lock = PluginsLock::load(&context.places.own_dir)?;
     let earlier = record::earlier(&lock, &entry.found);
     let mut sources = sources(&entry.found.manifest, &args.secret)?;

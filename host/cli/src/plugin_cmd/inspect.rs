@@ -10,6 +10,7 @@ use dovetail_runtime::grant::Grant;
 use dovetail_runtime::host_env::HostEnv;
 use dovetail_runtime::inspect::{self, Extra};
 use dovetail_runtime::lock::Scope;
+use dovetail_runtime::native::{UNSANDBOXED, outline};
 use dovetail_runtime::secret_source::SecretSource;
 use dovetail_runtime::secrets::Secrets;
 use dovetail_runtime::state::State;
@@ -20,6 +21,7 @@ use super::known::Known;
 use super::layout::{duration, hanging, labelled, size};
 use super::package::Package;
 use super::{Done, PluginContext, find, json, whole};
+use crate::terminal_text::visible;
 
 /// The column in which values start.
 const LABELS: usize = 13;
@@ -155,16 +157,23 @@ fn file(found: &Found) -> String {
     add("api", &manifest.api.to_string());
     add("size", &size(found.wasm.bytes.len() as u64));
     add("sha256", &found.wasm.sha256.to_string());
-    add("component", &component(found));
-    add(
-        "limits",
-        &format!(
-            "{} of memory, {} of output, {} a call",
-            size(limits.memory_bytes),
-            size(limits.output_bytes as u64),
-            deadlines.join(", ")
-        ),
+    let bounds = format!(
+        "{} of output, {} a call",
+        size(limits.output_bytes as u64),
+        deadlines.join(", ")
     );
+    if manifest.native {
+        add(
+            "sandbox",
+            &format!("none: {UNSANDBOXED} native code, which can do whatever you can"),
+        );
+        add("library", &library(found));
+        add("limits", &bounds);
+    } else {
+        add("component", &component(found));
+        let memory = size(limits.memory_bytes);
+        add("limits", &format!("{memory} of memory, {bounds}"));
+    }
     text
 }
 
@@ -182,6 +191,15 @@ fn component(found: &Found) -> String {
             format!("exports {}; imports {imports}", exports.join(", "))
         }
         Err(error) => whole(&error),
+    }
+}
+
+/// What the library says about itself without running.
+fn library(found: &Found) -> String {
+    match outline::check(&found.wasm.bytes) {
+        Ok(outline) if outline.needs.is_empty() => "needs no other".to_owned(),
+        Ok(outline) => format!("needs {}", visible(&outline.needs.join(", "))),
+        Err(error) => error.to_string(),
     }
 }
 

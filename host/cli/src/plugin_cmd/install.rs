@@ -8,6 +8,7 @@ use dovetail_runtime::capability::Capabilities;
 use dovetail_runtime::discovery::{Found, Places};
 use dovetail_runtime::lock::{LockEntry, PluginsLock, Scope};
 use dovetail_runtime::pins::Pins;
+use dovetail_runtime::plugin_dir::PluginDirError;
 use dovetail_runtime::state::State;
 
 use super::consent::{self, Answer, Sources};
@@ -15,7 +16,7 @@ use super::incoming::{Incoming, IncomingArgs, receive};
 use super::layout::labelled;
 use super::package::Package;
 use super::placing::{self, Placed};
-use super::{Done, PluginContext, grant, record};
+use super::{Done, PluginContext, dir_error, grant, record};
 use crate::fatal::Fatal;
 use crate::out;
 
@@ -59,11 +60,21 @@ pub(super) async fn run(context: &PluginContext, args: &InstallArgs) -> anyhow::
     for package in &incoming.packages {
         check_policy(context, &package.found, &incoming)?;
         check_signer(context, &package.found.manifest.id, &incoming, args)?;
+        context.check_native(&package.found.manifest)?;
     }
     let plans = plans(&incoming, args)?;
-    let can_project = args.project || context.trusted_project().is_ok();
+    let native = incoming
+        .packages
+        .iter()
+        .find(|package| package.found.manifest.native);
+    let can_project = native.is_none() && (args.project || context.trusted_project().is_ok());
     if args.project {
         context.trusted_project()?;
+        if let Some(package) = native {
+            return Err(dir_error(PluginDirError::NativeProject(
+                package.found.manifest.id.clone(),
+            )));
+        }
     }
     let text: String = plans
         .iter()

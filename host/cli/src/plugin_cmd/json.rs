@@ -61,6 +61,8 @@ pub(super) fn found(found: &Found) -> Value {
         "id": manifest.id,
         "version": manifest.version.to_string(),
         "api": manifest.api.to_string(),
+        "native": manifest.native,
+        "sandboxed": !manifest.native,
         "kinds": manifest.kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
         "description": manifest.description,
         "source": found.scope.name(),

@@ -2,6 +2,7 @@
 
 use dovetail_runtime::catalogue::{Catalogue, Entry};
 use dovetail_runtime::lock::Scope;
+use dovetail_runtime::native::UNSANDBOXED;
 use dovetail_runtime::state::State;
 
 use super::known::Known;
@@ -57,6 +58,15 @@ pub(super) fn render(catalogue: &Catalogue, context: &PluginContext) -> String {
     text
 }
 
+/// What a plugin may do, with the mark of native ones in front: that list is the least of it.
+pub(crate) fn with_mark(granted: String, native: bool) -> String {
+    match native {
+        true if granted == "–" => UNSANDBOXED.to_owned(),
+        true => format!("{UNSANDBOXED}, {granted}"),
+        false => granted,
+    }
+}
+
 fn cells(entry: &Entry, known: &Known) -> Vec<String> {
     let manifest = &entry.found.manifest;
     let kinds: Vec<&str> = manifest.kinds.iter().map(|kind| kind.name()).collect();
@@ -93,6 +103,10 @@ fn below(entry: &Entry, known: &Known) -> String {
     );
     if entry.found.scope != Scope::Builtin {
         words.push(super::known::signer(entry));
+    }
+    if manifest.native {
+        // What follows is the least of it.
+        words.push(UNSANDBOXED.to_owned());
     }
     let asks = manifest.request.summary();
     match &entry.state {

@@ -1,10 +1,10 @@
 //! A plugin that is not installed yet: a folder with a manifest, and a component in it or where cargo builds it.
 
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use dovetail_core::ids::PluginId;
 use dovetail_runtime::discovery::Found;
 use dovetail_runtime::lock::Scope;
 use dovetail_runtime::manifest::Manifest;
@@ -42,10 +42,15 @@ impl Package {
         let (manifest_text, manifest) = plugin_dir::read_manifest(dir).map_err(dir_error)?;
         let path = match wasm {
             Some(path) => path.to_owned(),
-            None => find_component(dir, &manifest.id)?,
+            None => find_code(dir, &manifest)?,
         };
-        let wasm = plugin_dir::read_component(&path).map_err(dir_error)?;
-        check(&manifest, &wasm.bytes)?;
+        let wasm = if manifest.native {
+            plugin_dir::read_library(&path).map_err(dir_error)?
+        } else {
+            let wasm = plugin_dir::read_component(&path).map_err(dir_error)?;
+            check(&manifest, &wasm.bytes)?;
+            wasm
+        };
         let found = Found {
             manifest,
             scope: Scope::User,
@@ -65,7 +70,7 @@ impl Package {
     /// As [`Package::read`].
     pub(super) fn read_unpacked(dir: &Path) -> anyhow::Result<Self> {
         let (_, manifest) = plugin_dir::read_manifest(dir).map_err(dir_error)?;
-        Self::read(dir, Some(&dir.join(format!("{}.wasm", manifest.id))))
+        Self::read(dir, Some(&dir.join(plugin_dir::code_name(&manifest))))
     }
 
     /// Copies it into a plugins directory, in place of an earlier version.
@@ -77,32 +82,50 @@ impl Package {
     }
 }
 
-/// The component beside the manifest, else the newest one that cargo built for the crate around it.
-fn find_component(dir: &Path, id: &PluginId) -> anyhow::Result<PathBuf> {
-    let beside = dir.join(format!("{id}.wasm"));
+/// The code beside the manifest, else the newest that cargo built for the crate around it.
+fn find_code(dir: &Path, manifest: &Manifest) -> anyhow::Result<PathBuf> {
+    let beside = dir.join(plugin_dir::code_name(manifest));
     if beside.is_file() {
         return Ok(beside);
     }
     let dir = dir.canonicalize()?;
     let newest = crate_name(&dir).and_then(|name| {
-        let file = format!("{}.wasm", name.replace('-', "_"));
+        let name = name.replace('-', "_");
+        let file = match manifest.native {
+            true => format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"),
+            false => format!("{name}.wasm"),
+        };
         // The target directory is the crate's, or that of a workspace further up.
-        let built = dir
-            .ancestors()
-            .flat_map(|root| PROFILES.map(|profile| built_in(root, profile).join(&file)));
+        let built = dir.ancestors().flat_map(|root| {
+            PROFILES.map(|profile| built_in(root, profile, manifest.native).join(&file))
+        });
         built
             .filter_map(|path| Some((modified(&path)?, path)))
             .max()
     });
+    let (what, how) = match manifest.native {
+        true => ("library", "cargo build --release"),
+        false => ("component", "cargo build --release --target wasm32-wasip2"),
+    };
     newest.map(|(_, path)| path).ok_or_else(|| {
-        Fatal::new(format!("there is no component for plugin `{id}`: `{}` is missing", beside.display()))
-            .hint("build it with `cargo build --release --target wasm32-wasip2`, or name the file with --wasm")
-            .into()
+        let (id, beside) = (&manifest.id, beside.display());
+        Fatal::new(format!(
+            "there is no {what} for plugin `{id}`: `{beside}` is missing"
+        ))
+        .hint(format!(
+            "build it with `{how}`, or name the file with --wasm"
+        ))
+        .into()
     })
 }
 
-fn built_in(root: &Path, profile: &str) -> PathBuf {
-    root.join("target/wasm32-wasip2").join(profile)
+fn built_in(root: &Path, profile: &str, native: bool) -> PathBuf {
+    let target = root.join(if native {
+        "target"
+    } else {
+        "target/wasm32-wasip2"
+    });
+    target.join(profile)
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

@@ -108,8 +108,7 @@ pub(super) fn place(
     sweep(plugins);
     // Hidden, so that nobody takes it for a plugin while it is incomplete.
     let aside = plugins.join(format!(".new-{id}-{}", std::process::id()));
-    let moved = stage(&aside, mode, id, manifest_text, &found.wasm.bytes)
-        .and_then(|()| swap(&aside, &target));
+    let moved = stage(&aside, mode, found, manifest_text).and_then(|()| swap(&aside, &target));
     let had_one = match moved {
         Ok(had_one) => had_one,
         Err(error) => {
@@ -142,16 +141,11 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn stage(
-    staging: &Path,
-    mode: u32,
-    id: &PluginId,
-    manifest_text: &str,
-    wasm: &[u8],
-) -> io::Result<()> {
+fn stage(staging: &Path, mode: u32, found: &Found, manifest_text: &str) -> io::Result<()> {
     fs::DirBuilder::new().mode(mode).create(staging)?;
     write(&staging.join("plugin.toml"), manifest_text.as_bytes())?;
-    write(&staging.join(format!("{id}.wasm")), wasm)?;
+    let code = plugin_dir::code_name(&found.manifest);
+    write(&staging.join(code), &found.wasm.bytes)?;
     fs::File::open(staging)?.sync_all()
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use dovetail_runtime::catalogue::Entry;
 use dovetail_runtime::lock::{LockEntry, PluginsLock, Scope};
+use dovetail_runtime::native::mark;
 use dovetail_runtime::state::State;
 
 use super::{Done, PluginContext, find, record};
@@ -21,6 +22,10 @@ pub(super) fn run(context: &PluginContext, plugin: &str, enable: bool) -> anyhow
     }
     let is_disabled = entry.state == State::Disabled;
     let word = if enable { "enabled" } else { "disabled" };
+    let forgot = enable && forget_endings(context, entry)?;
+    if is_disabled != enable && forgot {
+        return Ok(Done::with(format!("plugin `{id}` is {word}\n")));
+    }
     if is_disabled != enable {
         return Ok(Done::with(format!("plugin `{id}` is {word} already\n")));
     }
@@ -37,6 +42,15 @@ pub(super) fn run(context: &PluginContext, plugin: &str, enable: bool) -> anyhow
         )?;
     }
     Ok(Done::with(format!("plugin `{id}` is {word}\n")))
+}
+
+/// Forgets that a native plugin took dovetail with it, and says whether it had.
+fn forget_endings(context: &PluginContext, entry: &Entry) -> anyhow::Result<bool> {
+    let (found, dir) = (&entry.found, mark::dir_in(&context.places.own_dir));
+    let endings = mark::endings(&dir, &found.manifest.id, &found.wasm.sha256);
+    mark::forget(&endings)
+        .map_err(|error| Fatal::new(format!("cannot clear `{}`: {error}", dir.display())))?;
+    Ok(!endings.is_empty())
 }
 
 /// The entry to change. A plugin that nobody granted has none, and gets none here: enabling it again must not be a

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use dovetail_runtime::plugin::Plugin;
 
 use crate::plugin_cmd::layout::duration;
+use crate::plugin_cmd::with_mark;
 
 /// What each plugin is, did, and may do.
 pub(super) fn table(plugins: &[Plugin]) -> String {
@@ -16,8 +17,7 @@ pub(super) fn table(plugins: &[Plugin]) -> String {
         let kinds: Vec<&str> = plugin.kinds().iter().map(|kind| kind.name()).collect();
         let stats = plugin.stats();
         let p50 = stats.p50.map_or_else(|| "–".to_owned(), duration);
-        let mut granted =
-            wrapped(&plugin.grant().capabilities().to_string(), GRANT_WIDTH).into_iter();
+        let mut granted = wrapped(&granted(plugin), GRANT_WIDTH).into_iter();
         let first = granted.next().unwrap_or_default();
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -32,6 +32,11 @@ pub(super) fn table(plugins: &[Plugin]) -> String {
         }
     }
     text
+}
+
+fn granted(plugin: &Plugin) -> String {
+    let granted = plugin.grant().capabilities().to_string();
+    with_mark(granted, plugin.manifest().native)
 }
 
 /// What is left of 80 columns for the grants.

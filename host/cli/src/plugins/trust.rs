@@ -21,6 +21,7 @@ use crate::provider_choice::ProviderTable;
 pub(crate) fn settings(config: &Config) -> anyhow::Result<(PluginSettings, Option<ProviderTable>)> {
     let mut settings = PluginSettings {
         allowed: allowed(config)?,
+        allow_native: config.dovetail.allow_native,
         lock_is_trust: config
             .dovetail
             .accept_project_lock

@@ -99,7 +99,7 @@ fn is_open(entry: &Entry, write_lock: bool) -> bool {
     let of_project = matches!(entry.found.scope, Scope::Project(_));
     match entry.state {
         State::Ready(_) => write_lock && of_project,
-        State::Disabled | State::NotAllowed { .. } => false,
+        State::Disabled | State::NotAllowed { .. } | State::NativeOff | State::Crashed(_) => false,
         State::NotGranted { .. }
         | State::Changed { .. }
         | State::Wider { .. }
@@ -121,7 +121,7 @@ fn refuse_hopeless(entry: &Entry) -> anyhow::Result<()> {
         return Err(fatal.hint(hint).into());
     }
     match (&entry.state, entry.state.refusal(id)) {
-        (State::NotAllowed { .. } | State::Disabled, Some(refusal)) => {
+        (State::NotAllowed { .. } | State::NativeOff | State::Disabled, Some(refusal)) => {
             Err(Fatal::untrusted(refusal.sentence).hint(refusal.hint).into())
         }
         _ => Ok(()),
