@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <unwind.h>
 
 #ifndef ABI
 #define ABI DOVETAIL_NATIVE_ABI
@@ -19,11 +20,16 @@
 #ifndef RELEASE
 #define RELEASE release
 #endif
-#ifndef MANIFEST
-#define MANIFEST "{\"id\":\"crude\",\"api\":\"0.1.0\",\"kinds\":[\"tools\"],\"later\":true}"
+#ifdef MANIFEST
+const char dovetail_native_manifest[] = MANIFEST;
+#elif !defined(NO_MANIFEST)
+DOVETAIL_NATIVE_MANIFEST("crude", DOVETAIL_KIND_TOOLS);
+#endif
+#ifndef TABLE_MANIFEST
+#define TABLE_MANIFEST dovetail_native_manifest
 #endif
 #ifndef MANIFEST_LEN
-#define MANIFEST_LEN (sizeof MANIFEST - 1)
+#define MANIFEST_LEN strlen(TABLE_MANIFEST)
 #endif
 
 #ifdef TAG
@@ -54,6 +60,11 @@ static int32_t tool(const uint8_t *input, size_t len, struct dovetail_bytes *out
   }
   if (is(input, len, "abort")) abort();
   if (is(input, len, "exit")) _exit(7);
+  if (is(input, len, "unwind")) {
+    /* What an exception of C++ does that nobody in the library catches. */
+    static struct _Unwind_Exception exception;
+    _Unwind_RaiseException(&exception);
+  }
   if (is(input, len, "hang"))
     for (;;) pause();
   if (is(input, len, "nap")) {
@@ -111,7 +122,7 @@ int32_t call(uint32_t op, const uint8_t *input, size_t len, struct dovetail_byte
   case DOVETAIL_OP_TOOLS_LIST_TOOLS:
 #define LISTED(name) "{\"name\":\"" name "\",\"description\":\"d\",\"input-schema-json\":\"{}\"}"
     return say(output, "[" LISTED("well") "," LISTED("not a name") "," LISTED("segv") "," LISTED("abort") ","
-                       LISTED("exit") "]");
+                       LISTED("exit") "," LISTED("unwind") "," LISTED("hang") "]");
   case DOVETAIL_OP_TOOLS_CALL_TOOL:
     return tool(input, len, output);
   default:
@@ -133,7 +144,7 @@ const struct dovetail_native_table *dovetail_native_plugin(void) {
   static struct dovetail_native_table table;
   table.abi = ABI;
   table.size = SIZE;
-  table.manifest = (const uint8_t *)MANIFEST;
+  table.manifest = (const uint8_t *)TABLE_MANIFEST;
   table.manifest_len = MANIFEST_LEN;
   table.call = CALL;
   table.release = RELEASE;

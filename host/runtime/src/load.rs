@@ -103,6 +103,11 @@ fn list(kinds: &BTreeSet<Kind>) -> String {
 }
 
 impl LoadError {
+    /// Says of a plugin what is wrong with it.
+    pub fn new(plugin: PluginId, problem: LoadProblem) -> Self {
+        Self { plugin, problem }
+    }
+
     /// Which plugin.
     pub fn plugin(&self) -> &PluginId {
         &self.plugin
@@ -325,6 +330,17 @@ impl Runtime {
     }
 }
 
+/// A plugin that broke too often is not even asked what it is.
+pub(crate) fn check_health(services: &Services, subject: &Subject) -> Result<(), LoadProblem> {
+    match services.ledger().faults(subject) {
+        Some(faults) if faults.quarantined => Err(LoadProblem::Quarantined {
+            faults: faults.recent,
+            last: faults.last,
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
 impl Shared {
     /// Runs on a thread that may block.
     fn load(&self, request: LoadRequest) -> Result<Plugin, LoadError> {
@@ -367,7 +383,7 @@ impl Shared {
         } = request;
         let watch = Watch::of(&found, grant.capabilities(), records.as_ref());
         let subject = Subject::of(&found, &config);
-        self.check_health(&subject)?;
+        check_health(&self.services, &subject)?;
         let (inspection, pre) = self.link(&found, grant.capabilities())?;
         let manifest = found.manifest;
         let grant = Arc::new(grant);
@@ -442,17 +458,6 @@ impl Shared {
             instance::check_exports(*kind, &pre)
                 .map_err(|error| LoadProblem::Contract(error.into()))
         })
-    }
-
-    /// A plugin that broke too often is not even asked what it is.
-    fn check_health(&self, subject: &Subject) -> Result<(), LoadProblem> {
-        match self.services.ledger().faults(subject) {
-            Some(faults) if faults.quarantined => Err(LoadProblem::Quarantined {
-                faults: faults.recent,
-                last: faults.last,
-            }),
-            Some(_) | None => Ok(()),
-        }
     }
 
     /// The compiled component: from the cache, or compiled now.

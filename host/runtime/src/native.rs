@@ -24,16 +24,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dovetail_core::plugin::{PluginError, PluginFault};
+use dovetail_native_api::Opening;
 use dovetail_native_api::op::Op;
-use dovetail_native_api::{Manifest as Inner, Opening};
-use semver::Version;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::hooks::NativeHook;
 use self::lane::{Lane, StartError};
 use self::mark::Mark;
-use self::outline::NotALibrary;
+use self::outline::{NotALibrary, Outline};
 use self::provider::NativeProvider;
 use self::sink::NativeSink;
 pub use self::sys::OpenError;
@@ -42,11 +41,12 @@ use crate::drift::Watch;
 use crate::inspect::{self, InspectError, Inspection};
 use crate::ledger::Subject;
 use crate::live::Generation;
-use crate::load::{LoadProblem, LoadRequest, Loaded, Standing};
-use crate::manifest::{HOST_API, Kind, Manifest};
+use crate::load::{self, LoadProblem, LoadRequest, Loaded, Standing};
+use crate::manifest::{Kind, Manifest};
 use crate::plugin::Parts;
 use crate::plugin_context::PluginContext;
 use crate::services::Services;
+pub use dovetail_native_api::abi::ABI;
 
 /// What is said wherever a native plugin is shown.
 pub const UNSANDBOXED: &str = "UNSANDBOXED";
@@ -54,6 +54,13 @@ pub const UNSANDBOXED: &str = "UNSANDBOXED";
 /// What the user has to write to have native plugins at all.
 pub const ALLOW_HINT: &str =
     "to allow native plugins: `allow_native = true` under `[dovetail]` in your own config.toml";
+
+/// What is said where a library is another than the one that runs.
+pub const NOT_REPLACED: &str =
+    "native code is not replaced while dovetail runs: start dovetail again to use it as it is now";
+
+/// What helps against a library that does not keep to the boundary.
+const REBUILD: &str = "build it again with the `dovetail_native.h` of this version";
 
 /// Why a native plugin was not loaded. Reads after ``plugin `x` ``.
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +83,9 @@ pub enum NativeProblem {
     /// The system gives no thread, or the library ended it.
     #[error("lost its thread while it was loaded")]
     Thread,
-    /// The manifest in its table is no manifest.
-    #[error("has a manifest in its table that is not understood")]
-    Manifest(#[source] serde_json::Error),
+    /// The manifest in its table is not the one in its file.
+    #[error("has another manifest in its table than in its file")]
+    TwoManifests,
     /// The library is another plugin's.
     #[error("has the library of plugin `{0}`")]
     OtherId(String),
@@ -90,7 +97,6 @@ pub enum NativeProblem {
 impl NativeProblem {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        let rebuild = "build it again with the `dovetail_native.h` of this version";
         match self {
             Self::NotAllowed => Some(ALLOW_HINT.to_owned()),
             Self::OfProject => Some("install it for yourself, or use a component".to_owned()),
@@ -107,7 +113,7 @@ impl NativeProblem {
                 Some("install the library or symbol that is missing, or ask its author".to_owned())
             }
             Self::Open(OpenError::NoTable) => None,
-            Self::Open(_) | Self::Manifest(_) => Some(rebuild.to_owned()),
+            Self::Open(_) | Self::TwoManifests => Some(REBUILD.to_owned()),
             Self::OtherId(id) => Some(format!("name its folder and the id in plugin.toml `{id}`")),
             Self::Late(_) | Self::Thread | Self::Refused(_) => None,
         }
@@ -129,6 +135,7 @@ pub(crate) fn load(
     } = request;
     let watch = Watch::of(&found, grant.capabilities(), records.as_ref());
     let subject = Subject::of(&found, &config);
+    load::check_health(services, &subject)?;
     let manifest = found.manifest;
     // Whoever judged the plugin has looked at both already; this is the last place before its code runs.
     if !services.allows_native() {
@@ -137,7 +144,8 @@ pub(crate) fn load(
     if matches!(found.scope, crate::lock::Scope::Project(_)) {
         return Err(NativeProblem::OfProject.into());
     }
-    outline::check(&found.wasm.bytes).map_err(NativeProblem::from)?;
+    let outline = outline::check(&found.wasm.bytes).map_err(NativeProblem::from)?;
+    check_outline(&outline, &manifest)?;
     let (id, grant) = (manifest.id.clone(), Arc::new(grant));
     let context = PluginContext::new(
         id.clone(),
@@ -156,9 +164,11 @@ pub(crate) fn load(
         egress.admit(id.clone(), grant);
     }
     let sha256 = found.wasm.sha256;
+    let contract = outline.contract.clone();
     let code = Code {
         sha256,
         bytes: found.wasm.bytes,
+        outline,
     };
     let parts = tokio::runtime::Handle::current()
         .block_on(code.start(&manifest, &context, services))
@@ -171,7 +181,7 @@ pub(crate) fn load(
         kinds: manifest.kinds.clone(),
         extras: BTreeSet::new(),
         imports: BTreeSet::new(),
-        contract: HOST_API,
+        contract,
     };
     let generation = Generation::new(context, manifest, found.scope, sha256, inspection, &parts);
     Ok(Loaded { generation, parts })
@@ -181,6 +191,7 @@ pub(crate) fn load(
 struct Code {
     sha256: crate::digest::Sha256,
     bytes: std::borrow::Cow<'static, [u8]>,
+    outline: Outline,
 }
 
 impl Code {
@@ -197,14 +208,17 @@ impl Code {
                 |error| tracing::warn!(plugin = %id, "a crash of it could not be noted: {error}"),
             )
             .ok();
-        let started = lane::start(id.as_str(), self.sha256, self.bytes, mark)
+        let trying_out = services.outside().is_some();
+        let started = lane::start(id.as_str(), self.sha256, self.bytes, mark, trying_out)
             .await
             .map_err(|error| match error {
                 StartError::Open(error) => NativeProblem::Open(error),
                 StartError::Late(limit) => NativeProblem::Late(limit),
                 StartError::Thread => NativeProblem::Thread,
             })?;
-        check_manifest(&started.manifest, manifest)?;
+        if started.manifest != self.outline.manifest {
+            return Err(NativeProblem::TwoManifests.into());
+        }
         let opening = Opening {
             config_json: context.config_json().to_owned(),
             host: concat!("dovetail ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -220,21 +234,21 @@ impl Code {
 }
 
 /// Compares what a library says of itself with its `plugin.toml`.
-fn check_manifest(inner: &[u8], manifest: &Manifest) -> Result<(), LoadProblem> {
-    let inner: Inner = serde_json::from_slice(inner).map_err(NativeProblem::Manifest)?;
-    let guest = Version::parse(&inner.api).unwrap_or(Version::new(0, 0, 0));
-    if !inspect::speaks(&guest) {
+///
+/// # Errors
+/// Says what differs.
+pub fn check_outline(outline: &Outline, manifest: &Manifest) -> Result<(), LoadProblem> {
+    if !inspect::speaks(&outline.contract) {
+        let guest = outline.contract.clone();
         return Err(InspectError::OtherContract { guest }.into());
     }
-    if inner.id != manifest.id.as_str() {
-        return Err(NativeProblem::OtherId(crate::convert::reason(&inner.id)).into());
+    if outline.id != manifest.id.as_str() {
+        return Err(NativeProblem::OtherId(outline.id.clone()).into());
     }
-    let named = |name: &String| Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    let kinds: BTreeSet<Kind> = inner.kinds.iter().filter_map(named).collect();
-    if kinds != manifest.kinds {
+    if outline.kinds != manifest.kinds {
         return Err(LoadProblem::OtherKinds {
             manifest: manifest.kinds.clone(),
-            component: kinds,
+            component: outline.kinds.clone(),
         });
     }
     Ok(())

@@ -195,8 +195,17 @@ pub fn code_name(manifest: &Manifest) -> String {
 /// Reads the library of a native plugin that is not installed yet.
 ///
 /// # Errors
-/// It is no native plugin for this machine.
+/// It is no native plugin for this machine, or everybody can write it or its folder.
 pub fn read_library(path: &Path) -> Result<Wasm, PluginDirError> {
+    // Whoever can write its folder can have put it there.
+    let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let metadata = fs::metadata(folder).map_err(|source| PluginDirError::Io {
+        action: "read",
+        path: folder.to_owned(),
+        source,
+    })?;
+    check_mode(folder, &metadata)?;
     let (library, _) = read_native(path, false)?;
     Ok(library)
 }

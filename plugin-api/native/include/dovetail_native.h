@@ -6,15 +6,16 @@
  * token, a graphics card); for everything else a component is safer and about as fast. The user has to allow native
  * plugins once (`dovetail.allow_native`), and each library by its digest.
  *
- * The library exports one function, `dovetail_native_plugin`, which returns a table. It stays loaded until the process
- * ends. In Rust, use the crate `dovetail-native-api`, which does all of this.
+ * The library exports two things: a text, `dovetail_native_manifest`, that says what it is and is read without running
+ * it, and a function, `dovetail_native_plugin`, that returns a table. It stays loaded until the process ends. In Rust,
+ * use the crate `dovetail-native-api`, which does all of this.
  *
  * Threads. dovetail makes one call at a time into a library, all of them on one thread that it keeps for it: the first is
  * DOVETAIL_OP_OPEN. A library may start threads of its own. It must not unwind (a C++ exception, a Rust panic) out of
  * any function here: that ends the process.
  *
  * Time. Each call has a deadline (`deadline_ms` in plugin.toml, or the default of its kind). A call that is late cannot
- * be stopped: dovetail goes on without its answer and does not call the library again in this session.
+ * be stopped: dovetail goes on without its answer, and does not call the library again before that call has returned.
  *
  * Data. Input and output are UTF-8 JSON. The records are those of the contract in `wit/`, with the names that they have
  * there:
@@ -44,7 +45,10 @@ extern "C" {
 #endif
 
 /* The layout and rules in this file. A host refuses a library that was built for another number. */
-#define DOVETAIL_NATIVE_ABI 1u
+#define DOVETAIL_NATIVE_ABI 1
+
+/* The version of wit/ that the payloads follow. */
+#define DOVETAIL_NATIVE_API "0.1.0"
 
 /* What a call came to. Any other number is taken for a crash that was caught. */
 #define DOVETAIL_OK 0      /* the output is the answer */
@@ -74,6 +78,30 @@ extern "C" {
 #define DOVETAIL_OP_SINK_DELIVER 0x0403u       /* sink.deliver */
 #define DOVETAIL_OP_SINK_CLOSE 0x0404u         /* sink.close */
 
+#if defined(__GNUC__)
+#define DOVETAIL_NATIVE_EXPORT __attribute__((visibility("default")))
+#else
+#define DOVETAIL_NATIVE_EXPORT
+#endif
+
+/* What the library is, as JSON: {"abi":1,"id":"acme-signer","api":"0.1.0","kinds":["provider"]}. `id` and `kinds` must be
+ * what plugin.toml says. It stands in the file as it is (no pointers, no code to make it), so that a library that is for
+ * another host is refused before any of its code runs. Written with the macro below, once, outside of any function. */
+extern DOVETAIL_NATIVE_EXPORT const char dovetail_native_manifest[];
+
+#define DOVETAIL_KIND_PROVIDER "\"provider\""
+#define DOVETAIL_KIND_TOOLS "\"tools\""
+#define DOVETAIL_KIND_HOOKS "\"hooks\""
+#define DOVETAIL_KIND_SINK "\"sink\""
+
+#define DOVETAIL_NATIVE_TEXT_(x) #x
+#define DOVETAIL_NATIVE_TEXT(x) DOVETAIL_NATIVE_TEXT_(x)
+
+/* DOVETAIL_NATIVE_MANIFEST("acme-signer", DOVETAIL_KIND_PROVIDER "," DOVETAIL_KIND_TOOLS); */
+#define DOVETAIL_NATIVE_MANIFEST(id, kinds)                                                                          \
+  const char dovetail_native_manifest[] = "{\"abi\":" DOVETAIL_NATIVE_TEXT(DOVETAIL_NATIVE_ABI) ",\"id\":\"" id           \
+                                          "\",\"api\":\"" DOVETAIL_NATIVE_API "\",\"kinds\":[" kinds "]}"
+
 /* Bytes that the library made. */
 struct dovetail_bytes {
   uint8_t *data; /* may be null where len is 0 */
@@ -85,8 +113,7 @@ struct dovetail_native_table {
   uint32_t abi;  /* DOVETAIL_NATIVE_ABI */
   uint32_t size; /* sizeof(struct dovetail_native_table). Later versions may append members; a host reads those it knows */
 
-  /* JSON: {"id": "acme-signer", "api": "0.1.0", "kinds": ["provider"]}. `id` and `kinds` must be what plugin.toml says;
-   * `api` is the version of wit/ that the payloads follow. */
+  /* `dovetail_native_manifest` once more, without the zero at its end: a library is what its file says. */
   const uint8_t *manifest;
   size_t manifest_len;
 
@@ -98,12 +125,8 @@ struct dovetail_native_table {
   void (*release)(struct dovetail_bytes output);
 };
 
-/* The one function that a library exports. Returns null if it cannot work at all. */
-#if defined(__GNUC__)
-__attribute__((visibility("default")))
-#endif
-const struct dovetail_native_table *
-dovetail_native_plugin(void);
+/* Gives the table. Returns null if the library cannot work at all. */
+DOVETAIL_NATIVE_EXPORT const struct dovetail_native_table *dovetail_native_plugin(void);
 
 #ifdef __cplusplus
 }

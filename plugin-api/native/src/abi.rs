@@ -6,6 +6,10 @@ pub const ABI: u32 = 1;
 /// The function that a library exports.
 pub const SYMBOL: &str = "dovetail_native_plugin";
 
+/// The text that it exports beside: a [`Manifest`](crate::Manifest) as JSON, which is read without running anything. A
+/// zero may end it.
+pub const MANIFEST_SYMBOL: &str = "dovetail_native_manifest";
+
 /// What a call came to.
 pub mod status {
     /// The output is the answer.
@@ -58,7 +62,7 @@ pub struct Table {
     pub abi: u32,
     /// The size of this structure, as the library knows it.
     pub size: u32,
-    /// A [`Manifest`](crate::Manifest) as JSON.
+    /// The text behind [`MANIFEST_SYMBOL`] once more.
     pub manifest: *const u8,
     /// How long that is.
     pub manifest_len: usize,

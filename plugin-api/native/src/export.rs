@@ -31,12 +31,18 @@ macro_rules! export_plugin {
                 $($crate::export::$kind::<$plugin>,)*
             ]);
 
+            const MANIFEST: &str = concat!(
+                "{\"abi\":1,\"id\":\"", $id, "\",\"api\":\"0.1.0\",\"kinds\":[\"", stringify!($first), "\"",
+                $(",\"", stringify!($kind), "\"",)*
+                "]}"
+            );
+
+            // The bytes themselves and not a pointer to them: they are read from the file.
+            #[unsafe(export_name = "dovetail_native_manifest")]
+            static IN_THE_FILE: [u8; MANIFEST.len()] = $crate::export::bytes(MANIFEST);
+
             static TABLE: $crate::abi::Table = $crate::abi::Table::new(
-                concat!(
-                    "{\"id\":\"", $id, "\",\"api\":\"0.1.0\",\"kinds\":[\"", stringify!($first), "\"",
-                    $(",\"", stringify!($kind), "\"",)*
-                    "]}"
-                ),
+                MANIFEST,
                 call,
                 $crate::export::release,
             );
@@ -57,6 +63,13 @@ macro_rules! export_plugin {
             }
         };
     };
+}
+
+/// A text as an array of its length.
+pub const fn bytes<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    bytes.copy_from_slice(text.as_bytes());
+    bytes
 }
 
 /// What an operation came to, as bytes.
@@ -384,6 +397,24 @@ mod tests {
     }
 
     #[test]
+    fn the_manifest_in_the_file_is_of_this_version() {
+        unsafe extern "C" {
+            #[link_name = "dovetail_native_manifest"]
+            static IN_THE_FILE: [u8; 54];
+        }
+        // SAFETY: the macro made it above, and nothing writes it.
+        let manifest: crate::Manifest =
+            serde_json::from_slice(unsafe { &IN_THE_FILE }).expect("a manifest");
+        let expected = crate::Manifest {
+            abi: crate::abi::ABI,
+            id: "moody".to_owned(),
+            api: crate::API.to_owned(),
+            kinds: vec!["tools".to_owned()],
+        };
+        assert_eq!(manifest, expected);
+    }
+
+    #[test]
     fn what_crosses_the_boundary_goes_there_and_back() {
         // SAFETY: the functions are those that the macro made above; inputs are slices, outputs are given back once.
         let (manifest, answer) = unsafe {
@@ -414,7 +445,7 @@ mod tests {
         };
         assert_eq!(
             String::from_utf8_lossy(&manifest),
-            r#"{"id":"moody","api":"0.1.0","kinds":["tools"]}"#
+            r#"{"abi":1,"id":"moody","api":"0.1.0","kinds":["tools"]}"#
         );
         assert_eq!(
             String::from_utf8_lossy(&answer),

@@ -5,10 +5,12 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// What a library says about itself, as JSON in its table.
+/// What a library says about itself, as JSON in its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Manifest {
+    /// The version of the boundary that it was built for, [`ABI`](crate::abi::ABI).
+    pub abi: u32,
     /// The plugin's id.
     pub id: String,
     /// The version of the contract that its payloads follow.

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use dovetail_runtime::discovery::Found;
+use dovetail_runtime::load::LoadError;
 use dovetail_runtime::lock::Scope;
 use dovetail_runtime::manifest::Manifest;
-use dovetail_runtime::{inspect, link, plugin_dir};
+use dovetail_runtime::native::outline;
+use dovetail_runtime::{inspect, link, native, plugin_dir};
 
 use super::placing::{self, Placed};
 use super::{dir_error, hinted, whole};
@@ -45,7 +47,9 @@ impl Package {
             None => find_code(dir, &manifest)?,
         };
         let wasm = if manifest.native {
-            plugin_dir::read_library(&path).map_err(dir_error)?
+            let library = plugin_dir::read_library(&path).map_err(dir_error)?;
+            check_library(&manifest, &path, &library.bytes)?;
+            library
         } else {
             let wasm = plugin_dir::read_component(&path).map_err(dir_error)?;
             check(&manifest, &wasm.bytes)?;
@@ -141,6 +145,16 @@ fn crate_name(dir: &Path) -> Option<String> {
     let text = fs::read_to_string(dir.join("Cargo.toml")).ok()?;
     let manifest: toml::Table = text.parse().ok()?;
     Some(manifest.get("package")?.get("name")?.as_str()?.to_owned())
+}
+
+/// Checks that the library is what the manifest says.
+fn check_library(manifest: &Manifest, path: &Path, library: &[u8]) -> anyhow::Result<()> {
+    let outline = outline::check(library)
+        .map_err(|error| Fatal::new(format!("`{}` {error}", path.display())).hint(error.hint()))?;
+    native::check_outline(&outline, manifest).map_err(|problem| {
+        let error = LoadError::new(manifest.id.clone(), problem);
+        hinted(Fatal::new(whole(&error)), error.hint()).into()
+    })
 }
 
 /// Checks that the component is what the manifest says, and needs no more than it asks for.

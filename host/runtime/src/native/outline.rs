@@ -1,16 +1,36 @@
 //! Looks into a shared library without running any of it: opening one runs its initialisers, so that what cannot be a
 //! plugin is refused before.
 
-use object::read::elf::ElfFile64;
-use object::{Endianness, Object as _, ObjectKind, ObjectSegment as _, elf};
+use std::collections::BTreeSet;
 
-use dovetail_native_api::abi::SYMBOL;
+use dovetail_native_api::Manifest as Inner;
+use dovetail_native_api::abi::{ABI, MANIFEST_SYMBOL, SYMBOL};
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object as _, ObjectKind, ObjectSegment as _, ObjectSymbol as _, elf};
+use semver::Version;
+use serde::Deserialize;
+
+use crate::convert::reason;
+use crate::manifest::Kind;
+
+/// A manifest names an id, a version and at most four kinds.
+pub(super) const MOST_MANIFEST: u64 = 64 << 10;
 
 /// What a library says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
+    /// The version of the boundary that it was built for; always this host's.
+    pub abi: u32,
+    /// The version of the contract that it was built for.
+    pub contract: Version,
+    /// The id that it has in it, fit to be printed.
+    pub id: String,
+    /// What it is, as far as that is known here.
+    pub kinds: BTreeSet<Kind>,
     /// The libraries that it needs, as it names them. They are the system's, and pinned by nothing.
     pub needs: Vec<String>,
+    /// All of its manifest, as it stands in it.
+    pub(super) manifest: Vec<u8>,
 }
 
 /// Why bytes are no native plugin. Reads after its name: ``plugin `x` `` or a path.
@@ -30,9 +50,18 @@ pub enum NotALibrary {
         /// What this is.
         ours: &'static str,
     },
-    /// A library without the one function.
-    #[error("is a shared library, but does not export `{SYMBOL}`")]
-    NoSymbol,
+    /// A library without something that every native plugin exports.
+    #[error("is a shared library, but does not export `{0}`")]
+    NoSymbol(&'static str),
+    /// Its manifest is none.
+    #[error("has a manifest in it that is not understood: {0}")]
+    Manifest(String),
+    /// Built for another version of the boundary.
+    #[error("was built for version {theirs} of the native interface, this host has version {ABI}")]
+    Version {
+        /// The library's.
+        theirs: u32,
+    },
 }
 
 impl NotALibrary {
@@ -44,10 +73,13 @@ impl NotALibrary {
             }
             Self::Damaged(_) => "the file may be incomplete: build or download it again".to_owned(),
             Self::Machine { ours, .. } => format!("get or build it for {ours}"),
-            Self::NoSymbol => {
-                "export the function that `dovetail_native.h` describes; in Rust: `export_plugin!`"
-                    .to_owned()
+            Self::NoSymbol(_) => {
+                "export what `dovetail_native.h` describes; in Rust: `export_plugin!`".to_owned()
             }
+            Self::Version { theirs } if *theirs > ABI => {
+                "update dovetail, or install an older version of the plugin".to_owned()
+            }
+            Self::Manifest(_) | Self::Version { .. } => super::REBUILD.to_owned(),
         }
     }
 }
@@ -75,11 +107,57 @@ pub fn check(bytes: &[u8]) -> Result<Outline, NotALibrary> {
     }
     let exports = file.exports().map_err(damaged)?;
     if !exports.iter().any(|e| e.name() == SYMBOL.as_bytes()) {
-        return Err(NotALibrary::NoSymbol);
+        return Err(NotALibrary::NoSymbol(SYMBOL));
     }
+    let manifest = manifest(&file)?;
+    let inner = understood(manifest)?;
+    let named = |name: &String| Kind::ALL.into_iter().find(|kind| kind.name() == name);
     Ok(Outline {
+        abi: inner.abi,
+        contract: Version::parse(&inner.api).map_err(|_| {
+            NotALibrary::Manifest(format!("`{}` is no version", reason(&inner.api)))
+        })?,
+        id: reason(&inner.id),
+        kinds: inner.kinds.iter().filter_map(named).collect(),
         needs: needs(&file, bytes).map_err(damaged)?,
+        manifest: manifest.to_vec(),
     })
+}
+
+/// The manifest as it stands in the file, without the zero that ends it in C.
+fn manifest<'d>(file: &ElfFile64<'d, Endianness>) -> Result<&'d [u8], NotALibrary> {
+    let named = |symbol: &object::read::elf::ElfSymbol64<'d, '_, Endianness>| {
+        symbol.name_bytes() == Ok(MANIFEST_SYMBOL.as_bytes()) && symbol.is_definition()
+    };
+    let symbol = file
+        .dynamic_symbols()
+        .find(named)
+        .ok_or(NotALibrary::NoSymbol(MANIFEST_SYMBOL))?;
+    let (at, length) = (symbol.address(), symbol.size());
+    if length == 0 || length > MOST_MANIFEST {
+        return Err(NotALibrary::Manifest(format!("it has {length} bytes")));
+    }
+    // What cannot be read in one segment is not there.
+    let inside = |segment: object::read::elf::ElfSegment64<'d, '_, Endianness>| {
+        segment.data_range(at, length).ok().flatten()
+    };
+    let bytes = file.segments().find_map(inside);
+    let bytes = bytes.ok_or_else(|| NotALibrary::Manifest("it is not in the file".to_owned()))?;
+    Ok(bytes.strip_suffix(&[0]).unwrap_or(bytes))
+}
+
+fn understood(manifest: &[u8]) -> Result<Inner, NotALibrary> {
+    /// What manifests of all versions have.
+    #[derive(Deserialize)]
+    struct Any {
+        abi: u32,
+    }
+    let failed = |error: serde_json::Error| NotALibrary::Manifest(reason(&error.to_string()));
+    let Any { abi: theirs } = serde_json::from_slice(manifest).map_err(failed)?;
+    if theirs != ABI {
+        return Err(NotALibrary::Version { theirs });
+    }
+    serde_json::from_slice(manifest).map_err(failed)
 }
 
 /// The first bytes tell what somebody took for a library.

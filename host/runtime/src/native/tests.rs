@@ -24,6 +24,7 @@ use crate::grant::Grant;
 use crate::host_env::HostEnv;
 use crate::load::{LoadError, Runtime};
 use crate::lock;
+use crate::plugin::Plugin;
 
 struct Lab {
     dir: TempDir,

@@ -3,16 +3,16 @@
 use std::ffi::c_void;
 use std::fs::File;
 use std::io::Write as _;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::os::fd::AsRawFd as _;
+use std::panic::{self, AssertUnwindSafe};
 use std::{io, ptr, slice};
 
 use dovetail_native_api::abi::{ABI, Bytes, Call, Entry, Release, SYMBOL, Table};
 use libloading::os::unix;
 use rustix::fs::{MemfdFlags, SealFlags};
 
-/// A manifest names an id, a version and at most four kinds.
-const MOST_MANIFEST: usize = 64 << 10;
+use crate::native::outline::MOST_MANIFEST;
 
 /// Why a library cannot be used. Reads after ``plugin `x` ``.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,8 @@ pub(in crate::native) enum Output {
     TooLong,
     /// A null pointer with a length.
     Null,
+    /// A panic that was not caught where it belongs.
+    Unwound,
 }
 
 /// An opened library. It stays loaded until the process ends: code may be running in threads of its own.
@@ -89,7 +91,8 @@ impl Library {
         let entry = unsafe { handle.get::<Entry>(SYMBOL.as_bytes()) };
         let entry = *entry.map_err(|e| OpenError::Link(words(&e, &path)))?;
         // SAFETY: it takes nothing, and returns null or a pointer.
-        let table = read_table(unsafe { entry() })?;
+        let table = contained(|| unsafe { entry() }).ok_or(OpenError::NoTable)?;
+        let table = read_table(table)?;
         Ok(Self {
             call: table.call.ok_or(OpenError::Null("call"))?,
             release: table.release.ok_or(OpenError::Null("release"))?,
@@ -108,7 +111,10 @@ impl Library {
     pub(in crate::native) fn call(&mut self, op: u32, input: &[u8], most: usize) -> Output {
         let mut output = Bytes::EMPTY;
         // SAFETY: the input lives longer than the call, the output may be written, and no other call is running.
-        let status = unsafe { (self.call)(op, input.as_ptr(), input.len(), &raw mut output) };
+        let call = || unsafe { (self.call)(op, input.as_ptr(), input.len(), &raw mut output) };
+        let Some(status) = contained(call) else {
+            return Output::Unwound;
+        };
         if output.data.is_null() {
             return match output.len {
                 0 => Output::Answer(status, Vec::new()),
@@ -124,9 +130,20 @@ impl Library {
             Output::Answer(status, bytes.to_vec())
         };
         // SAFETY: these bytes came from this library, and are given back this once.
-        unsafe { (self.release)(output) };
-        answer
+        match contained(|| unsafe { (self.release)(output) }) {
+            Some(()) => answer,
+            None => Output::Unwound,
+        }
     }
+}
+
+/// Calls into a library. Nothing that unwinds out of it gets any further: what is no panic of this program's own kind, such
+/// as an exception of C++, ends the process here, where it is still known whose it was.
+fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
+    // What was thrown is the library's, and dropping it may throw as well.
+    panic::catch_unwind(AssertUnwindSafe(call))
+        .map_err(mem::forget)
+        .ok()
 }
 
 /// A copy of some bytes that cannot be changed any more, by anybody.
@@ -166,7 +183,7 @@ fn read_manifest(table: &Table) -> Result<Vec<u8>, OpenError> {
     if table.manifest.cast::<c_void>().is_null() {
         return Err(OpenError::Null("manifest"));
     }
-    if len == 0 || len > MOST_MANIFEST {
+    if len == 0 || len as u64 > MOST_MANIFEST {
         return Err(OpenError::Manifest(len));
     }
     // SAFETY: by the boundary's definition there are so many bytes, which stay as they are.

@@ -72,7 +72,7 @@ async fn what_a_library_gave_goes_back_to_it() {
         .collect();
     assert_eq!(
         names,
-        ["well", "segv", "abort", "exit"],
+        ["well", "segv", "abort", "exit", "unwind", "hang"],
         "the tool without a usable name is left out"
     );
     let fault = broken(&plugin, "huge").await;
@@ -90,9 +90,6 @@ async fn a_call_that_does_not_return_is_left_behind_and_the_plugin_is_not_called
         broken(&plugin, "hang").await,
         "plugin `crude` did not answer `call-tool` within 1000 ms"
     );
-    let quarantined = "plugin `crude` is quarantined after 1 fault";
-    assert_eq!(broken(&plugin, "well").await, quarantined);
-    plugin.release();
     assert_eq!(
         broken(&plugin, "well").await,
         "plugin `crude` is not running: an earlier call of it has not returned, and native code cannot be stopped: \
@@ -101,7 +98,7 @@ async fn a_call_that_does_not_return_is_left_behind_and_the_plugin_is_not_called
 }
 
 #[tokio::test]
-async fn a_call_that_returns_late_leaves_the_plugin_usable_once_it_is_enabled() {
+async fn a_call_that_returns_late_leaves_the_plugin_usable() {
     let lab = Lab::new();
     let plugin = lab.crude().await;
     let sign = lab.dir.path().join("wake up");
@@ -111,7 +108,6 @@ async fn a_call_that_returns_late_leaves_the_plugin_usable_once_it_is_enabled() 
         late,
         Err(PluginError::Fault(PluginFault::Deadline { .. }))
     ));
-    plugin.release();
     assert!(broken(&plugin, "well").await.contains("has not returned"));
     std::fs::write(&sign, "").expect("written");
     // It wakes up by itself; until then it says the same as before.
@@ -138,7 +134,7 @@ async fn a_caller_that_goes_away_does_not_hide_that_a_call_hangs() {
     assert!(given_up.is_err(), "nobody waits for it any more");
     // The next in line is told once the deadline of the first has passed.
     let next = broken(&plugin, "well").await;
-    assert_eq!(next, "plugin `crude` is quarantined after 1 fault");
+    assert!(next.contains("has not returned"), "{next}");
 }
 
 #[tokio::test]

@@ -3,7 +3,17 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::manifest::HOST_API;
 use crate::plugin_dir::{self, PluginDirError};
+
+/// What makes it end the process if any of its code runs.
+const DEADLY: &str = "-DCONSTRUCTOR=_exit(9)";
+
+/// A library with such a manifest in its file.
+fn with_manifest(manifest: &str) -> Vec<u8> {
+    let text = manifest.replace('"', "\\\"");
+    crude(&[DEADLY, &format!("-DMANIFEST=\"{text}\"")])
+}
 
 #[tokio::test]
 async fn tables_that_are_not_as_agreed_are_refused_with_what_to_do() {
@@ -46,16 +56,8 @@ async fn tables_that_are_not_as_agreed_are_refused_with_what_to_do() {
             "says that it cannot work here: `dovetail_native_plugin` gave no table".to_owned(),
         ),
         (
-            "-DNO_ENTRY",
-            "is a shared library, but does not export `dovetail_native_plugin`\n\
-             export the function that `dovetail_native.h` describes; in Rust: `export_plugin!`"
-                .to_owned(),
-        ),
-        (
-            "-DMANIFEST=\"{}\"",
-            format!(
-                "has a manifest in its table that is not understood: missing field `id` at line 1 column 2\n{rebuild}"
-            ),
+            "-DTABLE_MANIFEST=\"{}\"",
+            format!("has another manifest in its table than in its file\n{rebuild}"),
         ),
         ("-DREFUSE", "does not start: it wants a token".to_owned()),
     ] {
@@ -72,12 +74,68 @@ async fn tables_that_are_not_as_agreed_are_refused_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn what_a_library_lacks_or_was_built_for_is_known_before_any_of_it_runs() {
+    let lab = Lab::new();
+    let rebuild = "build it again with the `dovetail_native.h` of this version";
+    let export = "export what `dovetail_native.h` describes; in Rust: `export_plugin!`";
+    let odd = "has a manifest in it that is not understood";
+    for (library, expected) in [
+        (
+            crude(&[DEADLY, "-DNO_ENTRY"]),
+            format!("is a shared library, but does not export `dovetail_native_plugin`\n{export}"),
+        ),
+        (
+            crude(&[DEADLY, "-DNO_MANIFEST", "-DTABLE_MANIFEST=\"{}\""]),
+            format!(
+                "is a shared library, but does not export `dovetail_native_manifest`\n{export}"
+            ),
+        ),
+        (
+            with_manifest("{}"),
+            format!("{odd}: missing field `abi` at line 1 column 2\n{rebuild}"),
+        ),
+        (
+            with_manifest("{\"abi\":1}"),
+            format!("{odd}: missing field `id` at line 1 column 9\n{rebuild}"),
+        ),
+        (
+            with_manifest("nonsense"),
+            format!("{odd}: expected ident at line 1 column 2\n{rebuild}"),
+        ),
+        (
+            with_manifest("{\"abi\":1,\"id\":\"crude\",\"api\":\"one\",\"kinds\":[]}"),
+            format!("{odd}: `one` is no version\n{rebuild}"),
+        ),
+        (
+            // A later version may say the rest in another way.
+            with_manifest("{\"abi\":2}"),
+            "was built for version 2 of the native interface, this host has version 1\n\
+             update dovetail, or install an older version of the plugin"
+                .to_owned(),
+        ),
+        (
+            with_manifest("{\"abi\":0}"),
+            format!(
+                "was built for version 0 of the native interface, this host has version 1\n{rebuild}"
+            ),
+        ),
+    ] {
+        let refusal = lab.refusal_of(CRUDE_MANIFEST, &library).await;
+        assert_eq!(refusal, format!("plugin `crude` {expected}"));
+    }
+    let outline = outline::check(&own_crude()).expect("it is in order");
+    assert_eq!((outline.abi, outline.id.as_str()), (1, "crude"));
+    assert_eq!(outline.contract, HOST_API);
+    assert_eq!(outline.kinds, BTreeSet::from([Kind::Tools]));
+}
+
+#[tokio::test]
 async fn a_library_must_be_what_its_plugin_toml_says() {
     let lab = Lab::new();
     let inner = |id: &str, api: &str, kind: &str| {
-        format!(
-            "-DMANIFEST=\"{{\\\"id\\\":\\\"{id}\\\",\\\"api\\\":\\\"{api}\\\",\\\"kinds\\\":[\\\"{kind}\\\"]}}\""
-        )
+        with_manifest(&format!(
+            "{{\"abi\":1,\"id\":\"{id}\",\"api\":\"{api}\",\"kinds\":[\"{kind}\"],\"later\":true}}"
+        ))
     };
     for (inner, expected) in [
         (
@@ -94,7 +152,7 @@ async fn a_library_must_be_what_its_plugin_toml_says() {
         ),
     ] {
         assert_eq!(
-            lab.refusal(&[&inner]).await,
+            lab.refusal_of(CRUDE_MANIFEST, &inner).await,
             format!("plugin `crude` {expected}")
         );
     }
@@ -103,7 +161,7 @@ async fn a_library_must_be_what_its_plugin_toml_says() {
 #[tokio::test]
 async fn what_is_no_library_for_this_machine_is_refused_before_it_is_opened() {
     let lab = Lab::new();
-    let whole = crude(&["-DCONSTRUCTOR=_exit(9)"]);
+    let whole = crude(&[DEADLY]);
     let patched = |at: usize, byte: u8| {
         let mut bytes = whole.clone();
         bytes[at] = byte;
@@ -154,7 +212,7 @@ async fn a_library_that_needs_what_is_not_there_is_not_linked() {
 async fn nothing_native_is_loaded_unless_the_user_allows_it() {
     let lab = Lab::allowing(false);
     // Its initialiser would end this process.
-    let library = crude(&["-DCONSTRUCTOR=_exit(9)"]);
+    let library = crude(&[DEADLY]);
     assert_eq!(
         lab.refusal_of(CRUDE_MANIFEST, &library).await,
         format!(
@@ -166,11 +224,7 @@ async fn nothing_native_is_loaded_unless_the_user_allows_it() {
 #[tokio::test]
 async fn a_projects_plugin_is_never_native() {
     let lab = Lab::new();
-    let mut request = request(
-        CRUDE_MANIFEST,
-        &crude(&["-DCONSTRUCTOR=_exit(9)"]),
-        Value::Null,
-    );
+    let mut request = request(CRUDE_MANIFEST, &crude(&[DEADLY]), Value::Null);
     request.found.scope = lock::Scope::Project("/p".into());
     let error = lab.runtime.load(request).await.expect_err("it is refused");
     assert!(matches!(
@@ -192,7 +246,7 @@ async fn the_bytes_that_were_digested_are_the_ones_that_run() {
     }
     let found = plugin_dir::read(&dir, &lock::Scope::User).expect("it is in order");
     // After the check and before it is opened, somebody puts another one there.
-    write("crude.so", &crude(&["-DCONSTRUCTOR=_exit(9)"]));
+    write("crude.so", &crude(&[DEADLY]));
     let grant = Grant::intersect(&found.manifest.request, &found.manifest.request);
     let request = LoadRequest {
         found,
