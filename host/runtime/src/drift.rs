@@ -15,6 +15,7 @@ use crate::capability::Capabilities;
 use crate::digest::Sha256;
 use crate::discovery::Found;
 use crate::lock::{LockEntry, PluginsLock, Record, Scope};
+use crate::native;
 use crate::pins::Pins;
 use crate::plugin_dir;
 use crate::stamp::Stamped;
@@ -114,8 +115,12 @@ impl Watch {
             Err(error) => return Some(format!("its files cannot be read any more: {error}")),
         };
         if now.wasm.sha256 != self.wasm {
+            let (what, then) = match now.manifest.native {
+                true => ("library", format!("; {}", native::NOT_REPLACED)),
+                false => ("component", String::new()),
+            };
             return Some(format!(
-                "its component changed while it ran (sha256 {} → {})",
+                "its {what} changed while it ran (sha256 {} → {}){then}",
                 self.wasm.short(),
                 now.wasm.sha256.short()
             ));

@@ -163,13 +163,6 @@ impl Health {
         known.record.quarantined.filter(|_| before.is_none())
     }
 
-    /// Puts the plugin into quarantine at once: it cannot be called again for now.
-    pub(crate) fn quarantine(&self) {
-        let mut record = self.record();
-        let faults = u32::try_from(record.recent.len()).unwrap_or(u32::MAX);
-        record.quarantined.get_or_insert(faults.saturating_add(1));
-    }
-
     /// How long to wait before the next instance is made.
     pub(crate) fn back_off(&self, now: u64) -> Duration {
         self.known().record.back_off(now)

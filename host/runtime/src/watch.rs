@@ -1,10 +1,11 @@
 //! Notices that files of plugins changed, by looking at them.
 //!
-//! Looking costs two `stat` per plugin and is done once a second by sessions that last: cheap, the same on every file
+//! Looking costs three `stat` per plugin and is done once a second by sessions that last: cheap, the same on every file
 //! system, and it cannot miss the editors and installers that put a new folder in the place of the old one. A session
 //! that ends within the first second never looks.
 
 use std::collections::BTreeMap;
+use std::env::consts::DLL_SUFFIX;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -107,10 +108,14 @@ fn sight(places: &Places) -> Sight {
     for dir in dirs {
         // A directory that is not there holds nothing.
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let mut wasm = name.clone();
-            wasm.push(".wasm");
-            files.extend([entry.path().join("plugin.toml"), entry.path().join(wasm)]);
+            let dir = entry.path();
+            files.push(dir.join("plugin.toml"));
+            // Which of the two it has is in the manifest.
+            files.extend([".wasm", DLL_SUFFIX].map(|suffix| {
+                let mut code = entry.file_name();
+                code.push(suffix);
+                dir.join(code)
+            }));
         }
     }
     for file in files {
@@ -175,6 +180,19 @@ mod tests {
         let plugin = dir.path().join("own/plugins/x");
         fs::create_dir_all(&plugin).expect("made");
         fs::write(plugin.join("plugin.toml"), "x").expect("written");
+        assert!(!watch.look());
+        assert!(watch.look());
+    }
+
+    #[test]
+    fn a_library_is_looked_at_like_a_component() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let plugin = dir.path().join("own/plugins/x");
+        fs::create_dir_all(&plugin).expect("made");
+        let long_after = SystemTime::now() + std::time::Duration::from_secs(3600);
+        let mut watch = Watch::new(places(dir.path()), long_after);
+        assert!(!watch.look());
+        fs::write(plugin.join(format!("x{DLL_SUFFIX}")), "one").expect("written");
         assert!(!watch.look());
         assert!(watch.look());
     }

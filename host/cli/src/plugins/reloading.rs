@@ -10,7 +10,9 @@ use dovetail_core::plugin::{PluginEvent, PluginNews};
 use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::load::{LoadRequest, Runtime};
 use dovetail_runtime::lock::Scope;
+use dovetail_runtime::native::NOT_REPLACED;
 use dovetail_runtime::plugin::Plugin;
+use dovetail_runtime::state::State;
 use dovetail_runtime::watch::{Watch, was_asked};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -164,7 +166,13 @@ fn judge(
         return Now::Refused("it was removed".to_owned());
     };
     if let Some(refusal) = entry.state.refusal(id) {
-        return Now::Refused(refusal.sentence);
+        return Now::Refused(match (&entry.state, entry.found.manifest.native) {
+            (State::Changed { .. }, true) => format!(
+                "{}; {NOT_REPLACED}, after `dovetail trust review {id}`",
+                refusal.sentence
+            ),
+            _ => refusal.sentence,
+        });
     }
     let at = requests
         .iter()
@@ -172,11 +180,17 @@ fn judge(
     let Some(request) = at.map(|at| requests.swap_remove(at)) else {
         return Now::Refused("it is not wanted any more".to_owned());
     };
-    let same = request.found.wasm.sha256 == plugin.sha256()
+    let other_code = request.found.wasm.sha256 != plugin.sha256();
+    if request.found.manifest.native && other_code {
+        // Nothing loaded is ever unloaded, and two versions side by side are not what anybody accepted.
+        return Now::Refused(format!("its library is another now; {NOT_REPLACED}"));
+    }
+    let same = !other_code
         && request.found.manifest == *plugin.manifest()
         && request.grant == *plugin.grant()
         && plugin.stopped().is_none();
-    if same && !asked {
+    // Loading the same library once more would only put a copy of it beside.
+    if same && (!asked || request.found.manifest.native) {
         Now::Same
     } else {
         Now::Ready(Box::new(request))

@@ -1,9 +1,9 @@
 //! The way into one native plugin: a thread of its own that makes one call at a time, and a task that watches it.
 //!
-//! Native code cannot be stopped. A call that is late leaves its thread behind: the plugin is quarantined at once, what
-//! waits in line is refused, and the turn goes on. If the call returns after all and the user enables the plugin again,
-//! the thread is used again. A caller that stops waiting does not end the watch, so a call that hangs is noticed even if
-//! nobody wants its answer any more.
+//! Native code cannot be stopped. A call that is late leaves its thread behind: it counts as a fault, the turn goes on, and
+//! every further call is refused at once for as long as the late one has not returned. If it does after all, the plugin
+//! is opened anew on the same thread. A caller that stops waiting does not end the watch, so a call that hangs is noticed
+//! even if nobody wants its answer any more.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc as thread_mpsc;
@@ -52,12 +52,15 @@ struct Message {
     reply: oneshot::Sender<Result<Answer, PluginError>>,
 }
 
-/// Operations that a library is told again after it has been opened anew, by operation and what it is about.
+/// By operation and what it is about.
+type Operations = BTreeMap<(u32, String), (Op, Vec<u8>)>;
+
+/// Operations that a library is told again after it has been opened anew.
 #[derive(Default)]
-struct Replay(Mutex<BTreeMap<(u32, String), (Op, Vec<u8>)>>);
+struct Replay(Mutex<Operations>);
 
 impl Replay {
-    fn operations(&self) -> MutexGuard<'_, BTreeMap<(u32, String), (Op, Vec<u8>)>> {
+    fn operations(&self) -> MutexGuard<'_, Operations> {
         // Nothing panics while holding the lock; a map of bytes is usable in any state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,8 +156,7 @@ impl Owner {
     ) -> Result<Answer, PluginError> {
         self.plugin.admit()?;
         if !self.is_open {
-            let pause = self.plugin.health().back_off(Instant::now());
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(self.plugin.back_off()).await;
             self.open().await?;
             let again: Vec<_> = self.replay.operations().values().cloned().collect();
             for (op, input) in again {
@@ -191,13 +193,13 @@ impl Owner {
         };
         self.jobs.send(job).map_err(|_| self.gone())?;
         let outcome = tokio::time::timeout(wall, &mut answer).await;
-        self.plugin.called(started.elapsed());
+        // Its memory is not counted: it is this process's.
+        self.plugin.called(started.elapsed(), 0);
         match outcome {
             Ok(Ok(output)) => self.judge(op, output),
             Ok(Err(_)) => Err(self.gone().into()),
             Err(_) => {
                 self.late = Some(answer);
-                self.plugin.health().quarantine();
                 Err(self.broke(PluginFault::Deadline {
                     plugin: self.plugin.id().clone(),
                     call: op.name,
@@ -239,6 +241,7 @@ impl Owner {
                 }));
             }
             Output::Null => return Err(self.trap(op, "it gave a null pointer with a length")),
+            Output::Unwound => return Err(self.trap(op, "it unwound out of its call")),
         };
         match status {
             status::OK => Ok(Some(bytes)),
@@ -313,6 +316,7 @@ pub(super) async fn start(
     sha256: Sha256,
     bytes: std::borrow::Cow<'static, [u8]>,
     mark: Option<Mark>,
+    trying_out: bool,
 ) -> Result<Started, StartError> {
     let (jobs, inbox) = thread_mpsc::channel::<Job>();
     let (opened, manifest) = oneshot::channel();
@@ -320,7 +324,7 @@ pub(super) async fn start(
     let work = move || {
         let _watch = mark
             .as_ref()
-            .map(|mark| Watch::this_thread(mark.file(), last_words(&plugin)));
+            .map(|mark| Watch::this_thread(mark.file(), last_words(&plugin, trying_out)));
         let enter = |call| mark.iter().for_each(|mark| mark.enter(call));
         let leave = || mark.iter().for_each(Mark::leave);
         enter("load");
@@ -360,9 +364,12 @@ pub(super) async fn start(
 }
 
 /// What is shown when a plugin takes the process with it.
-fn last_words(plugin: &str) -> String {
+fn last_words(plugin: &str, trying_out: bool) -> String {
+    let hint = match trying_out {
+        true => "run dovetail in a debugger to see where".to_owned(),
+        false => format!("it is not used again before: dovetail plugin enable {plugin}"),
+    };
     format!(
-        "\nerror: plugin `{plugin}` crashed; it is native code, which takes dovetail with it\n\
-         hint: it is not used again before: dovetail plugin enable {plugin}\n"
+        "\nerror: plugin `{plugin}` crashed; it is native code, which takes dovetail with it\nhint: {hint}\n"
     )
 }
