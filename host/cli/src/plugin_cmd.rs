@@ -2,6 +2,7 @@
 
 mod bundle;
 mod check;
+mod check_native;
 mod consent;
 mod explain;
 mod grant;
@@ -33,6 +34,7 @@ use dovetail_runtime::catalogue::{Catalogue, Entry};
 use dovetail_runtime::discovery::{Found, Places};
 use dovetail_runtime::lock::{LockEntry, PluginsLock, Scope};
 use dovetail_runtime::manifest::Manifest;
+use dovetail_runtime::native::UNSANDBOXED;
 use dovetail_runtime::plugin_dir::{self, PluginDirError};
 use dovetail_runtime::plugin_settings::PluginSettings;
 use dovetail_runtime::provenance::PublicKey;
@@ -69,7 +71,7 @@ enum PluginCommand {
     },
     /// Say what a file or folder is, installed or not, without running any of it.
     Check {
-        /// A component, or a folder with a plugin.toml.
+        /// A component or native library, or a folder with a plugin.toml.
         file: PathBuf,
         /// Print JSON.
         #[arg(long)]
@@ -318,6 +320,14 @@ fn find<'c>(catalogue: &'c Catalogue, id: &str) -> anyhow::Result<&'c Entry> {
             .hint(hint)
             .into(),
     )
+}
+
+/// What stands behind the name of a native plugin; nothing behind others.
+fn mark_of(manifest: &Manifest) -> String {
+    match manifest.native {
+        true => format!(" · {UNSANDBOXED}"),
+        false => String::new(),
+    }
 }
 
 fn dir_error(error: PluginDirError) -> anyhow::Error {

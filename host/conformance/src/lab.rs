@@ -12,6 +12,7 @@ use dovetail_runtime::host_env::HostEnv;
 use dovetail_runtime::inspect;
 use dovetail_runtime::load::{LoadError, LoadRequest, Runtime, cache_dir};
 use dovetail_runtime::manifest::Kind;
+use dovetail_runtime::native::{UNSANDBOXED, outline};
 use dovetail_runtime::plugin::Plugin;
 use dovetail_runtime::secret_source::SecretSource;
 use dovetail_runtime::services::Services;
@@ -60,7 +61,8 @@ pub async fn try_out(candidate: &Candidate, tables: &[Table]) -> Result<Report, 
     let compiled = tempfile::tempdir()?;
     let mut report = head(candidate);
     // The world for the probes is that of the first table: what it needs to run at all is written there.
-    let lab = Lab::new(tables.first())?;
+    let native = candidate.found.manifest.native;
+    let lab = Lab::new(tables.first(), native)?;
     let started = Instant::now();
     let plugin = match lab.load(candidate, tables.first(), compiled.path()).await? {
         Ok(plugin) => plugin,
@@ -93,12 +95,22 @@ pub async fn try_out(candidate: &Candidate, tables: &[Table]) -> Result<Report, 
 
 fn head(candidate: &Candidate) -> Report {
     let manifest = &candidate.found.manifest;
-    let inspection = inspect::check(&candidate.found.wasm.bytes);
+    let bytes = &candidate.found.wasm.bytes;
+    let contract = match manifest.native {
+        true => outline::check(bytes).map(|found| found.contract).ok(),
+        false => inspect::check(bytes).map(|found| found.contract).ok(),
+    };
+    let note =
+        "the made-up host is no wall around native code: it ran with everything that you may do";
+    let notes = manifest.native.then(|| note.to_owned());
     Report {
         id: manifest.id.to_string(),
         version: manifest.version.to_string(),
         kinds: manifest.kinds.iter().map(ToString::to_string).collect(),
-        contract: inspection.map_or_else(|_| "?".to_owned(), |found| found.contract.to_string()),
+        native: manifest.native,
+        mark: manifest.native.then_some(UNSANDBOXED),
+        contract: contract.map_or_else(|| "?".to_owned(), |contract| contract.to_string()),
+        notes: notes.into_iter().collect(),
         bytes: candidate.found.wasm.bytes.len() as u64,
         memory_limit_bytes: manifest.limits.memory_bytes,
         ..Report::default()
@@ -130,7 +142,7 @@ async fn try_table(
     compiled: &Path,
     report: &mut Report,
 ) -> Result<(), LabError> {
-    let lab = Lab::new(Some(table))?;
+    let lab = Lab::new(Some(table), candidate.found.manifest.native)?;
     let plugin = match lab.load(candidate, Some(table), compiled).await? {
         Ok(plugin) => plugin,
         Err(error) => {
@@ -234,7 +246,8 @@ struct Lab {
 }
 
 impl Lab {
-    fn new(table: Option<&Table>) -> Result<Self, LabError> {
+    /// Whoever hands over a native plugin to be tried out has decided that its code may run.
+    fn new(table: Option<&Table>, native: bool) -> Result<Self, LabError> {
         let dir = tempfile::tempdir()?;
         let project = dir.path().join("project");
         std::fs::create_dir(&project)?;
@@ -254,7 +267,8 @@ impl Lab {
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
         let outside = Arc::clone(&script) as Arc<dyn dovetail_runtime::outside::Outside>;
-        let services = Services::made_up(env, &dir.path().join("home"), &project, outside);
+        let services =
+            Services::made_up(env, &dir.path().join("home"), &project, outside).with_native(native);
         Ok(Self {
             dir,
             script,

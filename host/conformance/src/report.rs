@@ -51,6 +51,10 @@ pub struct Report {
     pub version: String,
     /// Its kinds.
     pub kinds: Vec<String>,
+    /// Whether it is native code.
+    pub native: bool,
+    /// What is said wherever native code is shown; none for components.
+    pub mark: Option<&'static str>,
     /// The contract that it was built for.
     pub contract: String,
     /// Its size.

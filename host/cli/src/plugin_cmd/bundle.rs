@@ -127,7 +127,7 @@ fn add(entry: &Entry, files: &mut Vec<File>) -> anyhow::Result<Listed> {
         content: text.into_bytes(),
     });
     files.push(File {
-        path: format!("{id}/{id}.wasm"),
+        path: format!("{id}/{}", plugin_dir::code_name(manifest)),
         content: entry.found.wasm.bytes.to_vec(),
     });
     let record = entry.record.as_ref();

@@ -1,25 +1,28 @@
 //! `dovetail plugin check`: what a file or folder is, whether or not it is installed, without running any of it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use dovetail_runtime::digest::Sha256;
 use dovetail_runtime::inspect::{self, Extra, Inspection};
-use dovetail_runtime::manifest::{HOST_API, Kind, Limits};
+use dovetail_runtime::manifest::{HOST_API, Kind, Limits, Manifest};
 use dovetail_runtime::plugin_dir;
 use serde_json::{Value, json};
 
 use super::inspect::host_imports;
 use super::layout::{labelled, size};
 use super::package::Package;
-use super::{Done, PluginContext, dir_error, json as as_json, whole};
+use super::{Done, PluginContext, check_native, dir_error, json as as_json, whole};
 use crate::fatal::Fatal;
 
 /// The column in which values start.
-const LABELS: usize = 13;
+pub(super) const LABELS: usize = 13;
 
 pub(super) fn run(context: &PluginContext, path: &Path, json: bool) -> anyhow::Result<Done> {
     let path = context.cwd.join(path);
-    let checked = if path.is_dir() {
+    let checked = if !path.is_dir() && check_native::is_library(&path) {
+        check_native::file(&path, context.settings.allow_native)?
+    } else if path.is_dir() {
         folder(&path)?
     } else {
         file(&path)?
@@ -31,31 +34,37 @@ pub(super) fn run(context: &PluginContext, path: &Path, json: bool) -> anyhow::R
     }))
 }
 
-struct Checked {
-    text: String,
-    json: Value,
+pub(super) struct Checked {
+    pub(super) text: String,
+    pub(super) json: Value,
 }
 
 /// A folder with a manifest: it has to agree with the component.
 fn folder(dir: &Path) -> anyhow::Result<Checked> {
     let found = Package::read(dir, None)?.found;
+    if found.manifest.native {
+        return check_native::folder(&found);
+    }
     let bytes = &found.wasm.bytes;
     let inspection = look(bytes, dir)?;
     let manifest = &found.manifest;
     let mut text = format!("{} {}\n", manifest.id, manifest.version);
     text.push_str(&facts(&inspection, bytes, &manifest.limits)?);
-    let asks = if manifest.request.is_empty() {
-        "nothing".to_owned()
-    } else {
-        manifest.request.to_string()
-    };
-    text.push_str(&labelled("asks for", LABELS, &asks));
+    text.push_str(&labelled("asks for", LABELS, &asks(manifest)));
     text.push_str(
         "ok           it is what its manifest says, and needs no more than it asks for\n",
     );
     let mut value = as_json::found(&found);
     merge(&mut value, component_json(&inspection, bytes)?);
     Ok(Checked { text, json: value })
+}
+
+/// What a manifest asks for, in one line.
+pub(super) fn asks(manifest: &Manifest) -> String {
+    match manifest.request.is_empty() {
+        true => "nothing".to_owned(),
+        false => manifest.request.to_string(),
+    }
 }
 
 /// A component alone: what a manifest would have to say.
@@ -116,21 +125,25 @@ fn facts(inspection: &Inspection, bytes: &[u8], limits: &Limits) -> anyhow::Resu
         "memory",
         &format!("starts with {}", size(inspect::initial_memory(bytes)?)),
     );
-    let deadlines: Vec<String> = inspection
-        .kinds
+    let bounds = bounds(&inspection.kinds, limits);
+    add(
+        "limits",
+        &format!("{} of memory, {bounds}", size(limits.memory_bytes)),
+    );
+    Ok(text)
+}
+
+/// What a call may give and take.
+pub(super) fn bounds(kinds: &BTreeSet<Kind>, limits: &Limits) -> String {
+    let deadlines: Vec<String> = kinds
         .iter()
         .map(|kind| format!("{} ms ({kind})", limits.deadline(*kind).as_millis()))
         .collect();
-    add(
-        "limits",
-        &format!(
-            "{} of memory, {} of output, {} a call",
-            size(limits.memory_bytes),
-            size(limits.output_bytes as u64),
-            deadlines.join(", ")
-        ),
-    );
-    Ok(text)
+    format!(
+        "{} of output, {} a call",
+        size(limits.output_bytes as u64),
+        deadlines.join(", ")
+    )
 }
 
 fn exports(inspection: &Inspection) -> Vec<&'static str> {
@@ -192,7 +205,7 @@ fn component_json(inspection: &Inspection, bytes: &[u8]) -> anyhow::Result<Value
     }))
 }
 
-fn merge(into: &mut Value, more: Value) {
+pub(super) fn merge(into: &mut Value, more: Value) {
     if let (Value::Object(into), Value::Object(more)) = (into, more) {
         into.extend(more);
     }

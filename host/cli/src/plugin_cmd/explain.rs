@@ -9,6 +9,7 @@ use dovetail_runtime::fs_rule::FsBase;
 use dovetail_runtime::grant::Grant;
 use dovetail_runtime::lock::Scope;
 use dovetail_runtime::manifest_lines::{RequestLine, request_lines};
+use dovetail_runtime::native::UNSANDBOXED;
 use dovetail_runtime::state::State;
 use serde_json::{Value, json};
 
@@ -78,7 +79,42 @@ impl<'a> Answer<'a> {
     }
 
     fn runs_and_allows(&self) -> bool {
-        self.explanation.allowed && self.stopped.is_none()
+        (self.explanation.allowed || self.is_unconfined()) && self.stopped.is_none()
+    }
+
+    fn is_native(&self) -> bool {
+        self.entry.found.manifest.native
+    }
+
+    /// Whether it can do that by itself, without dovetail: a grant is then about what dovetail does on its behalf.
+    fn is_unconfined(&self) -> bool {
+        let by_itself = match self.action {
+            Action::Net(_) | Action::File { .. } | Action::Process(_) | Action::Env(_) => true,
+            Action::Secret(_)
+            | Action::Owns(_)
+            | Action::Kv(_)
+            | Action::Client
+            | Action::Class(_) => false,
+        };
+        by_itself && self.is_native()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.is_native() {
+            let granted = match (self.is_unconfined(), self.explanation.allowed) {
+                (true, true) => "dovetail does this on its behalf, too",
+                (true, false) => "dovetail itself does not do this on its behalf",
+                (false, _) => "this is about what dovetail does on its behalf",
+            };
+            notes.push(format!(
+                "it is {UNSANDBOXED} native code, which can do whatever you can; {granted}"
+            ));
+        }
+        if self.explanation.allowed || !self.is_native() {
+            notes.extend(self.explanation.notes.iter().map(ToString::to_string));
+        }
+        notes
     }
 
     /// Where a rule is written.
@@ -126,8 +162,8 @@ impl<'a> Answer<'a> {
         };
         let (sentence, hint) = self.verdict();
         text.push_str(&format!("{}\n", hanging(&format!("result: {sentence}"), 8)));
-        if self.runs_and_allows() {
-            for note in &self.explanation.notes {
+        if self.runs_and_allows() || self.is_native() {
+            for note in self.notes() {
                 text.push_str(&format!("{}\n", hanging(&format!("note: {note}"), 6)));
             }
         }
@@ -142,6 +178,9 @@ impl<'a> Answer<'a> {
             return (format!("no, it does not run: {why}"), Some(hint.clone()));
         }
         let by = self.explanation.by();
+        if self.is_unconfined() {
+            return (format!("yes, nothing keeps it from that: {what}"), None);
+        }
         match (self.explanation.allowed, by) {
             (true, Some(rule)) => (format!("yes ({}), it may {what}", rule + 1), None),
             (true, None) => (format!("yes, every plugin may {what}"), None),
@@ -185,12 +224,14 @@ impl<'a> Answer<'a> {
         json!({
             "plugin": self.entry.found.manifest.id,
             "action": self.action.key(),
+            "sandboxed": !self.is_native(),
+            "mark": self.is_native().then_some(UNSANDBOXED),
             "rules": rules,
             "allowed": self.runs_and_allows(),
             "by": self.explanation.by().filter(|_| self.runs_and_allows()).map(|at| at + 1),
             "result": sentence,
             "hint": hint,
-            "notes": self.explanation.notes,
+            "notes": self.notes(),
         })
     }
 }

@@ -20,8 +20,7 @@ use super::consent::{asks, block};
 use super::known::Known;
 use super::layout::{duration, hanging, labelled, size};
 use super::package::Package;
-use super::{Done, PluginContext, find, json, whole};
-use crate::terminal_text::visible;
+use super::{Done, PluginContext, check_native, find, json, whole};
 
 /// The column in which values start.
 const LABELS: usize = 13;
@@ -197,8 +196,11 @@ fn component(found: &Found) -> String {
 /// What the library says about itself without running.
 fn library(found: &Found) -> String {
     match outline::check(&found.wasm.bytes) {
-        Ok(outline) if outline.needs.is_empty() => "needs no other".to_owned(),
-        Ok(outline) => format!("needs {}", visible(&outline.needs.join(", "))),
+        Ok(outline) => format!(
+            "native interface {}; needs {}",
+            outline.abi,
+            check_native::needs(&outline)
+        ),
         Err(error) => error.to_string(),
     }
 }

@@ -3,6 +3,7 @@
 use dovetail_runtime::capability::{Capabilities, class_name};
 use dovetail_runtime::catalogue::{Catalogue, Entry};
 use dovetail_runtime::discovery::{Found, Problem};
+use dovetail_runtime::native::UNSANDBOXED;
 use dovetail_runtime::state::State;
 use serde_json::{Value, json};
 
@@ -63,6 +64,7 @@ pub(super) fn found(found: &Found) -> Value {
         "api": manifest.api.to_string(),
         "native": manifest.native,
         "sandboxed": !manifest.native,
+        "mark": manifest.native.then_some(UNSANDBOXED),
         "kinds": manifest.kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
         "description": manifest.description,
         "source": found.scope.name(),

@@ -5,7 +5,6 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use dovetail_core::ids::PluginId;
 use dovetail_runtime::discovery::Found;
 use dovetail_runtime::lock::Scope;
 use dovetail_runtime::plugin_dir;

@@ -15,6 +15,7 @@ pub(super) fn run(context: &PluginContext, plugin: &str, enable: bool) -> anyhow
     let entry = find(&catalogue, plugin)?;
     let id = &entry.found.manifest.id;
     if enable && context.known(entry).is_quarantined(entry) {
+        forget_endings(context, entry)?;
         context.ledger().forgive(&context.subject(entry))?;
         return Ok(Done::with(format!(
             "plugin `{id}` is called again: its faults are forgotten\n"

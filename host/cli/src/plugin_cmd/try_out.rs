@@ -8,23 +8,24 @@ use std::time::Duration;
 use clap::Args;
 use dovetail_conformance::{Candidate, Report, Table};
 use dovetail_core::ids::PluginId;
-use dovetail_runtime::discovery::Found;
+use dovetail_runtime::discovery::{Found, Wasm};
 use dovetail_runtime::grant::Grant;
 use dovetail_runtime::inspect;
 use dovetail_runtime::lock::Scope;
 use dovetail_runtime::manifest::Manifest;
+use dovetail_runtime::native::outline;
 use dovetail_runtime::plugin_dir;
 use dovetail_runtime::state::State;
 
 use super::layout::{duration, hanging, labelled, size};
 use super::package::Package;
-use super::{Done, PluginContext, dir_error, find, whole};
+use super::{Done, PluginContext, check_native, dir_error, find, whole};
 use crate::fatal::Fatal;
 
 /// `dovetail plugin test`.
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
-    /// A component, a folder with a plugin.toml, or the id of a plugin that is there.
+    /// A component or native library, a folder with a plugin.toml, or the id of a plugin that is there.
     plugin: String,
     /// Cases with what is expected of each; see docs/plugin-test.md.
     #[arg(long = "table", value_name = "FILE")]
@@ -66,26 +67,36 @@ fn candidate(context: &PluginContext, plugin: &str, tables: &[Table]) -> anyhow:
     let path = context.cwd.join(plugin);
     if path.is_dir() {
         let found = Package::read(&path, None)?.found;
-        return Ok(with_all_it_asks_for(found));
+        return unsandboxed(context, with_all_it_asks_for(found));
+    }
+    if path.is_file() && check_native::is_library(&path) {
+        return unsandboxed(context, with_all_it_asks_for(library(&path, tables)?));
     }
     if path.is_file() {
         return Ok(with_all_it_asks_for(component(&path, tables)?));
     }
-    if plugin.contains(['/', '\\']) || plugin.ends_with(".wasm") {
+    if plugin.contains(['/', '\\']) || plugin.ends_with(".wasm") || plugin.ends_with(".so") {
         return Err(Fatal::new(format!("there is no file `{}`", path.display()))
             .hint("name a component, a folder with a plugin.toml, or the id of a plugin")
             .into());
     }
     let catalogue = context.survey();
     let entry = find(&catalogue, plugin)?;
-    Ok(match &entry.state {
+    let candidate = match &entry.state {
         State::Ready(grant) => Candidate {
             found: entry.found.clone(),
             grant: grant.clone(),
         },
         // Nothing of the machine is in its reach here, so what nobody granted can be tried out too.
         _ => with_all_it_asks_for(entry.found.clone()),
-    })
+    };
+    unsandboxed(context, candidate)
+}
+
+/// To try native code out is to run it, which takes the same word of the user as to use it.
+fn unsandboxed(context: &PluginContext, candidate: Candidate) -> anyhow::Result<Candidate> {
+    context.check_native(&candidate.found.manifest)?;
+    Ok(candidate)
 }
 
 fn with_all_it_asks_for(found: Found) -> Candidate {
@@ -106,12 +117,34 @@ fn component(path: &Path, tables: &[Table]) -> anyhow::Result<Found> {
         .map(|kind| format!("{:?}", kind.name()))
         .collect();
     let kinds: Vec<String> = kinds.into_iter().collect();
+    let head = format!("id = \"{}\"\nkinds = [{}]\n", id_of(path), kinds.join(", "));
+    without_manifest(&head, wasm, tables)
+}
+
+/// The same for a native library, which has its id in it.
+fn library(path: &Path, tables: &[Table]) -> anyhow::Result<Found> {
+    let library = plugin_dir::read_library(path).map_err(dir_error)?;
+    let outline = outline::check(&library.bytes)
+        .map_err(|error| Fatal::new(format!("`{}` {error}", path.display())).hint(error.hint()))?;
+    let kinds: Vec<String> = outline
+        .kinds
+        .iter()
+        .map(|kind| format!("{:?}", kind.name()))
+        .collect();
+    let head = format!(
+        "id = {:?}\nkinds = [{}]\nnative = true\n",
+        outline.id,
+        kinds.join(", ")
+    );
+    without_manifest(&head, library, tables)
+}
+
+/// What a file is found as that has no manifest beside it; what it asks for is in the first table.
+fn without_manifest(head: &str, wasm: Wasm, tables: &[Table]) -> anyhow::Result<Found> {
     let requests = tables.iter().find_map(Table::request_toml);
     let text = format!(
-        "id = \"{}\"\nversion = \"0.0.0\"\napi = \"={}\"\nkinds = [{}]\n{}",
-        id_of(path),
+        "{head}version = \"0.0.0\"\napi = \"={}\"\n{}",
         dovetail_runtime::manifest::HOST_API,
-        kinds.join(", "),
         requests.unwrap_or_default()
     );
     let manifest = Manifest::parse(&text, Path::new("[request] of the table"))
@@ -140,20 +173,28 @@ fn id_of(path: &Path) -> PluginId {
 /// The report for people.
 fn render(report: &Report) -> String {
     let mut text = format!(
-        "{} {} · {} · {}\n",
+        "{} {} · {} · {}{}\n",
         report.id,
         report.version,
         report.kinds.join("+"),
-        size(report.bytes)
+        size(report.bytes),
+        report
+            .mark
+            .map(|mark| format!(" · {mark}"))
+            .unwrap_or_default()
     );
     let mut add = |label: &str, value: &str| text.push_str(&labelled(label, LABELS, value));
     add("contract", &format!("dovetail:plugin@{}", report.contract));
     if report.load_us > 0 {
         let time = |us| duration(Duration::from_micros(us));
+        let again = match report.native {
+            true => "again",
+            false => "from the cache",
+        };
         add(
             "load",
             &format!(
-                "{} the first time, {} from the cache",
+                "{} the first time, {} {again}",
                 time(report.compile_us),
                 time(report.load_us)
             ),

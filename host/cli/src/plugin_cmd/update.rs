@@ -10,7 +10,7 @@ use super::consent;
 use super::incoming::{IncomingArgs, receive};
 use super::install::{self, Plan};
 use super::trust::Difference;
-use super::{Done, PluginContext, find};
+use super::{Done, PluginContext, find, mark_of};
 use crate::fatal::{self, Fatal};
 use crate::out;
 
@@ -109,6 +109,7 @@ async fn update(
         .into());
     }
     install::check_policy(context, &new.found, &incoming)?;
+    context.check_native(&new.found.manifest)?;
     if let Some(sentence) = install::signer_problem(context, id, &incoming)? {
         return Err(Fatal::untrusted(sentence)
             .hint(format!(
@@ -128,8 +129,12 @@ async fn update(
         signer: incoming.signer.clone(),
         ..context.record(&found, found.manifest.request.clone(), sources.clone())?
     };
-    let difference = Difference::between(record, &found, &now);
-    let head = format!("{id} {old_version} → {version}\n");
+    let difference = Difference::between(record, &found, &now)
+        .leaving_the_sandbox(found.manifest.native && !entry.found.manifest.native);
+    let head = format!(
+        "{id} {old_version} → {version}{}\n",
+        mark_of(&found.manifest)
+    );
     if !decide(
         &format!("{head}{}", difference.text()),
         &difference,

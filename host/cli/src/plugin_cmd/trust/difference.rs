@@ -4,6 +4,7 @@ use dovetail_runtime::capability::Capabilities;
 use dovetail_runtime::digest::Sha256;
 use dovetail_runtime::discovery::Found;
 use dovetail_runtime::lock::LockEntry;
+use dovetail_runtime::native::UNSANDBOXED;
 use serde_json::{Value, json};
 
 use super::super::layout::labelled;
@@ -26,6 +27,8 @@ pub(in super::super) struct Difference {
     granted: Capabilities,
     /// Whether its calls could go further.
     further: bool,
+    /// Whether it was in the sandbox and would not be any more.
+    leaves_the_sandbox: bool,
 }
 
 impl Difference {
@@ -51,7 +54,14 @@ impl Difference {
             further: before
                 .and_then(|entry| entry.limits)
                 .is_some_and(|limits| found.manifest.limits.goes_beyond(&limits)),
+            leaves_the_sandbox: false,
         }
+    }
+
+    /// The same of a component that becomes native code.
+    pub(in super::super) fn leaving_the_sandbox(mut self, leaves: bool) -> Self {
+        self.leaves_the_sandbox = leaves;
+        self
     }
 
     /// Whether all is as it was.
@@ -61,7 +71,7 @@ impl Difference {
 
     /// Whether it would get more than before.
     pub(in super::super) fn widens(&self) -> bool {
-        self.further || !self.added.is_empty()
+        self.further || self.leaves_the_sandbox || !self.added.is_empty()
     }
 
     /// What it would have when this is accepted.
@@ -81,8 +91,12 @@ impl Difference {
             };
             text.push_str(&labelled(&format!("  {what}"), LABELS, &words));
         }
+        if self.leaves_the_sandbox {
+            let words = format!("+ run {UNSANDBOXED}, with everything that you may do");
+            text.push_str(&labelled("  may", LABELS, &words));
+        }
         let lists = [("+", &self.added), ("-", &self.removed), ("=", &self.kept)];
-        let mut label = "  may";
+        let mut label = if self.leaves_the_sandbox { "" } else { "  may" };
         for (sign, capabilities) in lists {
             for words in capabilities.words() {
                 text.push_str(&labelled(label, LABELS, &format!("{sign} {words}")));

@@ -2,6 +2,7 @@
 
 use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::lock::{LockEntry, PluginsLock, Scope};
+use dovetail_runtime::native::UNSANDBOXED;
 use serde_json::{Value, json};
 
 use super::super::layout::table;
@@ -12,6 +13,8 @@ use crate::out;
 struct Row<'a> {
     entry: &'a LockEntry,
     state: &'static str,
+    /// Whether it is native code, where it is there.
+    native: Option<bool>,
     /// Why it does not hold, and what to do.
     refusal: Option<(String, String)>,
 }
@@ -64,6 +67,7 @@ fn row<'a>(catalogue: &Catalogue, entry: &'a LockEntry, authentic: bool) -> Row<
     Row {
         entry,
         state,
+        native: installed.map(|installed| installed.found.manifest.native),
         refusal,
     }
 }
@@ -81,7 +85,10 @@ fn cells(context: &PluginContext, row: &Row<'_>) -> Vec<String> {
             scope => scope.name().to_owned(),
         },
         entry.version.clone(),
-        row.state.to_owned(),
+        match row.native {
+            Some(true) => format!("{}, {UNSANDBOXED}", row.state),
+            Some(false) | None => row.state.to_owned(),
+        },
         entry.granted_at.clone(),
         signer,
     ]
@@ -100,6 +107,8 @@ fn value(row: &Row<'_>) -> Value {
         "version": entry.version,
         "sha256": entry.wasm.to_string(),
         "state": row.state,
+        "sandboxed": row.native.map(|native| !native),
+        "mark": row.native.unwrap_or_default().then_some(UNSANDBOXED),
         "api": entry.api,
         "config": entry.config.map(|digest| digest.to_string()),
         "source": entry.source.as_ref().map(|source| source.as_str()),

@@ -5,12 +5,13 @@ use dovetail_core::ids::PluginId;
 use dovetail_runtime::catalogue::Entry;
 use dovetail_runtime::discovery::Places;
 use dovetail_runtime::lock::{LockEntry, PluginsLock, Scope};
+use dovetail_runtime::native::UNSANDBOXED;
 use dovetail_runtime::pins::Pins;
 use dovetail_runtime::state::State;
 use serde_json::{Value, json};
 
 use super::super::consent::{self, Sources};
-use super::super::{Done, PluginContext, find};
+use super::super::{Done, PluginContext, find, mark_of};
 use super::difference::Difference;
 use crate::fatal::Fatal;
 use crate::out;
@@ -121,9 +122,10 @@ fn refuse_hopeless(entry: &Entry) -> anyhow::Result<()> {
         return Err(fatal.hint(hint).into());
     }
     match (&entry.state, entry.state.refusal(id)) {
-        (State::NotAllowed { .. } | State::NativeOff | State::Disabled, Some(refusal)) => {
-            Err(Fatal::untrusted(refusal.sentence).hint(refusal.hint).into())
-        }
+        (
+            State::NotAllowed { .. } | State::NativeOff | State::Crashed(_) | State::Disabled,
+            Some(refusal),
+        ) => Err(Fatal::untrusted(refusal.sentence).hint(refusal.hint).into()),
         _ => Ok(()),
     }
 }
@@ -186,10 +188,11 @@ fn is_same(pin: Option<&LockEntry>, now: &LockEntry) -> bool {
 fn words(case: &Case<'_>) -> String {
     let manifest = &case.entry.found.manifest;
     format!(
-        "{} {} · {}",
+        "{} {} · {}{}",
         manifest.id,
         manifest.version,
-        case.entry.found.scope.name()
+        case.entry.found.scope.name(),
+        mark_of(manifest)
     )
 }
 
@@ -231,6 +234,9 @@ fn value(case: &Case<'_>, accepted: bool) -> Value {
     value["id"] = json!(id);
     value["scope"] = json!(case.entry.found.scope.name());
     value["state"] = json!(case.entry.state.name());
+    let native = case.entry.found.manifest.native;
+    value["sandboxed"] = json!(!native);
+    value["mark"] = json!(native.then_some(UNSANDBOXED));
     let refusal = case.entry.state.refusal(id);
     value["reason"] = json!(refusal.map(|refusal| refusal.sentence));
     value["accepted"] = json!(accepted);
