@@ -13,7 +13,7 @@ pub struct Guest {
 
 impl Guest {
     /// The name of its file under a manifest.
-    pub(crate) fn file(&self, manifest: &str) -> String {
+    pub fn file(&self, manifest: &str) -> String {
         let suffix = match manifest.lines().any(|line| line == "native = true") {
             true => "so",
             false => "wasm",

@@ -1,5 +1,10 @@
 //! Native plugins in the real program: marked wherever they are shown, off by default, and named when they crash.
 
+mod manage;
+mod packages;
+mod refusals;
+mod reload;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixListener;

@@ -27,7 +27,7 @@ pub(crate) fn package_with(guest: &Guest, manifest: &str, wasm: &[u8]) -> Vec<u8
     };
     pack(vec![
         file("plugin.toml".to_owned(), manifest.as_bytes()),
-        file(format!("{}.wasm", guest.id), wasm),
+        file(guest.file(manifest), wasm),
     ])
     .unwrap()
 }

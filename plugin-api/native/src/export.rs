@@ -316,6 +316,7 @@ mod tests {
     }
 
     impl Tools for Moody {
+        #[expect(clippy::panic, reason = "that is what is tried")]
         fn list_tools(&self) -> Result<Vec<tools::Tool>, Error> {
             panic!("not today")
         }
