@@ -11,7 +11,7 @@ use crate::authorities::{self, InvalidAuthorities};
 pub struct Way {
     /// Whether the connection is encrypted.
     tls: bool,
-    /// Whether it ends on this machine.
+    /// Whether it ends on this machine, or on its link, where clouds keep what only this machine is to know.
     here: bool,
 }
 
@@ -20,11 +20,11 @@ impl Way {
     pub fn to(url: &Url) -> Self {
         Self {
             tls: url.scheme() != "http",
-            here: is_loopback(url),
+            here: is_loopback(url) || is_link_local(url),
         }
     }
 
-    /// Whether it ends on this machine, where no proxy is asked.
+    /// Whether it ends on this machine or its link, where no proxy is asked.
     pub fn ends_here(self) -> bool {
         self.here
     }
@@ -76,6 +76,15 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Whether a URL is an address that only this link knows.
+fn is_link_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_link_local(),
+        Some(Host::Ipv6(address)) => address.is_unicast_link_local(),
+        Some(Host::Domain(_)) | None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +98,12 @@ mod tests {
                 && loopback("http://localhost/")
         );
         assert!(!loopback("http://10.0.0.1/") && !loopback("http://localhost.example/"));
+    }
+
+    #[test]
+    fn what_is_on_the_link_is_reached_without_a_proxy() {
+        let near = |text: &str| Way::to(&Url::parse(text).expect("a URL")).ends_here();
+        assert!(near("http://169.254.169.254/latest") && near("http://[fe80::1]/"));
+        assert!(!near("http://192.168.0.1/") && !near("https://sts.us-east-1.amazonaws.com/"));
     }
 }
