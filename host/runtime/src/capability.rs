@@ -215,9 +215,13 @@ impl fmt::Display for Capabilities {
 /// The name of a secret slot.
 ///
 /// Either a name of the plugin's own, in lower-case letters, digits, `-` and `_`, at most 64; or `env:NAME`, `auth:KEY`
-/// or `config:KEY` for plugins to which the user names the source in a configuration of theirs.
+/// or `config:KEY` for plugins to which the user names the source in a configuration of theirs; or, where the host itself
+/// says so, `file:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotName(String);
+
+/// As long as the system's own paths can be.
+const LONGEST_PATH: usize = 4096;
 
 /// Why a text is no slot name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -243,6 +247,20 @@ impl SlotName {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidSlot(text.to_owned()))
+        }
+    }
+
+    /// The slot of a file that the user's own configuration or environment names. No manifest can ask for one: there is
+    /// no text that [`SlotName::parse`] reads as such a name.
+    ///
+    /// # Errors
+    /// The path is empty, too long, or holds control characters.
+    pub fn of_file(path: &str) -> Result<Self, InvalidSlot> {
+        let name = format!("file:{path}");
+        if is_word(path, LONGEST_PATH, |c| !c.is_control()) {
+            Ok(Self(name))
+        } else {
+            Err(InvalidSlot(name))
         }
     }
 

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::digest::Sha256;
 use crate::grant::Grant;
 use crate::private_file;
-use crate::secrets::{Secrets, read_private};
+use crate::secrets::{SecretError, Secrets, read_private};
 
 /// Values are tokens and small JSON documents.
 const MOST_VALUE_BYTES: usize = 64 << 10;
@@ -52,19 +52,26 @@ impl Credentials {
         Self { secrets, locks }
     }
 
-    /// Reads a slot's value.
+    /// Reads a slot's value. One that is not in a private file has a generation of its value alone, and cannot be
+    /// replaced.
     ///
     /// # Errors
-    /// `Denied` for a slot that the plugin does not own, `Unavailable` for an empty one or one without a file.
+    /// `Denied` for a slot that the plugin does not own, `Unavailable` for an empty one, `Other` for one whose source is
+    /// there and cannot be read.
     pub async fn reveal(
         &self,
         plugin: &PluginId,
         grant: &Grant,
         slot: &str,
     ) -> Result<Versioned, PluginError> {
-        let path = self.owned_file(plugin, grant, slot)?;
-        let slot = slot.to_owned();
-        blocking(move || read(&path, &slot)?.ok_or_else(|| empty(&path, &slot))).await
+        check_owned(plugin, grant, slot)?;
+        let owned = slot.to_owned();
+        if let Some(path) = self.secrets.file_of(plugin, slot) {
+            return blocking(move || read(&path, &owned)?.ok_or_else(|| empty(&path, &owned)))
+                .await;
+        }
+        let (secrets, plugin) = (Arc::clone(&self.secrets), plugin.clone());
+        blocking(move || read_elsewhere(&secrets, &plugin, &owned)).await
     }
 
     /// Replaces a slot's value if its generation is still `expected` (0 for a file that is not there yet), and
@@ -142,17 +149,38 @@ impl Credentials {
         grant: &Grant,
         slot: &str,
     ) -> Result<PathBuf, PluginError> {
-        if !grant.owns(slot) {
-            return Err(PluginError::Denied(format!(
-                "plugin `{plugin}` does not own secret `{slot}`; to allow it: dovetail plugin grant {plugin} owns {slot}"
-            )));
-        }
+        check_owned(plugin, grant, slot)?;
         self.secrets.file_of(plugin, slot).ok_or_else(|| {
             PluginError::Unavailable(format!(
-                "secret `{slot}` has no file; a plugin can own only a secret kept in one"
+                "secret `{slot}` has no file; a plugin can replace only a secret kept in one"
             ))
         })
     }
+}
+
+fn check_owned(plugin: &PluginId, grant: &Grant, slot: &str) -> Result<(), PluginError> {
+    if grant.owns(slot) {
+        return Ok(());
+    }
+    Err(PluginError::Denied(format!(
+        "plugin `{plugin}` does not own secret `{slot}`; to allow it: dovetail plugin grant {plugin} owns {slot}",
+        slot = slot.escape_debug()
+    )))
+}
+
+/// A value from the environment, from the login, or from a file of another program.
+fn read_elsewhere(
+    secrets: &Secrets,
+    plugin: &PluginId,
+    slot: &str,
+) -> Result<Versioned, PluginError> {
+    let value = secrets.get(plugin, slot).map_err(|error| match error {
+        SecretError::Unreadable { .. } => PluginError::Other(error.to_string()),
+        SecretError::Missing { .. } | SecretError::NoSource { .. } => error.into(),
+    })?;
+    let value = Zeroizing::new(value.expose().as_bytes().to_vec());
+    let generation = generation_of(&Sha256::of(&value));
+    Ok(Versioned { value, generation })
 }
 
 fn read(path: &Path, slot: &str) -> Result<Option<Versioned>, PluginError> {
@@ -178,9 +206,13 @@ fn generation(path: &Path, value: &[u8]) -> std::io::Result<u64> {
     bytes.extend_from_slice(&metadata.mtime().to_le_bytes());
     bytes.extend_from_slice(&metadata.mtime_nsec().to_le_bytes());
     let digest = Sha256::of(&Zeroizing::new(bytes));
+    Ok(generation_of(&digest))
+}
+
+fn generation_of(digest: &Sha256) -> u64 {
     let mut number = [0; 8];
     number.copy_from_slice(&digest.bytes()[..8]);
-    Ok(u64::from_le_bytes(number).max(1))
+    u64::from_le_bytes(number).max(1)
 }
 
 fn empty(path: &Path, slot: &str) -> PluginError {

@@ -15,6 +15,9 @@ pub enum SecretSource {
     Env(String),
     /// A file that only the user can read. Also what a plugin that owns the slot may replace.
     File(PathBuf),
+    /// A file that others may read too, and that no plugin replaces: what another program keeps its settings and
+    /// credentials in. Only the host's own configuration leads to one; there is no text for it.
+    Document(PathBuf),
     /// A text field of `$CODEX_HOME/auth.json`; dots lead into objects.
     Auth(String),
     /// What a program prints, without the line end.
@@ -110,7 +113,7 @@ impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Env(name) => write!(f, "environment variable `{name}`"),
-            Self::File(path) => write!(f, "file `{}`", path.display()),
+            Self::File(path) | Self::Document(path) => write!(f, "file `{}`", path.display()),
             Self::Auth(key) => write!(f, "`{key}` in auth.json"),
             Self::Command(argv) => write!(f, "output of `{}`", display_argv(argv)),
             Self::Inline(_) => f.write_str("value in the configuration"),

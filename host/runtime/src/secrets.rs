@@ -22,6 +22,8 @@ use crate::secret_source::SecretSource;
 
 /// Longer secrets are refused: they are no tokens, and headers have no room for them.
 const MOST_SECRET_BYTES: u64 = 64 << 10;
+/// Settings of other programs, such as those with a section for each of hundreds of accounts.
+const MOST_DOCUMENT_BYTES: u64 = 512 << 10;
 /// A password manager may ask for a touch or a fingerprint.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -128,6 +130,7 @@ impl Secrets {
         let value = match &source {
             SecretSource::Env(name) => self.env_value(name),
             SecretSource::File(path) => self.file_value(path),
+            SecretSource::Document(path) => self.document_value(path),
             SecretSource::Auth(key) => self.auth_value(key),
             SecretSource::Command(argv) => self.command_value(argv),
             SecretSource::Inline(value) => Ok(Some(value.clone())),
@@ -183,9 +186,16 @@ impl Secrets {
         read_private(&path)?.map(|bytes| utf8(&bytes)).transpose()
     }
 
+    fn document_value(&self, path: &Path) -> Result<Option<SecretText>, String> {
+        let path = SecretSource::file(path, self.home.as_deref())
+            .ok_or("the home directory is not known")?;
+        let bytes = read_capped(&path, MOST_DOCUMENT_BYTES)?;
+        bytes.map(|bytes| utf8(&bytes)).transpose()
+    }
+
     fn auth_value(&self, key: &str) -> Result<Option<SecretText>, String> {
         let path = self.codex_home.join("auth.json");
-        let Some(bytes) = read_capped(&path)? else {
+        let Some(bytes) = read_capped(&path, MOST_SECRET_BYTES)? else {
             return Ok(None);
         };
         let mut document: serde_json::Value = serde_json::from_slice(&bytes)
@@ -240,26 +250,26 @@ pub(crate) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, St
             "other users can read it; run: chmod 600 {}",
             path.display()
         )),
-        Ok(_) => read_capped(path),
+        Ok(_) => read_capped(path, MOST_SECRET_BYTES),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn read_capped(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+fn read_capped(path: &Path, most_bytes: u64) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
     // Room for the most at once: growing would leave copies behind that nothing wipes.
-    let most = usize::try_from(MOST_SECRET_BYTES).unwrap_or(usize::MAX);
+    let most = usize::try_from(most_bytes).unwrap_or(usize::MAX);
     let mut bytes = Zeroizing::new(Vec::with_capacity(most + 1));
-    file.take(MOST_SECRET_BYTES + 1)
+    file.take(most_bytes + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
     if bytes.len() > most {
-        return Err(format!("it is longer than {MOST_SECRET_BYTES} bytes"));
+        return Err(format!("it is longer than {most_bytes} bytes"));
     }
     Ok(Some(bytes))
 }

@@ -169,6 +169,16 @@ fn slots_are_own_names_or_name_a_source_of_the_users() {
 }
 
 #[test]
+fn only_the_host_makes_slots_of_files() {
+    let slot = SlotName::of_file("~/.acme/credentials").expect("valid");
+    assert_eq!(slot.as_str(), "file:~/.acme/credentials");
+    assert!(SlotName::parse(slot.as_str()).is_err());
+    for path in ["", "a\nb"] {
+        assert!(SlotName::of_file(path).is_err(), "{path:?}");
+    }
+}
+
+#[test]
 fn a_summary_names_what_is_one_and_counts_what_are_many() {
     let slots = ["a", "b"].map(|slot| SlotName::parse(slot).expect("valid"));
     let set = Capabilities {

@@ -3,7 +3,6 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 use crate::capability::{Capabilities, SlotName};
-use crate::host_env::HostEnv;
 use crate::secret_source::SecretSource;
 
 struct World {
@@ -20,12 +19,14 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let secrets = Arc::new(Secrets::new(
-            Arc::new(HostEnv::default()),
+            Arc::new([("SET".into(), "value".into())].into_iter().collect()),
             dir.path().to_owned(),
         ));
         let sources = [
             ("token", SecretSource::File(dir.path().join("token"))),
             ("env", SecretSource::Env("X".to_owned())),
+            ("set", SecretSource::Env("SET".to_owned())),
+            ("shared", SecretSource::Document(dir.path().join("shared"))),
         ];
         secrets.bind(
             id(),
@@ -34,7 +35,7 @@ impl World {
                 .map(|(slot, source)| (slot.to_owned(), source))
                 .collect::<BTreeMap<_, _>>(),
         );
-        let owns = ["token", "env"]
+        let owns = ["token", "env", "set", "shared"]
             .map(|slot| SlotName::parse(slot).expect("valid"))
             .into();
         let grant = Grant::builtin(Capabilities {
@@ -156,4 +157,46 @@ async fn a_lock_is_held_by_one_and_passed_on() {
             .count(),
         2
     );
+}
+
+#[tokio::test]
+async fn what_lies_elsewhere_is_shown_and_not_replaced() {
+    let world = World::new();
+    let (value, generation) = world.reveal("set").await.expect("it is set");
+    assert_eq!(value, b"value");
+    assert_eq!(
+        world.reveal("set").await,
+        Ok((b"value".to_vec(), generation))
+    );
+    let path = world.dir.path().join("shared");
+    assert!(matches!(
+        world.reveal("shared").await,
+        Err(PluginError::Unavailable(_))
+    ));
+    fs::write(&path, "[default]\n").expect("written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("changed");
+    let (value, generation) = world
+        .reveal("shared")
+        .await
+        .expect("others may read it too");
+    assert_eq!(value, b"[default]");
+    let replaced = world
+        .credentials
+        .update(
+            &id(),
+            &world.grant,
+            "shared",
+            generation,
+            Zeroizing::new(b"mine".to_vec()),
+        )
+        .await;
+    assert!(
+        matches!(replaced, Err(PluginError::Unavailable(_))),
+        "{replaced:?}"
+    );
+    fs::write(&path, b"\xff").expect("written");
+    assert!(matches!(
+        world.reveal("shared").await,
+        Err(PluginError::Other(_))
+    ));
 }
