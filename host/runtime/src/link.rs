@@ -17,6 +17,7 @@ use crate::bindings::dovetail::plugin as contract;
 use crate::capability::Capabilities;
 use crate::fs_guard::HasGuardedFs;
 use crate::guest_state::GuestState;
+use crate::lock::Scope;
 
 /// WASI packages that every Rust guest imports through its standard library. They give nothing by themselves: no
 /// directory is open, no variable set, no input there unless the grant says so.
@@ -163,6 +164,21 @@ impl ImportRefused {
 /// Names the first import that it would not get even if all it asks for were granted.
 pub fn check(imports: &BTreeSet<String>, requested: &Capabilities) -> Result<(), ImportRefused> {
     admit(imports, requested, requested).map(drop)
+}
+
+/// What decides about a plugin's imports. A part of the host is linked to all that it may ask for; how much of it the
+/// user's configuration allows is decided at each call.
+pub(crate) fn linkable(
+    scope: &Scope,
+    requested: &Capabilities,
+    granted: &Capabilities,
+) -> Capabilities {
+    let mut linkable = granted.clone();
+    match scope {
+        Scope::Builtin => linkable.extend(requested.clone()),
+        Scope::System | Scope::User | Scope::Project(_) => {}
+    }
+    linkable
 }
 
 /// What a component imports beside the base, or the first import that it does not get.

@@ -437,7 +437,8 @@ impl Shared {
                 component: inspection.kinds,
             });
         }
-        let interfaces = link::admit(&inspection.imports, &manifest.request, granted)?;
+        let linked = link::linkable(&found.scope, &manifest.request, granted);
+        let interfaces = link::admit(&inspection.imports, &manifest.request, &linked)?;
         let component = self.component(&found.wasm)?;
         let contract = |error: wasmtime::Error| LoadProblem::Contract(error.into());
         let linker = self
