@@ -72,6 +72,11 @@ impl CredentialCache {
         })
     }
 
+    /// Forgets a credential that the provider itself cannot use any more: the next request asks for another.
+    pub(crate) async fn forget(&self) {
+        self.slot.lock().await.held = None;
+    }
+
     /// Notes that a server refused a credential.
     pub(crate) fn refuse(&self, generation: u64) {
         self.refused.fetch_max(generation, Ordering::Relaxed);

@@ -103,8 +103,11 @@ impl Service {
             let signature = self
                 .provider
                 .authorize(&self.scope, &head.unsigned(method, url), digest)
-                .await?;
-            head.add_credential(&signature);
+                .await;
+            if signature.is_err() {
+                self.credentials.forget().await;
+            }
+            head.add_credential(&signature?);
             head.fill(self.egress.as_ref(), self.provider.plugin(), url, redactor)
         };
         signed.await.map_err(|error| match error {
