@@ -107,9 +107,14 @@ fn begins_with(slug: &str, start: &str) -> bool {
         .is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()))
 }
 
-fn without_namespace(slug: &str) -> Option<&str> {
+/// What a cloud calls a model, without what it puts before the name.
+pub(crate) fn without_vendor(slug: &str) -> Option<&str> {
     let regional = REGIONS.iter().find_map(|region| slug.strip_prefix(region));
-    if let Some(rest) = regional.unwrap_or(slug).strip_prefix(VENDOR) {
+    regional.unwrap_or(slug).strip_prefix(VENDOR)
+}
+
+fn without_namespace(slug: &str) -> Option<&str> {
+    if let Some(rest) = without_vendor(slug) {
         return Some(rest);
     }
     let (namespace, rest) = slug.split_once('/')?;

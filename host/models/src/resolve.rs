@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::catalogue::{Catalogue, MatchRule};
+use crate::catalogue::{self, Catalogue, MatchRule};
 use crate::info::{ModelInfo, ModelPatch};
 
 /// Where a field's value comes from. `S` is how the caller names a person's setting.
@@ -62,6 +62,11 @@ where
         found.entry.facts.clone().lay_over(&mut info, |name| {
             origins.insert(name, Origin::Catalogue);
         });
+        // The lite form is of the vendor's own service; clouds take the same models' tools where all others do.
+        if info.use_responses_lite && catalogue::without_vendor(slug).is_some() {
+            info.use_responses_lite = false;
+            origins.insert("use_responses_lite", Origin::Derived);
+        }
     }
     for (patch, place) in overrides {
         patch.lay_over(&mut info, |name| {
@@ -172,6 +177,24 @@ mod tests {
         }
         let names: Vec<&str> = model.fields().iter().map(|field| field.name).collect();
         assert_eq!(names, ModelInfo::FIELDS);
+    }
+
+    #[test]
+    fn a_cloud_takes_no_lite_requests_unless_somebody_says_so() {
+        for slug in ["openai.gpt-6.1-sol", "us.openai.gpt-6-luna"] {
+            let model = resolved(slug, Vec::new());
+            assert_eq!(
+                (
+                    model.info.use_responses_lite,
+                    model.info.supports_parallel_tool_calls,
+                    model.origin("use_responses_lite")
+                ),
+                (false, true, &Origin::Derived),
+                "{slug}"
+            );
+        }
+        let said = vec![(json!({"use_responses_lite": true}), "me")];
+        assert!(resolved("openai.gpt-6.1-sol", said).info.use_responses_lite);
     }
 
     #[test]
