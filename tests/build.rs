@@ -36,6 +36,12 @@ const GUESTS: &[(&str, &str, &str, &str)] = &[
         "examples/event-counter",
     ),
     (
+        "BEDROCK",
+        "bedrock",
+        "dovetail-plugin-bedrock",
+        "plugins/bedrock",
+    ),
+    (
         "MISBEHAVER",
         "misbehaver",
         "dovetail-guest-misbehaver",

@@ -16,6 +16,11 @@ const BUILTINS: &[Guest] = &[
         folder: "plugins/command-auth",
     },
     Guest {
+        id: "bedrock",
+        package: "dovetail-plugin-bedrock",
+        folder: "plugins/bedrock",
+    },
+    Guest {
         id: "jsonl-sink",
         package: "dovetail-plugin-jsonl-sink",
         folder: "plugins/jsonl-sink",

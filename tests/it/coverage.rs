@@ -13,16 +13,15 @@ fn named(row: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The files that a test may be in, and its name there. Tests of the real program are named from `tests/it`; unit tests
-/// and those of one crate begin with the crate's directory, as in `host/runtime::lock::tests::name`.
+/// and those of one crate begin with the crate's directory, as in `host/runtime::lock::tests::name` or `plugins/bedrock::…`.
 fn places(test: &str) -> (Vec<PathBuf>, &str) {
     let (module, name) = test.rsplit_once("::").expect("a path");
     let root = Path::new(ROOT);
     let file = |module: &str| module.replace("::", "/") + ".rs";
-    let Some((member, module)) = module
-        .starts_with("host/")
-        .then(|| module.split_once("::"))
-        .flatten()
-    else {
+    let in_a_crate = ["host/", "plugins/"]
+        .iter()
+        .any(|dir| module.starts_with(dir));
+    let Some((member, module)) = in_a_crate.then(|| module.split_once("::")).flatten() else {
         return (vec![root.join("tests/it").join(file(module))], name);
     };
     let member = root.join(member);

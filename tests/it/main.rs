@@ -9,6 +9,7 @@
     reason = "a test says why it fails by failing"
 )]
 
+mod bedrock;
 mod canary;
 mod captures;
 mod compaction;

@@ -270,13 +270,12 @@ async fn providers_of_other_clients_say_that_they_are_not_there_yet() {
     let lab = lab(&[&script::answer("hi")]).await;
     for table in [
         "",
-        "[model_providers.amazon-bedrock.aws]\nprofile = \"dev\"",
-        "[model_providers.amazon-bedrock]\nbase_url = \"http://127.0.0.1:9\"",
+        "[model_providers.gcp]\nbase_url = \"http://127.0.0.1:9\"",
     ] {
-        lab.write_config(&format!("model_provider = \"amazon-bedrock\"\n{table}"));
+        lab.write_config(&format!("model_provider = \"gcp\"\n{table}"));
         let ran = lab.exec(&["hello"]).await.expect_code(1);
         ran.expect_errors(&[
-            "the provider `amazon-bedrock` is not supported yet",
+            "the provider `gcp` is not supported yet",
             "hint: install a plugin",
         ]);
     }

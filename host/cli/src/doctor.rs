@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::ConfigOverrides;
-use crate::provider_choice::ProviderTable;
+use crate::provider_choice::{BEDROCK, BuiltinProvider, ProviderTable};
 use crate::terminal_text::visible;
 use crate::{exec, fatal, out, plugins};
 
@@ -252,6 +252,12 @@ fn check_credential(config: &Config, file: Option<&AuthFile>) -> Check {
             format!("a token from `{command}`, for provider `{id}`"),
         );
     }
+    if BEDROCK.contains(&id) {
+        return Check::ok(
+            "auth",
+            format!("provider `{id}` looks for AWS credentials when a request is made"),
+        );
+    }
     if id != "openai" && table["requires_openai_auth"] != Value::Bool(true) {
         return Check::ok(
             "auth",
@@ -375,9 +381,14 @@ async fn check_provider(config: &Config) -> Check {
             return Check::fail(&area, error.to_string(), "dovetail config show --origin");
         }
     };
-    let base_url = table.table["base_url"]
-        .as_str()
-        .unwrap_or(crate::provider_choice::OPENAI_URL);
+    let base_url = table.table["base_url"].as_str();
+    if base_url.is_none() && table.builtin == BuiltinProvider::Bedrock {
+        return Check::ok(
+            &area,
+            "its address follows from the region; its server is not tried",
+        );
+    }
+    let base_url = base_url.unwrap_or(crate::provider_choice::OPENAI_URL);
     let Some((host, port)) = host_and_port(base_url) else {
         return Check::fail(
             &area,

@@ -9,6 +9,10 @@ use crate::fatal::Fatal;
 /// The model used where the user names none.
 pub(crate) const DEFAULT_MODEL: &str = "gpt-5.5";
 
+/// The same of the two services of Amazon Bedrock, which have other names for models.
+const DEFAULT_BEDROCK_MODEL: &str = "openai.gpt-6.1-sol";
+const DEFAULT_RUNTIME_MODEL: &str = "global.openai.gpt-6.1-sol";
+
 /// A model's facts, with the user's settings named by their places.
 pub(crate) type Model = Resolved<Place>;
 
@@ -46,7 +50,12 @@ pub(crate) fn resolve(config: &Config, slug: &str) -> anyhow::Result<Model> {
 
 /// The model that is used where a command names none.
 pub(crate) fn chosen(config: &Config) -> &str {
-    config.model.as_deref().unwrap_or(DEFAULT_MODEL)
+    let usual = match config.model_provider.as_str() {
+        "amazon-bedrock" => DEFAULT_BEDROCK_MODEL,
+        "amazon-bedrock-runtime" => DEFAULT_RUNTIME_MODEL,
+        _ => DEFAULT_MODEL,
+    };
+    config.model.as_deref().unwrap_or(usual)
 }
 
 /// What a person should know of a model before it is used.

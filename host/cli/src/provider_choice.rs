@@ -3,6 +3,8 @@
 //! A table in the user's configuration is a grant to the built-in provider that serves it: of that origin, those
 //! variables, that command, and nothing else. Project files cannot set such tables.
 
+mod bedrock;
+
 use std::collections::BTreeMap;
 
 use dovetail_config::Config;
@@ -12,6 +14,7 @@ use dovetail_runtime::origin::OriginPattern;
 use dovetail_runtime::secret_source::SecretSource;
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::bedrock::BEDROCK;
 use crate::args::LocalProvider;
 use crate::fatal::Fatal;
 
@@ -37,6 +40,8 @@ pub(crate) enum BuiltinProvider {
     Openai,
     /// A token that a command prints.
     CommandAuth,
+    /// Amazon Bedrock.
+    Bedrock,
 }
 
 impl BuiltinProvider {
@@ -45,6 +50,7 @@ impl BuiltinProvider {
         match self {
             Self::Openai => "openai",
             Self::CommandAuth => "command-auth",
+            Self::Bedrock => "bedrock",
         }
     }
 }
@@ -69,10 +75,13 @@ impl ProviderTable {
     /// A value in the table has the wrong type, or its `base_url` is no URL.
     pub(crate) fn of(config: &Config) -> anyhow::Result<Option<Self>> {
         let id = config.model_provider.as_str();
+        if let Some(service) = bedrock::Service::of(id) {
+            return bedrock::table(service, config.model_providers.get(id)).map(Some);
+        }
         let mut table = match (config.model_providers.get(id), id) {
             (Some(Value::Object(table)), _) => table.clone(),
             (Some(_), _) => {
-                return Err(Fatal::new(format!("`model_providers.{id}` must be a table")).into());
+                return Err(no_table(id));
             }
             (None, OPENAI) => openai_table(config),
             (None, "ollama") => local_table(&LocalProvider::Ollama.base_url()),
@@ -101,6 +110,10 @@ impl ProviderTable {
             sources,
         }))
     }
+}
+
+fn no_table(id: &str) -> anyhow::Error {
+    Fatal::new(format!("`model_providers.{id}` must be a table")).into()
 }
 
 fn openai_table(config: &Config) -> Map<String, Value> {
@@ -182,18 +195,19 @@ fn grant_slots(
 
 /// The one command that the table names.
 fn grant_command(table: &Map<String, Value>, grant: &mut Capabilities) {
-    let Some(auth) = table.get("auth").and_then(Value::as_object) else {
-        return;
-    };
-    let Some(command) = auth.get("command").and_then(Value::as_str) else {
-        return;
-    };
-    let arguments = auth.get("args").and_then(Value::as_array);
+    let auth = table.get("auth").and_then(Value::as_object);
+    grant.process.extend(auth.and_then(command_line));
+}
+
+/// The one command line of a table `{ command, args }`.
+fn command_line(table: &Map<String, Value>) -> Option<ArgvPattern> {
+    let command = table.get("command").and_then(Value::as_str)?;
+    let arguments = table.get("args").and_then(Value::as_array);
     let argv: Vec<String> = std::iter::once(command)
         .chain(arguments.into_iter().flatten().filter_map(Value::as_str))
         .map(str::to_owned)
         .collect();
-    grant.process.extend(ArgvPattern::exact(&argv));
+    ArgvPattern::exact(&argv)
 }
 
 /// Takes a token that the user wrote into the table out of it: the plugin learns that there is one.

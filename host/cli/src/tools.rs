@@ -112,7 +112,11 @@ fn trusted_places(config: &Config) -> Vec<PathBuf> {
 
 /// Variables that hold the credentials of providers and plugins: no program that is started sees them.
 pub(crate) fn secret_variables(config: &Config, house: &House) -> Vec<String> {
-    let own = [env::CODEX_API_KEY, env::OPENAI_API_KEY];
+    let own = [
+        env::CODEX_API_KEY,
+        env::OPENAI_API_KEY,
+        env::AWS_BEARER_TOKEN_BEDROCK,
+    ];
     let mut names: Vec<String> = own.map(|variable| variable.name.to_owned()).to_vec();
     names.extend(house.secret_variables.iter().cloned());
     for table in config.model_providers.values() {

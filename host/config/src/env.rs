@@ -44,6 +44,11 @@ pub const OPENAI_API_KEY: EnvVar = EnvVar::new(
     "OPENAI_API_KEY",
     "API key for the openai provider where neither CODEX_API_KEY nor auth.json has one",
 );
+/// The API key of Amazon Bedrock. What else AWS keeps in variables is read by the plugin, and listed with its grant.
+pub const AWS_BEARER_TOKEN_BEDROCK: EnvVar = EnvVar::new(
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "API key for the amazon-bedrock providers",
+);
 /// Overrides the name under which requests are made.
 pub const ORIGINATOR_OVERRIDE: EnvVar = EnvVar::new(
     "CODEX_INTERNAL_ORIGINATOR_OVERRIDE",

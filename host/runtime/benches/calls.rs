@@ -10,6 +10,7 @@ use dovetail_core::plugin::{
     HeaderTemplate, HookEvent, HookToolUse, Purpose, RequestHead, Scope, ValuePart,
 };
 use dovetail_core::secret::Egress as _;
+use dovetail_runtime::capability::SlotName;
 use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::digest::Sha256;
 use dovetail_runtime::discovery::{Found, Places, Wasm};
@@ -21,7 +22,7 @@ use dovetail_runtime::manifest::Manifest;
 use dovetail_runtime::plugin::Plugin;
 use dovetail_runtime::plugin_settings::PluginSettings;
 use dovetail_runtime::services::Services;
-use dovetail_tests::{ACME, COUNTER, Guest, NO_RM, REWRITE};
+use dovetail_tests::{ACME, BEDROCK, COUNTER, Guest, NO_RM, REWRITE};
 use serde_json::{Value, json};
 
 fn main() {
@@ -181,6 +182,66 @@ fn provider_call(bencher: Bencher<'_, '_>) {
     };
     let call = || provider.authorize(black_box(&scope), black_box(&head), [7; 32]);
     bencher.bench_local(|| tokio.block_on(call()).expect("it answers"));
+}
+
+/// A request of 64 KB, digested and signed as for Amazon Bedrock.
+#[divan::bench]
+fn provider_signature(bencher: Bencher<'_, '_>) {
+    let (tokio, home) = (tokio(), tempfile::tempdir().expect("a temporary directory"));
+    let env = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ]
+    .map(|name| (name.into(), "wJalrXUtnFEMI".into()))
+    .into_iter()
+    .collect();
+    let services = Services::new(env, home.path(), home.path());
+    let cache = dovetail_runtime::load::cache_dir(home.path());
+    let (runtime, _) = Runtime::new(&cache, services).expect("the engine starts");
+    let mut request = request(BEDROCK, "bedrock");
+    request.found.scope = lock::Scope::Builtin;
+    let mut granted = request.found.manifest.request.clone();
+    granted
+        .owns
+        .extend(slots(&["auth:bedrock_access_keys.access_key_id"]));
+    granted.secrets.extend(slots(&[
+        "auth:bedrock_api_key.api_key",
+        "auth:bedrock_access_keys.access_key_id",
+    ]));
+    request.grant = Grant::builtin(granted);
+    let plugin = tokio.block_on(runtime.load(request)).expect("it loads");
+    let provider = plugin.provider().expect("it is a provider");
+    let scope = Scope {
+        provider_id: "amazon-bedrock".to_owned(),
+        purpose: Purpose::Turn,
+        session_source: "exec".to_owned(),
+        policy: "strict".to_owned(),
+    };
+    let table = json!({ "aws": { "region": "us-east-1" } });
+    let ready = async {
+        provider.configure("amazon-bedrock", &table).await?;
+        provider.prepare(&scope).await
+    };
+    tokio.block_on(ready).expect("there are credentials");
+    let header = |n: usize| (format!("x-header-{n}"), "value".to_owned());
+    let head = RequestHead {
+        method: "POST".to_owned(),
+        url: "https://bedrock-mantle.us-east-1.api.aws/openai/v1/responses".to_owned(),
+        headers: (0..12).map(header).collect(),
+    };
+    let body = vec![b'x'; 64 << 10];
+    bencher.bench_local(|| {
+        let digest = *Sha256::of(black_box(&body)).bytes();
+        tokio
+            .block_on(provider.authorize(&scope, black_box(&head), digest))
+            .expect("it is signed")
+    });
+}
+
+fn slots(names: &[&str]) -> Vec<SlotName> {
+    let slot = |name: &&str| SlotName::parse(name).expect("a slot");
+    names.iter().map(slot).collect()
 }
 
 /// The engine, the linkers and all else that a first plugin pays for are there already.

@@ -31,7 +31,7 @@ impl UnusableProvider {
 
 /// Providers that other clients bring along. Their tables leave out what the built-in plugins need, so that those would
 /// complain of something else.
-const UNSERVED: [&str; 3] = ["amazon-bedrock", "amazon-bedrock-runtime", "gcp"];
+const UNSERVED: [&str; 1] = ["gcp"];
 
 /// The plugin that serves the chosen provider: one that names the id, else the built-in one for the user's table.
 pub(super) async fn choose_provider(

@@ -44,9 +44,36 @@ pub(crate) struct ProviderTable {
     /// Where its list of models is.
     #[schemars(extend("x-not-supported" = "no server is asked for its models; use `model_catalog_json`"))]
     model_catalog_url: Option<String>,
-    /// How requests to Amazon Bedrock are signed.
-    #[schemars(extend("x-not-supported" = "there is no plugin for Amazon Bedrock yet"))]
-    aws: Option<serde_json::Value>,
+    /// Where the credentials for Amazon Bedrock come from. Only for `amazon-bedrock` and `amazon-bedrock-runtime`.
+    aws: Option<ProviderAws>,
+}
+
+/// AWS credentials.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct ProviderAws {
+    /// The profile of AWS's config and credentials files.
+    profile: Option<String>,
+    /// The region, in place of the one that AWS's variables and files name.
+    region: Option<String>,
+    /// A command that prints credentials. Not together with `profile`.
+    credential_export: Option<AwsCommand>,
+    /// A command that signs in again when credentials have ended; its program is `aws`.
+    auth_refresh: Option<AwsCommand>,
+}
+
+/// A command around AWS credentials.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct AwsCommand {
+    /// The program.
+    command: Option<String>,
+    /// Its arguments.
+    args: Option<Vec<String>>,
+    /// How long it may take, in milliseconds.
+    timeout_ms: Option<u64>,
+    /// Where the program runs.
+    cwd: Option<String>,
 }
 
 /// A command that prints a token.
