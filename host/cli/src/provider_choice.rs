@@ -3,6 +3,7 @@
 //! A table in the user's configuration is a grant to the built-in provider that serves it: of that origin, those
 //! variables, that command, and nothing else. Project files cannot set such tables.
 
+mod aws_files;
 mod bedrock;
 
 use std::collections::BTreeMap;

@@ -185,7 +185,7 @@ fn read_elsewhere(
 
 fn read(path: &Path, slot: &str) -> Result<Option<Versioned>, PluginError> {
     let unreadable = |why: String| {
-        PluginError::Unavailable(format!(
+        PluginError::Other(format!(
             "secret `{slot}` cannot be read from file `{}`: {why}",
             path.display()
         ))

@@ -9,8 +9,7 @@ use dovetail_plugin_api::{Error, Header, credentials, http, process, secrets};
 
 use crate::command::CommandLine;
 
-/// A request to a service that hands out credentials.
-#[derive(Debug)]
+/// A request to a service that hands out credentials. It has no `Debug`: its body is one.
 pub(crate) struct Ask {
     pub(crate) method: &'static str,
     pub(crate) url: String,
@@ -42,6 +41,16 @@ impl Ask {
         }
     }
 
+    /// A `POST` of JSON.
+    pub(crate) fn json(url: impl Into<String>, body: &serde_json::Value) -> Self {
+        Self {
+            method: "POST",
+            headers: vec![Header::plain("content-type", "application/json")],
+            body: body.to_string().into_bytes(),
+            ..Self::get(url)
+        }
+    }
+
     pub(crate) fn header(mut self, header: Header) -> Self {
         self.headers.push(header);
         self
@@ -58,6 +67,12 @@ pub(crate) trait Outside {
 
     /// The text behind a slot whose value the plugin may see; none where there is none.
     fn reveal(&self, slot: &str) -> Result<Option<String>, Error>;
+
+    /// The same with what [`Outside::replace`] needs.
+    fn reveal_to_replace(&self, slot: &str) -> Result<Option<(String, u64)>, Error>;
+
+    /// Replaces the text behind a slot, where nobody else did since it was revealed.
+    fn replace(&self, slot: &str, generation: u64, text: &str) -> Result<(), Error>;
 
     /// Runs a program to its end.
     fn run(&self, command: &CommandLine) -> Result<Output, Error>;
@@ -90,14 +105,24 @@ impl Outside for Host {
     }
 
     fn reveal(&self, slot: &str) -> Result<Option<String>, Error> {
+        Ok(self.reveal_to_replace(slot)?.map(|(text, _)| text))
+    }
+
+    fn reveal_to_replace(&self, slot: &str) -> Result<Option<(String, u64)>, Error> {
         match credentials::reveal(slot) {
-            Ok(revealed) => String::from_utf8(revealed.value)
-                .map(Some)
-                .map_err(|_| Error::Other(format!("`{slot}` is not UTF-8"))),
+            Ok(revealed) => {
+                let text = String::from_utf8(revealed.value)
+                    .map_err(|_| Error::Other(format!("`{slot}` is not UTF-8")))?;
+                Ok(Some((text, revealed.generation)))
+            }
             // Not granted is not there: the host grants what the user's own files and variables name.
             Err(Error::Unavailable(_) | Error::Denied(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn replace(&self, slot: &str, generation: u64, text: &str) -> Result<(), Error> {
+        credentials::update(slot, generation, text.as_bytes()).map(drop)
     }
 
     fn run(&self, command: &CommandLine) -> Result<Output, Error> {

@@ -5,5 +5,6 @@ pub(crate) mod environment;
 pub(crate) mod instance_metadata;
 pub(crate) mod login;
 pub(crate) mod process;
+pub(crate) mod sign_in;
 pub(crate) mod sso;
 pub(crate) mod sts;

@@ -107,6 +107,15 @@ impl Outside for World {
         Ok(self.slots.borrow().get(slot).cloned())
     }
 
+    fn reveal_to_replace(&self, slot: &str) -> Result<Option<(String, u64)>, Error> {
+        Ok(self.reveal(slot)?.map(|text| (text, 1)))
+    }
+
+    fn replace(&self, slot: &str, _generation: u64, text: &str) -> Result<(), Error> {
+        self.put(slot, text);
+        Ok(())
+    }
+
     fn run(&self, command: &CommandLine) -> Result<Output, Error> {
         let line = [std::slice::from_ref(&command.program), &command.args]
             .concat()

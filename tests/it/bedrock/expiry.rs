@@ -124,33 +124,45 @@ fn fake_aws(lab: &mut Lab, script: &str) {
     lab.set_env("PATH", &path);
 }
 
+/// A sign-in that is over, until `aws sso login` is run.
+fn signed_out(lab: &mut Lab) {
+    let keys_file = lab.outside().join(".aws/keys.json");
+    let profile = format!(
+        "[profile p]\ncredential_process = /bin/cat {}\n",
+        keys_file.display()
+    );
+    write_aws(lab, "config", &profile);
+    write_aws(lab, "new.json", &document("SIGNED-IN"));
+    fake_aws(
+        lab,
+        "echo \"$@\" >> \"$HOME/ran\"; cp \"$HOME/.aws/new.json\" \"$HOME/.aws/keys.json\"",
+    );
+    let aws = "profile = \"p\"\nregion = \"us-east-1\"\nauth_refresh = { command = \"aws\", args = [\"sso\", \"login\"] }";
+    lab.write_config(&config(lab, aws));
+}
+
 #[tokio::test]
 async fn signing_in_again_is_run_where_a_sign_in_is_over() {
     let mut lab = bedrock(&[&answer()]).await;
-    let keys_file = lab.outside().join(".aws/keys.json");
-    write_aws(
-        &lab,
-        "config",
-        &format!(
-            "[profile p]\ncredential_process = /bin/cat {}\n",
-            keys_file.display()
-        ),
-    );
-    write_aws(&lab, "new.json", &document("SIGNED-IN"));
-    fake_aws(
-        &mut lab,
-        "echo \"$@\" >> \"$HOME/ran\"; cp \"$HOME/.aws/new.json\" \"$HOME/.aws/keys.json\"",
-    );
-    lab.write_config(&config(
-        &lab,
-        "profile = \"p\"\nregion = \"us-east-1\"\nauth_refresh = { command = \"aws\", args = [\"sso\", \"login\"] }",
-    ));
+    signed_out(&mut lab);
     lab.exec(&["hello"]).await.expect_code(0);
     assert_eq!(keys(&lab), ["SIGNED-IN"]);
-    assert_eq!(
-        std::fs::read_to_string(lab.outside().join("ran")).unwrap(),
-        "sso login\n"
-    );
+    let ran = std::fs::read_to_string(lab.outside().join("ran")).unwrap();
+    assert_eq!(ran, "sso login\n");
+}
+
+#[tokio::test]
+async fn of_many_processes_one_signs_in() {
+    let all = vec![answer(); 4].concat();
+    let mut lab = bedrock(&[&all]).await;
+    signed_out(&mut lab);
+    let running: Vec<_> = (0..4).map(|_| lab.start_exec(&["hello"])).collect();
+    for running in running {
+        running.finish().await.expect_code(0);
+    }
+    assert_eq!(keys(&lab), ["SIGNED-IN"; 4]);
+    let ran = std::fs::read_to_string(lab.outside().join("ran")).unwrap();
+    assert_eq!(ran, "sso login\n");
 }
 
 #[tokio::test]

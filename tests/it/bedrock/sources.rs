@@ -159,10 +159,56 @@ async fn a_sign_in() {
         "sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json",
         r#"{"accessToken":"sso-token","expiresAt":"2099-01-01T00:00:00Z"}"#,
     );
+    let path = lab
+        .outside()
+        .join(".aws/sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json");
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     assert_eq!(key_used(&lab).await, "SSO");
     assert_eq!(
         cloud.asked()[0].header("x-amz-sso_bearer_token"),
         Some("sso-token")
+    );
+}
+
+#[tokio::test]
+async fn a_sign_in_that_ends_is_renewed_and_written_back() {
+    let mut lab = bedrock(&[&answer()]).await;
+    let credentials = json!({ "roleCredentials": {
+        "accessKeyId": "SSO", "secretAccessKey": SECRET, "sessionToken": "tok", "expiration": 4_070_908_800_000_u64,
+    }});
+    let path = "GET /federation/credentials?role_name=Dev&account_id=123";
+    let renewed = json!({ "accessToken": "new", "expiresIn": 3600, "refreshToken": "r2" });
+    let cloud = Cloud::start(&[
+        (path, 200, &credentials.to_string()),
+        ("POST /token", 200, &renewed.to_string()),
+    ])
+    .await;
+    lab.set_env("AWS_ENDPOINT_URL", &cloud.url());
+    lab.set_env("AWS_PROFILE", "p");
+    let session = "[profile p]\nsso_session = corp\nsso_account_id = 123\nsso_role_name = Dev\n[sso-session corp]\n\
+                   sso_start_url = https://corp.example/start\nsso_region = eu-west-1\n";
+    write_aws(&lab, "config", session);
+    let kept = json!({
+        "accessToken": "old", "expiresAt": "2020-01-01T00:00:00Z", "clientId": "id", "clientSecret": "hush",
+        "refreshToken": "r1", "registrationExpiresAt": "2099-01-01T00:00:00Z", "startUrl": "https://corp.example/start",
+    });
+    let file = "sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json";
+    write_aws(&lab, file, &kept.to_string());
+    let path = lab.outside().join(".aws").join(file);
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(key_used(&lab).await, "SSO");
+    let asked = cloud.asked();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[1].header("x-amz-sso_bearer_token"), Some("new"));
+    let written: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(
+        (&written["accessToken"], &written["refreshToken"]),
+        (&json!("new"), &json!("r2"))
+    );
+    assert_eq!(
+        (&written["startUrl"], &written["clientSecret"]),
+        (&kept["startUrl"], &kept["clientSecret"])
     );
 }
 

@@ -6,21 +6,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use dovetail_runtime::argv::ArgvPattern;
 use dovetail_runtime::capability::{Capabilities, SlotName};
 use dovetail_runtime::host_env::HostEnv;
 use dovetail_runtime::origin::OriginPattern;
 use dovetail_runtime::secret_source::SecretSource;
 use serde_json::{Map, Value};
-use sha1::{Digest as _, Sha1};
 
+use super::aws_files::{Named, SIGN_INS};
 use super::{BuiltinProvider, ProviderTable, command_line, hold_token, no_table, origin};
 
 /// The provider ids that the plugin serves.
 pub(crate) const BEDROCK: [&str; 2] = ["amazon-bedrock", "amazon-bedrock-runtime"];
 
 /// Variables without secrets. The plugin sees those that are set.
-const SETTINGS: [&str; 19] = [
+const SETTINGS: [&str; 20] = [
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_REGION",
@@ -40,10 +39,10 @@ const SETTINGS: [&str; 19] = [
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_STS",
     "AWS_ENDPOINT_URL_SSO",
+    "AWS_ENDPOINT_URL_SSO_OIDC",
 ];
 const CONFIG_FILE: (&str, &str) = ("AWS_CONFIG_FILE", "~/.aws/config");
 const CREDENTIALS_FILE: (&str, &str) = ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
-const SIGN_INS: &str = "~/.aws/sso/cache";
 const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 const CONTAINER: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 const CONTAINER_TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
@@ -150,10 +149,12 @@ impl Surroundings {
         let named = self.named_by_aws();
         for path in named.files {
             if let Ok(name) = SlotName::of_file(&path) {
-                sources.insert(
-                    name.as_str().to_owned(),
-                    SecretSource::Document(path.into()),
-                );
+                let source = match path.starts_with(SIGN_INS) {
+                    // Renewed, and written back.
+                    true => SecretSource::File(path.into()),
+                    false => SecretSource::Document(path.into()),
+                };
+                sources.insert(name.as_str().to_owned(), source);
                 grant.owns.insert(name);
             }
         }
@@ -199,6 +200,10 @@ impl Surroundings {
         add(
             elsewhere("AWS_ENDPOINT_URL_SSO"),
             "https://portal.sso.*.amazonaws.com",
+        );
+        add(
+            elsewhere("AWS_ENDPOINT_URL_SSO_OIDC"),
+            "https://oidc.*.amazonaws.com",
         );
         if !self.is(NO_METADATA, "true") {
             let usual = match self.is(METADATA_MODE, "ipv6") {
@@ -250,54 +255,6 @@ impl Surroundings {
             None => Some(path.into()),
         }
     }
-}
-
-/// What the lines of AWS's files lead to.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Named {
-    commands: BTreeSet<ArgvPattern>,
-    files: BTreeSet<String>,
-}
-
-impl Named {
-    fn read(&mut self, text: &str) {
-        for line in text.lines() {
-            if let Some(section) = line.trim().strip_prefix("[sso-session") {
-                let name = section.trim_end_matches(']').trim();
-                self.files.insert(sign_in(name.trim_matches(['"', '\''])));
-            }
-            let Some((key, value)) = line.split_once('=') else {
-                continue;
-            };
-            let value = without_comment(value);
-            match key.trim().to_ascii_lowercase().as_str() {
-                "credential_process" => {
-                    let argv = shlex::split(value).unwrap_or_default();
-                    self.commands.extend(ArgvPattern::exact(&argv));
-                }
-                "web_identity_token_file" => {
-                    self.files.insert(value.to_owned());
-                }
-                "sso_start_url" => {
-                    self.files.insert(sign_in(value));
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-/// The file of a sign-in, which AWS's tools call after the session or the address.
-fn sign_in(key: &str) -> String {
-    let digest = Sha1::digest(key.as_bytes());
-    let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{SIGN_INS}/{name}.json")
-}
-
-fn without_comment(value: &str) -> &str {
-    let marks = [" #", " ;", "\t#", "\t;"];
-    let end = marks.iter().filter_map(|mark| value.find(mark)).min();
-    value[..end.unwrap_or(value.len())].trim()
 }
 
 fn origin_text(url: &str) -> Option<String> {
@@ -391,6 +348,7 @@ mod tests {
             &[
                 "net http://169.254.169.254",
                 "net https://bedrock-mantle.*.api.aws",
+                "net https://oidc.*.amazonaws.com",
                 "net https://portal.sso.*.amazonaws.com",
                 "net https://sts.*.amazonaws.com",
                 "env AWS_PROFILE",

@@ -210,7 +210,7 @@ fn a_sign_in_that_is_over_says_how_to_renew_it() {
         found(json!({}), &over),
         Err(format!("the sign-in of profile `p` is over{hint}"))
     );
-    assert_eq!(over.asked(), Vec::<String>::new());
+    assert_eq!(over.asked(), ["lock sign-in corp"]);
     let refused = signed_in("2026-11-21T01:27:21Z").answer(PORTAL, 401, "{}");
     assert_eq!(
         found(json!({}), &refused),

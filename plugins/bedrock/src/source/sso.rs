@@ -2,17 +2,14 @@
 
 use dovetail_plugin_api::Header;
 use serde::Deserialize;
-use sha1::{Digest as _, Sha1};
 
-use crate::credentials::{self, Credentials};
+use crate::credentials::Credentials;
 use crate::form;
 use crate::ini::Keys;
 use crate::outside::{Ask, Outside};
 use crate::profiles::Profiles;
+use crate::source::sign_in::{Over, SignIns};
 use crate::trouble::Trouble;
-
-/// Where sign-ins are kept.
-const CACHE: &str = "~/.aws/sso/cache";
 
 /// What a profile says about signing in.
 struct Login<'p> {
@@ -22,14 +19,6 @@ struct Login<'p> {
     region: &'p str,
     account_id: &'p str,
     role_name: &'p str,
-}
-
-/// A sign-in, as it is kept.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SignIn {
-    access_token: String,
-    expires_at: String,
 }
 
 #[derive(Deserialize)]
@@ -132,18 +121,14 @@ impl<'p> Login<'p> {
         }
     }
 
-    /// The token of the sign-in.
+    /// The token of the sign-in, renewed where it has ended and can be.
     fn token(&self, outside: &impl Outside, now_unix_ms: u64) -> Result<String, Trouble> {
-        let text = outside.file(&cache_file(self.key))?;
-        let text = text.ok_or_else(|| self.over("is not there"))?;
-        // A file that is half written or of another kind is as good as none: signing in replaces it.
-        let sign_in: SignIn =
-            serde_json::from_str(&text).map_err(|_| self.over("cannot be read"))?;
-        let end = credentials::instant("the sign-in", &sign_in.expires_at)?;
-        if end <= now_unix_ms {
-            return Err(self.over("is over"));
-        }
-        Ok(sign_in.access_token)
+        let service = SignIns {
+            outside,
+            region: self.region,
+            now_unix_ms,
+        };
+        service.token(self.key)?.map_err(|Over(how)| self.over(how))
     }
 
     fn over(&self, how: &str) -> Trouble {
@@ -151,26 +136,5 @@ impl<'p> Login<'p> {
             "the sign-in of profile `{profile}` {how}; run: aws sso login --profile {profile}",
             profile = self.profile
         ))
-    }
-}
-
-/// The file of a sign-in.
-fn cache_file(key: &str) -> String {
-    let digest = Sha1::digest(key.as_bytes());
-    let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{CACHE}/{name}.json")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_file_of_a_sign_in_is_called_as_aws_calls_it() {
-        // As `sha1sum` says of the name without a line end.
-        assert_eq!(
-            cache_file("corp"),
-            "~/.aws/sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json"
-        );
     }
 }
