@@ -53,6 +53,11 @@ export_world!(
     "login-plugin"
 );
 export_world!(
+    /// The account world.
+    account,
+    "account-plugin"
+);
+export_world!(
     /// The wire world.
     wire,
     "wire-plugin"

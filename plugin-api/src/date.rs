@@ -6,11 +6,40 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// Milliseconds since 1970 as `2026-11-21T01:27:20.250Z`.
-pub(crate) fn rfc3339(unix_ms: u64) -> String {
+pub fn rfc3339(unix_ms: u64) -> String {
     let (year, month, day) = civil(unix_ms / DAY_MS);
     let (seconds, ms) = (unix_ms % DAY_MS / 1000, unix_ms % 1000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// An RFC 3339 time in UTC such as `2026-11-21T01:27:20.25Z`, in milliseconds since 1970. Times of other zones, and dates
+/// before 1970, are none.
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let (date, time) = text
+        .trim()
+        .strip_suffix(['Z', 'z'])?
+        .split_once(['T', 't'])?;
+    let [year, month, day] = date.split('-').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let [hour, minute, second] = time.split(':').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let (hour, minute, second) = (number(hour, 23)?, number(minute, 59)?, number(second, 60)?);
+    let (year, month, day) = (number(year, 9999)?, number(month, 12)?, number(day, 31)?);
+    let is_fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    if year < 1970 || month == 0 || day == 0 || !is_fraction {
+        return None;
+    }
+    let ms = fraction
+        .bytes()
+        .chain(*b"000")
+        .take(3)
+        .fold(0, |ms, digit| ms * 10 + u64::from(digit - b'0'));
+    let seconds = (hour * 60 + minute) * 60 + second;
+    Some(days_since_1970(year, month, day) * DAY_MS + seconds * 1000 + ms)
 }
 
 /// An HTTP date such as `Sat, 21 Nov 2026 01:27:20 GMT`, in milliseconds since 1970. The two obsolete forms, which no
@@ -78,6 +107,17 @@ mod tests {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(rfc3339(951_782_400_000), "2000-02-29T00:00:00.000Z");
         assert_eq!(rfc3339(1_795_224_440_250), "2026-11-21T01:27:20.250Z");
+        for ms in [0, 951_782_400_000, 1_795_224_440_250] {
+            assert_eq!(parse_rfc3339(&rfc3339(ms)), Some(ms));
+        }
+        assert_eq!(
+            parse_rfc3339("2026-11-21T01:27:20.2500001Z"),
+            Some(1_795_224_440_250)
+        );
+        assert_eq!(
+            parse_rfc3339("2026-11-21T01:27:20Z"),
+            Some(1_795_224_440_000)
+        );
         assert_eq!(
             parse_http("Sun, 06 Nov 1994 08:49:37 GMT"),
             Some(784_111_777_000)
@@ -111,6 +151,18 @@ mod tests {
         ];
         for text in texts {
             assert_eq!(parse_http(text), None, "{text:?}");
+        }
+        let texts = [
+            "",
+            "2026-11-21",
+            "2026-11-21T01:27:20",
+            "2026-11-21T01:27:20+01:00",
+            "2026-13-21T01:27:20Z",
+            "1969-11-21T01:27:20Z",
+            "2026-11-21T01:27:20.xZ",
+        ];
+        for text in texts {
+            assert_eq!(parse_rfc3339(text), None, "{text:?}");
         }
     }
 }

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | model provider | [`Provider`] | [`export_provider!`] |
 //! | signing in to a provider | [`Login`] | [`export_login!`] |
+//! | a login that people keep | [`Account`] | [`export_account!`] |
 //! | another model API | [`Wire`] | [`export_wire!`] |
 //! | tool server | [`Tools`] | [`export_tools!`] |
 //! | hook handler | [`Hooks`] | [`export_hooks!`] |
@@ -25,6 +26,8 @@
 
 #![deny(missing_docs)]
 
+pub mod account;
+pub mod date;
 pub mod failure;
 pub mod hooks;
 pub mod login;
@@ -33,7 +36,6 @@ pub mod sink;
 pub mod tools;
 pub mod wire;
 
-mod date;
 mod error;
 mod header;
 mod import;
@@ -53,6 +55,7 @@ mod table_reader;
 )]
 pub mod bindings;
 
+pub use account::Account;
 /// A header as it was received, or as it is already decided. Names are in lower case.
 pub use bindings::imports::dovetail::plugin::types::PlainHeader;
 pub use error::Error;

@@ -35,7 +35,8 @@ pub fn reveal(slot: &str) -> Result<Revealed, Error> {
     })
 }
 
-/// Replaces a slot's value if its generation is still `expected`; returns the new generation.
+/// Replaces a slot's value if its generation is still `expected`, 0 for one that is not there yet; returns the new
+/// generation. An empty value removes it.
 ///
 /// # Errors
 /// [`Error::Retryable`] where another process was faster: read again, the work may be done. [`Error::Denied`] for a
