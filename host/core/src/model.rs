@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::RateLimits;
 use crate::item::ResponseItem;
 use crate::plugin::{FailureKind, Recovery};
+use crate::retry::RecoveryStep;
 use crate::snapshot::RequestSnapshot;
 use crate::tool::ToolSpec;
 use crate::usage::TokenUsage;
@@ -208,7 +209,7 @@ pub trait ModelClient: Send + Sync {
     ) -> Result<ModelStream, ModelError>;
 
     /// Asks the provider to get a better credential after `Unauthorized`.
-    async fn recover(&self, failure: &ModelError) -> Recovery;
+    async fn recover(&self, failure: &ModelError, step: RecoveryStep) -> Recovery;
 
     /// Makes ready for requests that begin like this one, where that takes time. Must not wait: what there is to do is
     /// done beside, and its failure is the next request's.

@@ -2,6 +2,7 @@
 //!
 //! `host/runtime` implements them with components and native libraries; nothing here knows which.
 
+mod account;
 mod event;
 mod hook;
 mod provider;
@@ -10,6 +11,7 @@ mod tools;
 
 use std::time::Duration;
 
+pub use self::account::*;
 pub use self::event::*;
 pub use self::hook::*;
 pub use self::provider::*;

@@ -2,8 +2,8 @@
 //!
 //! The provider says what kind of failure it was; what to do about it is decided here, in one table. There are two
 //! loops, as servers expect them: a quiet one for requests that never began to answer, and a visible one for the
-//! whole exchange. What both give up may have another way to go. A credential is recovered at most once per turn. Where
-//! that is wanted, a network that is gone is waited for without an end of its own.
+//! whole exchange. What both give up may have another way to go. A credential is recovered at most once per turn, in at
+//! most two steps. Where that is wanted, a network that is gone is waited for without an end of its own.
 
 use std::time::Duration;
 
@@ -39,7 +39,17 @@ pub struct RetryBudget {
     streams: u32,
     /// Tries since the network was found to be gone.
     waits: u32,
-    recovered: bool,
+    /// The step of recovering a credential that is left.
+    recovery: Option<RecoveryStep>,
+}
+
+/// A step of recovering a credential. A provider may have only the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RecoveryStep {
+    /// After the credential was refused: takes what is newer, such as what another process stored.
+    First,
+    /// After what the first step gave was refused too.
+    Second,
 }
 
 /// What to do after a failure.
@@ -73,7 +83,7 @@ pub enum NextStep {
         first: bool,
     },
     /// Ask the provider for a better credential, then send again.
-    Recover,
+    Recover(RecoveryStep),
 }
 
 /// No server may make a turn wait longer than this; one that asks for more is as good as down.
@@ -89,7 +99,7 @@ impl RetryBudget {
             requests: 0,
             streams: 0,
             waits: 0,
-            recovered: false,
+            recovery: Some(RecoveryStep::First),
         }
     }
 
@@ -101,14 +111,17 @@ impl RetryBudget {
             ..self.limits
         };
         Self {
-            recovered: self.recovered,
+            recovery: self.recovery,
             ..Self::new(limits)
         }
     }
 
-    /// Takes over from a budget beside this one whether the credential was recovered.
+    /// Takes over from a budget beside this one how far the credential was recovered.
     pub fn take_over(&mut self, beside: Self) {
-        self.recovered |= beside.recovered;
+        self.recovery = match (self.recovery, beside.recovery) {
+            (Some(own), Some(other)) => Some(own.max(other)),
+            (None, _) | (_, None) => None,
+        };
     }
 
     /// A request was answered to its end: the next one starts with full loops. Recovery stays used up.
@@ -133,11 +146,16 @@ impl RetryBudget {
         match class {
             Class::Fatal => NextStep::Fail,
             Class::OtherWay => NextStep::GiveUp,
-            Class::Credential if self.recovered => NextStep::GiveUp,
-            Class::Credential => {
-                self.recovered = true;
-                NextStep::Recover
-            }
+            Class::Credential => match self.recovery {
+                None => NextStep::GiveUp,
+                Some(step) => {
+                    self.recovery = match step {
+                        RecoveryStep::First => Some(RecoveryStep::Second),
+                        RecoveryStep::Second => None,
+                    };
+                    NextStep::Recover(step)
+                }
+            },
             // A connection that carried an answer before has no head to wait for: there is one loop.
             Class::Request { then_stream: true } if error.over_socket => {
                 self.reconnect(error, jitter)
@@ -271,7 +289,7 @@ mod tests {
                 | NextStep::GiveUp
                 | NextStep::TooLong { .. }
                 | NextStep::Await { .. } => break,
-                NextStep::Quiet(_) | NextStep::Recover => sent += 1,
+                NextStep::Quiet(_) | NextStep::Recover(_) => sent += 1,
                 NextStep::Reconnect { .. } => {
                     sent += 1;
                     shown += 1;
@@ -288,7 +306,7 @@ mod tests {
         check(FailureStage::Connect, FailureKind::Unknown, 30, 5);
         check(FailureStage::Exchange, FailureKind::Unknown, 30, 5);
         check(FailureStage::Status(400), FailureKind::InvalidRequest, 1, 0);
-        check(FailureStage::Status(401), FailureKind::Unauthorized, 2, 0);
+        check(FailureStage::Status(401), FailureKind::Unauthorized, 3, 0);
         check(FailureStage::Status(402), FailureKind::QuotaExceeded, 1, 0);
         check(FailureStage::Status(403), FailureKind::Forbidden, 1, 0);
         check(FailureStage::Status(404), FailureKind::NotFound, 1, 0);
@@ -318,7 +336,7 @@ mod tests {
     fn delays(limits: RetryLimits, error: &ModelError, jitter: u64, steps: usize) -> Vec<u128> {
         let mut budget = RetryBudget::new(limits);
         let delays = (0..steps).map_while(|_| match budget.next(error, jitter) {
-            NextStep::Fail | NextStep::GiveUp | NextStep::TooLong { .. } | NextStep::Recover => {
+            NextStep::Fail | NextStep::GiveUp | NextStep::TooLong { .. } | NextStep::Recover(_) => {
                 None
             }
             NextStep::Quiet(delay)
@@ -448,7 +466,8 @@ mod tests {
         let refused = error(FailureStage::Upgrade, FailureKind::NotFound);
         assert_eq!(budget.next(&refused, 0), NextStep::GiveUp);
         let unauthorized = error(FailureStage::Upgrade, FailureKind::Unauthorized);
-        assert_eq!(budget.next(&unauthorized, 0), NextStep::Recover);
+        assert_eq!(budget.next(&unauthorized, 0), FIRST);
+        assert_eq!(budget.next(&unauthorized, 0), SECOND);
         assert_eq!(budget.next(&unauthorized, 0), NextStep::GiveUp);
     }
 
@@ -468,17 +487,23 @@ mod tests {
         ));
         assert_eq!(steps[2], NextStep::GiveUp);
         let refused = error(FailureStage::Status(401), FailureKind::Unauthorized);
-        assert_eq!(budget.beside(2).next(&refused, 0), NextStep::Recover);
-        assert_eq!(beside.next(&refused, 0), NextStep::Recover);
+        assert_eq!(budget.beside(2).next(&refused, 0), FIRST);
+        assert_eq!(beside.next(&refused, 0), FIRST);
         budget.take_over(beside);
+        assert_eq!(budget.next(&refused, 0), SECOND);
         assert_eq!(budget.next(&refused, 0), NextStep::GiveUp);
     }
 
+    const FIRST: NextStep = NextStep::Recover(RecoveryStep::First);
+    const SECOND: NextStep = NextStep::Recover(RecoveryStep::Second);
+
     #[test]
-    fn one_recovery_is_all_a_turn_gets() {
+    fn one_recovery_in_two_steps_is_all_a_turn_gets() {
         let mut budget = RetryBudget::new(limits(1, 1));
         let refused = error(FailureStage::Status(401), FailureKind::Unauthorized);
-        assert_eq!(budget.next(&refused, 0), NextStep::Recover);
+        assert_eq!(budget.next(&refused, 0), FIRST);
+        budget.succeeded();
+        assert_eq!(budget.next(&refused, 0), SECOND);
         budget.succeeded();
         assert_eq!(budget.next(&refused, 0), NextStep::GiveUp);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dovetail_core::model::{ModelClient, ModelError, ModelRequest, ModelStream};
 use dovetail_core::plugin::{Endpoint, Provider, Recovery, Scope};
+use dovetail_core::retry::RecoveryStep;
 use dovetail_core::secret::Egress;
 use tokio_util::sync::CancellationToken;
 
@@ -112,8 +113,8 @@ impl ModelClient for ResponsesClient {
         }
     }
 
-    async fn recover(&self, failure: &ModelError) -> Recovery {
-        self.service.recover(failure).await
+    async fn recover(&self, failure: &ModelError, step: RecoveryStep) -> Recovery {
+        self.service.recover(failure, step).await
     }
 
     fn warm_up(&self, beginning: &ModelRequest) {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use dovetail_core::plugin::{
     Failure, HeaderTemplate, PluginError, Prepared, Provider, Recovery, Scope,
 };
+use dovetail_core::retry::RecoveryStep;
 use tokio::sync::Mutex;
 
 /// A credential is renewed this long before it ends, or a tenth of its life before, if that is shorter: a request
@@ -88,13 +89,18 @@ impl CredentialCache {
         provider: &dyn Provider,
         scope: &Scope,
         failure: &Failure,
+        step: RecoveryStep,
     ) -> Recovery {
         let mut slot = self.slot.lock().await;
         if slot.generation > self.refused.load(Ordering::Relaxed) {
             return Recovery::Changed;
         }
         slot.held = None;
-        let recovery = match provider.recover(scope, failure).await {
+        let asked = match step {
+            RecoveryStep::First => provider.recover(scope, failure).await,
+            RecoveryStep::Second => provider.renew(scope).await,
+        };
+        let recovery = match asked {
             Ok(recovery) => recovery,
             Err(error @ PluginError::Retryable { .. }) => Recovery::Transient(error.to_string()),
             Err(error) => Recovery::Permanent(error.to_string()),

@@ -45,7 +45,7 @@ impl Head {
             head.set("version", version.clone());
         }
         for template in fixed {
-            head.add(template.clone());
+            head.add(of_model(template, &request.model));
         }
         let chosen_agent = head.position("user-agent").map(|at| head.0.remove(at));
         for (name, value) in request.metadata.headers() {
@@ -86,7 +86,7 @@ impl Head {
                         head.set("version", version.clone());
                     }
                     for template in fixed {
-                        head.add(template.clone());
+                        head.add(of_model(template, &request.model));
                     }
                     if request.tools_item_id.is_some() {
                         head.set(LITE, "true".to_owned());
@@ -101,6 +101,11 @@ impl Head {
             }
         }
         head
+    }
+
+    /// Says how the body is compressed.
+    pub(crate) fn set_encoding(&mut self, encoding: &str) {
+        self.set("content-encoding", encoding.to_owned());
     }
 
     /// Adds a credential's headers, which replace any others of their names.
@@ -201,6 +206,21 @@ impl Head {
     }
 }
 
+/// What stands for the model's name where a part of an endpoint's header is nothing else.
+const MODEL: &str = "{model}";
+
+/// A header of the endpoint for requests to a model.
+fn of_model(template: &HeaderTemplate, model: &str) -> HeaderTemplate {
+    let part = |part: &ValuePart| match part {
+        ValuePart::Literal(text) if text == MODEL => ValuePart::Literal(model.to_owned()),
+        other => other.clone(),
+    };
+    HeaderTemplate {
+        value: template.value.iter().map(part).collect(),
+        ..template.clone()
+    }
+}
+
 /// The text of a template that names no secret.
 fn literal(template: &HeaderTemplate) -> Option<String> {
     let parts = template.value.iter().map(|part| match part {
@@ -220,6 +240,17 @@ mod tests {
             value: vec![value],
             sensitive: false,
         }
+    }
+
+    #[test]
+    fn a_header_may_name_the_model() {
+        let literal = |text: &str| ValuePart::Literal(text.to_owned());
+        let mut hint = template("x-hint", literal("model="));
+        hint.value.push(literal(MODEL));
+        let filled = of_model(&hint, "m-1");
+        assert_eq!(filled.value, [literal("model="), literal("m-1")]);
+        let fixed = template("x-fixed", literal("a {model}"));
+        assert_eq!(of_model(&fixed, "m-1"), fixed);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use dovetail_core::model::{ModelError, ModelEvent};
 use dovetail_core::plugin::{
     Endpoint, Failure, HeaderTemplate, Provider, ProviderCapabilities, Recovery, Scope,
 };
+use dovetail_core::retry::RecoveryStep;
 use dovetail_core::secret::Egress;
 use reqwest::header::HeaderMap;
 use sha2::{Digest as _, Sha256};
@@ -77,14 +78,14 @@ impl Service {
     }
 
     /// Has the provider recover the refused credential.
-    pub(crate) async fn recover(&self, failure: &ModelError) -> Recovery {
+    pub(crate) async fn recover(&self, failure: &ModelError, step: RecoveryStep) -> Recovery {
         let failure = Failure {
             kind: failure.kind,
             message: Some(failure.message.clone()),
             retry_after: failure.retry_after,
         };
         self.credentials
-            .recover(self.provider.as_ref(), &self.scope, &failure)
+            .recover(self.provider.as_ref(), &self.scope, &failure, step)
             .await
     }
 

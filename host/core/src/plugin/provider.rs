@@ -239,6 +239,10 @@ pub trait Provider: Send + Sync {
     ) -> Result<Failure, PluginError>;
     /// Tries to recover a refused credential.
     async fn recover(&self, scope: &Scope, failure: &Failure) -> Result<Recovery, PluginError>;
+    /// The second step, in the same turn, where what `recover` gave was refused too. Most providers have none.
+    async fn renew(&self, _scope: &Scope) -> Result<Recovery, PluginError> {
+        Ok(Recovery::Unchanged)
+    }
     /// The models on offer.
     async fn list_models(&self, scope: &Scope) -> Result<Vec<ProviderModel>, PluginError>;
 }

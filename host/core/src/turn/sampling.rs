@@ -14,7 +14,7 @@ use crate::event::{RecordError, RequestUse, TurnEvent};
 use crate::item::ResponseItem;
 use crate::model::{FailureStage, ModelError, ModelEvent, ModelRequest, ModelStream};
 use crate::plugin::{FailureKind, Recovery};
-use crate::retry::NextStep;
+use crate::retry::{NextStep, RecoveryStep};
 use crate::toolbox::{RunningCalls, call_in};
 use crate::usage::TokenUsage;
 
@@ -108,7 +108,7 @@ impl Thread {
                 }
                 turn.pause(delay).await?;
             }
-            NextStep::Recover => self.recover(turn, error).await?,
+            NextStep::Recover(step) => self.recover(turn, error, step).await?,
         }
         Ok(())
     }
@@ -119,11 +119,16 @@ impl Thread {
         error.about_image && !self.history.shows_image(turn.id) && self.history.forget_images()
     }
 
-    async fn recover(&mut self, turn: &mut Turn, error: ModelError) -> Result<(), Halt> {
+    async fn recover(
+        &mut self,
+        turn: &mut Turn,
+        error: ModelError,
+        step: RecoveryStep,
+    ) -> Result<(), Halt> {
         let recovery = tokio::select! {
             biased;
             () = turn.cancel.cancelled() => return Err(Halt::Interrupted),
-            recovery = self.ports.model.recover(&error) => recovery,
+            recovery = self.ports.model.recover(&error, step) => recovery,
         };
         match recovery {
             Recovery::Changed => Ok(()),

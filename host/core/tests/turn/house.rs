@@ -21,7 +21,7 @@ use dovetail_core::plugin::{
     FailureKind, Hook, HookDecision, HookEvent, HookMode, HookOutcome, HookSubscription, OnFailure,
     PluginError, Recovery,
 };
-use dovetail_core::retry::RetryLimits;
+use dovetail_core::retry::{RecoveryStep, RetryLimits};
 use dovetail_core::snapshot::{Extras, Workspaces};
 use dovetail_core::tool::{
     CallContext, CallInput, Tool, ToolCall, ToolInput, ToolOutcome, ToolSpec,
@@ -105,7 +105,10 @@ impl ModelClient for Script {
         }
     }
 
-    async fn recover(&self, _: &ModelError) -> Recovery {
+    async fn recover(&self, _: &ModelError, step: RecoveryStep) -> Recovery {
+        if step == RecoveryStep::Second {
+            return Recovery::Unchanged;
+        }
         *self.recoveries.lock().expect("lock") += 1;
         let recovery = self.recovery.lock().expect("lock").take();
         recovery.unwrap_or(Recovery::Changed)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dovetail_core::model::{FailureStage, ModelClient as _};
 use dovetail_core::plugin::{FailureKind, PluginError, Recovery, ValuePart};
+use dovetail_core::retry::RecoveryStep;
 use sha2::{Digest as _, Sha256};
 
 use crate::support::{
@@ -156,8 +157,14 @@ async fn a_refused_credential_is_recovered_once_for_all_who_used_it() {
         (first.kind, second.kind),
         (FailureKind::Unauthorized, FailureKind::Unauthorized)
     );
-    assert_eq!(client.recover(&first).await, Recovery::Changed);
-    assert_eq!(client.recover(&second).await, Recovery::Changed);
+    assert_eq!(
+        client.recover(&first, RecoveryStep::First).await,
+        Recovery::Changed
+    );
+    assert_eq!(
+        client.recover(&second, RecoveryStep::First).await,
+        Recovery::Changed
+    );
     assert_eq!(provider.recovered.load(Ordering::SeqCst), 1);
     assert_eq!(exchange(&client).await.1, None);
     assert_eq!(provider.prepared.load(Ordering::SeqCst), 2);
@@ -173,7 +180,7 @@ async fn a_recovery_that_fails_says_so() {
     });
     let client = client(provider, endpoint(&server.base_url()), options());
     let error = refused(&client).await;
-    assert_eq!(client.recover(&error).await, recovery);
+    assert_eq!(client.recover(&error, RecoveryStep::First).await, recovery);
 }
 
 #[tokio::test]

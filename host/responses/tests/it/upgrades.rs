@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dovetail_core::model::{FailureStage, ModelClient as _, ModelError};
 use dovetail_core::plugin::{FailureKind, PluginError, Recovery};
+use dovetail_core::retry::RecoveryStep;
 use dovetail_responses::{ClientOptions, PlainHosts, WebSocketOptions};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -344,7 +345,10 @@ async fn a_credential_that_an_upgrade_was_refused_for_is_recovered() {
         (error.stage, error.kind),
         (FailureStage::Upgrade, FailureKind::Unauthorized)
     );
-    assert_eq!(client.recover(&error).await, Recovery::Changed);
+    assert_eq!(
+        client.recover(&error, RecoveryStep::First).await,
+        Recovery::Changed
+    );
     assert_eq!(provider.recovered.load(Ordering::SeqCst), 1);
     assert_eq!(exchange(&client).await.1, None);
     assert_eq!(
