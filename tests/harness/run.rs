@@ -5,8 +5,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
+};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 /// No command of a test takes this long unless it hangs, and then the test must say so rather than hang as well.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -16,8 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
     /// What was read of standard output so far.
     seen: String,
+    /// What was read of standard error so far.
+    seen_errors: String,
     started: Instant,
 }
 
@@ -69,10 +74,13 @@ impl Running {
         }
         let mut child = command.spawn().expect("the binary starts");
         let stdout = BufReader::new(child.stdout.take().expect("its output is piped"));
+        let stderr = BufReader::new(child.stderr.take().expect("its errors are piped"));
         Self {
             child,
             stdout,
+            stderr,
             seen: String::new(),
+            seen_errors: String::new(),
             started: Instant::now(),
         }
     }
@@ -92,27 +100,12 @@ impl Running {
 
     /// Reads standard output until a line contains this, and returns that line.
     pub async fn wait_for(&mut self, part: &str) -> String {
-        let reading = async {
-            loop {
-                let before = self.seen.len();
-                let read = self
-                    .stdout
-                    .read_line(&mut self.seen)
-                    .await
-                    .expect("its output is text");
-                assert!(
-                    read > 0,
-                    "it ended without printing `{part}`: {}",
-                    self.seen
-                );
-                let line = &self.seen[before..];
-                if line.contains(part) {
-                    return line.trim_end().to_owned();
-                }
-            }
-        };
-        let line = tokio::time::timeout(PATIENCE, reading).await;
-        line.unwrap_or_else(|_| panic!("it did not print `{part}` within {PATIENCE:?}"))
+        read_until(&mut self.stdout, &mut self.seen, part).await
+    }
+
+    /// The same for standard error.
+    pub async fn wait_for_error(&mut self, part: &str) -> String {
+        read_until(&mut self.stderr, &mut self.seen_errors, part).await
     }
 
     /// Writes to its standard input and closes it. Only for commands started with one.
@@ -128,12 +121,11 @@ impl Running {
 
     /// Waits for the end of what may take longer than other commands.
     pub async fn finish_within(mut self, patience: Duration) -> Ran {
-        let mut stderr = self.child.stderr.take().expect("its errors are piped");
         let (mut rest, mut errors) = (Vec::new(), Vec::new());
         let ending = async {
             let (out, err) = tokio::join!(
                 self.stdout.read_to_end(&mut rest),
-                stderr.read_to_end(&mut errors)
+                self.stderr.read_to_end(&mut errors)
             );
             out.and(err).expect("its output can be read");
             self.child.wait().await.expect("it can be waited for")
@@ -149,10 +141,31 @@ impl Running {
         Ran {
             code: status.code(),
             stdout: self.seen + &rest,
-            stderr: String::from_utf8_lossy(&errors).into_owned(),
+            stderr: self.seen_errors + &String::from_utf8_lossy(&errors),
             took,
         }
     }
+}
+
+/// Reads until a line contains this, and returns that line.
+async fn read_until(
+    output: &mut (impl AsyncBufRead + Unpin),
+    seen: &mut String,
+    part: &str,
+) -> String {
+    let reading = async {
+        loop {
+            let before = seen.len();
+            let read = output.read_line(seen).await.expect("its output is text");
+            assert!(read > 0, "it ended without printing `{part}`: {seen}");
+            let line = &seen[before..];
+            if line.contains(part) {
+                return line.trim_end().to_owned();
+            }
+        }
+    };
+    let line = tokio::time::timeout(PATIENCE, reading).await;
+    line.unwrap_or_else(|_| panic!("it did not print `{part}` within {PATIENCE:?}"))
 }
 
 impl Ran {

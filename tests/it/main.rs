@@ -9,6 +9,7 @@
     reason = "a test says why it fails by failing"
 )]
 
+mod auth;
 mod bedrock;
 mod canary;
 mod captures;

@@ -74,7 +74,13 @@ impl Command {
                 args.run = std::mem::take(&mut args.run).within(outer);
                 check(&args.run.options)?;
             }
-            Self::Config(_) | Self::Models(_) | Self::Features(_) | Self::Doctor(_)
+            Self::Config(_)
+            | Self::Models(_)
+            | Self::Features(_)
+            | Self::Doctor(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Auth(_)
                 if outer.options == ExecOptions::default() =>
             {
                 if let Some(config) = self.config() {
@@ -90,6 +96,9 @@ impl Command {
             | Self::Models(_)
             | Self::Features(_)
             | Self::Doctor(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Auth(_)
             | Self::Completions { .. } => {
                 if outer != RunOptions::default() {
                     return Err(wrong("this command does not take the options before it"));
@@ -106,6 +115,9 @@ impl Command {
             Self::Models(args) => Some(args.overrides()),
             Self::Features(args) => Some(args.overrides()),
             Self::Doctor(args) => Some(&mut args.config),
+            Self::Login(args) => Some(args.overrides()),
+            Self::Logout(args) => Some(&mut args.config),
+            Self::Auth(args) => Some(args.overrides()),
             Self::Exec(_)
             | Self::Resume(_)
             | Self::Review(_)
@@ -176,6 +188,12 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Serve a scripted model on loopback, to test hooks, tools, sinks and providers without a model.
     Rehearse(RehearseArgs),
+    /// Sign in: in a browser, with a code, or with a key or token from standard input.
+    Login(crate::login_cmd::LoginArgs),
+    /// Sign out: forget the stored login, and have it revoked.
+    Logout(crate::login_cmd::LogoutArgs),
+    /// Explain which credential goes where.
+    Auth(crate::auth_cmd::AuthArgs),
     /// List, inspect, install, grant and remove plugins.
     Plugin(crate::plugin_cmd::PluginArgs),
     /// Show, review, verify and take back what you accepted of plugins.

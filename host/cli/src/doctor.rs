@@ -265,16 +265,38 @@ fn check_credential(config: &Config, file: Option<&AuthFile>) -> Check {
         );
     }
     let variable = |name: &str| std::env::var(name).ok();
+    if let Some(login) = other_login(file) {
+        return Check::ok("auth", login);
+    }
     match dovetail_config::find_api_key(variable, file).map(|key| key.source) {
         Some(KeySource::CodexApiKey) => Check::ok("auth", "API key from CODEX_API_KEY"),
         Some(KeySource::OpenAiApiKey) => Check::ok("auth", "API key from OPENAI_API_KEY"),
         Some(KeySource::AuthFile) => Check::ok("auth", "API key from auth.json"),
         None => Check::fail(
             "auth",
-            format!("no API key for provider `{id}`"),
-            "set CODEX_API_KEY, or put one in auth.json",
+            format!("no login for provider `{id}`"),
+            "dovetail login",
         ),
     }
+}
+
+/// A login that is no key, where it is the one that is used.
+fn other_login(file: Option<&AuthFile>) -> Option<String> {
+    use dovetail_config::env::{CODEX_ACCESS_TOKEN, CODEX_AGENT_IDENTITY, CODEX_API_KEY};
+    if CODEX_API_KEY.get().is_some() {
+        return None;
+    }
+    let set = [CODEX_ACCESS_TOKEN, CODEX_AGENT_IDENTITY]
+        .into_iter()
+        .find(|variable| variable.get().is_some());
+    if let Some(variable) = set {
+        return Some(format!("login from {}", variable.name));
+    }
+    let file = file.filter(|file| file.mode != "apikey" && file.has_login)?;
+    let mode = visible(&file.mode);
+    Some(format!(
+        "login of the kind `{mode}` from auth.json; dovetail login status"
+    ))
 }
 
 fn check_sandbox() -> Vec<Check> {

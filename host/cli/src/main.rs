@@ -1,6 +1,7 @@
 //! The command `dovetail`: arguments, wiring, rendering and exit codes. What it wires lives in the other crates.
 
 mod args;
+mod auth_cmd;
 mod builtins;
 mod closed_gate;
 mod config_cmd;
@@ -14,6 +15,8 @@ mod git;
 mod identity;
 mod interrupt;
 mod local_provider;
+mod login_cmd;
+mod login_grant;
 mod model_options;
 mod model_port;
 mod models;
@@ -91,6 +94,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rehearse(args) => rehearse::run(args).await,
         Command::Plugin(args) => plugin_cmd::run(args, &plugins::command_context()?).await,
         Command::Trust(args) => plugin_cmd::trust::run(args, &plugins::command_context()?),
+        Command::Login(args) => login_cmd::run(args).await,
+        Command::Logout(args) => login_cmd::log_out(&args).await,
+        Command::Auth(args) => auth_cmd::run(args).await,
         Command::Config(args) => config_cmd::run(&args),
         Command::Models(args) => models_cmd::run(&args),
         Command::Features(args) => features_cmd::run(&args),

@@ -2,6 +2,7 @@
 
 mod complaints;
 mod jsonl_sink;
+mod lone;
 mod reloading;
 mod required;
 mod selection;
@@ -32,11 +33,13 @@ use dovetail_runtime::services::Services;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::jsonl_sink::{JSONL_SINK, JsonlSink};
+pub(crate) use self::lone::Lone;
 use self::reloading::{Failures, Reloader};
 use self::required::Required;
 use self::selection::{Selection, configured_sources};
 use self::serving::choose_provider;
 pub(crate) use self::trust::settings;
+use self::trust::settings_of;
 use self::trust::trusted_keys;
 use crate::fatal::Fatal;
 use crate::{builtins, out, plugin_cmd};
@@ -47,6 +50,8 @@ const SINK_GRACE: Duration = Duration::from_millis(500);
 /// Keys of the user that the demo must not use.
 const OWN_KEYS: &[&str] = &[
     "CODEX_API_KEY",
+    "CODEX_ACCESS_TOKEN",
+    "CODEX_AGENT_IDENTITY",
     "OPENAI_API_KEY",
     "OPENAI_ORGANIZATION",
     "OPENAI_PROJECT",

@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 pub(crate) use self::bedrock::BEDROCK;
 use crate::args::LocalProvider;
 use crate::fatal::Fatal;
+use crate::login_grant;
 
 /// The provider id that needs no table.
 const OPENAI: &str = "openai";
@@ -25,12 +26,6 @@ const OPENAI: &str = "openai";
 pub(crate) const OPENAI_URL: &str = "https://api.openai.com/v1";
 /// What stands in a table handed to a plugin where the user wrote a token: that it is there, not what it is.
 const HELD_BY_HOST: &str = "held by the host";
-/// The login that `openai`, and tables that ask for it, may use.
-const SHARED_LOGIN: [(&str, &str); 3] = [
-    ("env:CODEX_API_KEY", "env:CODEX_API_KEY"),
-    ("auth:OPENAI_API_KEY", "auth:OPENAI_API_KEY"),
-    ("env:OPENAI_API_KEY", "env:OPENAI_API_KEY"),
-];
 /// Billing headers of `openai`.
 const BILLING: [&str; 2] = ["env:OPENAI_ORGANIZATION", "env:OPENAI_PROJECT"];
 
@@ -57,7 +52,7 @@ impl BuiltinProvider {
 }
 
 /// The chosen provider's table, ready for a plugin, and what it grants the built-in one that serves it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ProviderTable {
     /// The table without inline credentials.
     pub(crate) table: Value,
@@ -67,9 +62,27 @@ pub(crate) struct ProviderTable {
     pub(crate) grant: Capabilities,
     /// Where its slots are filled from.
     pub(crate) sources: BTreeMap<String, SecretSource>,
+    /// What that plugin is told besides the table; none for one that is told what the user writes for it.
+    pub(crate) told: Option<Value>,
 }
 
 impl ProviderTable {
+    /// The same with another authority to sign in with.
+    ///
+    /// # Errors
+    /// As [`ProviderTable::of`].
+    pub(crate) fn with_issuer(
+        config: &Config,
+        issuer: Option<&str>,
+    ) -> anyhow::Result<Option<Self>> {
+        let mut found = Self::of(config)?;
+        if let Some(table) = &mut found {
+            login_grant::grant(config, issuer, &mut table.grant, &mut table.sources)?;
+            table.told = Some(login_grant::settings(config, issuer));
+        }
+        Ok(found)
+    }
+
     /// Looks up the chosen provider. None where nobody built in serves it: then only a plugin can.
     ///
     /// # Errors
@@ -101,14 +114,22 @@ impl ProviderTable {
             .and_then(Value::as_str)
             .unwrap_or(OPENAI_URL);
         grant.net.insert(origin(id, base_url)?);
+        if wants_login(id, &table) {
+            login_grant::grant(config, None, &mut grant, &mut sources)?;
+        }
         grant_slots(id, &table, &mut grant, &mut sources);
         grant_command(&table, &mut grant);
         hold_token(&mut table, &mut sources);
+        let told = match builtin {
+            BuiltinProvider::Openai => Some(login_grant::settings(config, None)),
+            BuiltinProvider::CommandAuth | BuiltinProvider::Bedrock => None,
+        };
         Ok(Some(Self {
             table: Value::Object(table),
             builtin,
             grant,
             sources,
+            told,
         }))
     }
 }
@@ -149,6 +170,12 @@ fn origin(id: &str, base_url: &str) -> anyhow::Result<OriginPattern> {
         .map_err(|error| Fatal::new(format!("`model_providers.{id}.base_url`: {error}")).into())
 }
 
+/// Whether a table asks for the login that providers share.
+fn wants_login(id: &str, table: &Map<String, Value>) -> bool {
+    let asks = table.get("requires_openai_auth").and_then(Value::as_bool);
+    id == OPENAI || asks.unwrap_or(false)
+}
+
 /// The slots that a table names. Slots of built-in providers are called after their source.
 fn grant_slots(
     id: &str,
@@ -171,13 +198,6 @@ fn grant_slots(
             .filter_map(Value::as_str)
             .map(|name| format!("env:{name}")),
     );
-    let wants_login = table
-        .get("requires_openai_auth")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
-    if id == OPENAI || wants_login {
-        slots.extend(SHARED_LOGIN.iter().map(|(slot, _)| (*slot).to_owned()));
-    }
     if id == OPENAI {
         slots.extend(BILLING.map(str::to_owned));
     }
@@ -268,18 +288,8 @@ mod tests {
             ("acme", json!({}), false),
             ("acme", json!({ "requires_openai_auth": true }), true),
         ] {
-            let (mut grant, mut sources) = (Capabilities::default(), BTreeMap::new());
-            grant_slots(
-                id,
-                table.as_object().expect("a table"),
-                &mut grant,
-                &mut sources,
-            );
-            assert_eq!(
-                sources.contains_key("auth:OPENAI_API_KEY"),
-                expected,
-                "{id} {table}"
-            );
+            let table = table.as_object().expect("a table");
+            assert_eq!(wants_login(id, table), expected, "{id} {table:?}");
         }
     }
 }

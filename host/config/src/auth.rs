@@ -41,6 +41,8 @@ pub struct AuthFile {
     pub mode: String,
     /// The API key.
     pub api_key: Option<SecretText>,
+    /// Whether there is a login at all, of whatever kind.
+    pub has_login: bool,
     /// Whether others than the owner can read the file.
     pub exposed: bool,
 }
@@ -52,6 +54,22 @@ struct Raw {
     openai_api_key: Option<String>,
     personal_access_token: Option<Value>,
     bedrock_api_key: Option<Value>,
+    bedrock_access_keys: Option<Value>,
+    agent_identity: Option<Value>,
+    tokens: Option<Value>,
+}
+
+impl Raw {
+    fn has_login(&self) -> bool {
+        let others = [
+            &self.personal_access_token,
+            &self.bedrock_api_key,
+            &self.bedrock_access_keys,
+            &self.agent_identity,
+            &self.tokens,
+        ];
+        self.openai_api_key.is_some() || others.into_iter().any(Option::is_some)
+    }
 }
 
 impl AuthFile {
@@ -85,6 +103,7 @@ impl AuthFile {
                 .auth_mode
                 .clone()
                 .unwrap_or_else(|| inferred_mode(&raw).to_owned()),
+            has_login: raw.has_login(),
             api_key: raw
                 .openai_api_key
                 .filter(|key| !key.trim().is_empty())

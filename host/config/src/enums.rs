@@ -42,6 +42,30 @@ macro_rules! choices {
 }
 
 choices! {
+    /// Where a login is kept.
+    LoginStore {
+        /// In `auth.json`.
+        File = "file",
+        /// In the system's keyring.
+        Keyring = "keyring",
+        /// In the system's keyring where there is one, else in `auth.json`.
+        Auto = "auto",
+        /// Nowhere: it ends with the process.
+        Ephemeral = "ephemeral",
+    }
+}
+
+choices! {
+    /// The only kind of login that is allowed.
+    LoginMethod {
+        /// An API key.
+        Api = "api",
+        /// An account.
+        Chatgpt = "chatgpt",
+    }
+}
+
+choices! {
     /// When a person is asked before a command runs.
     ApprovalPolicy {
         /// Before anything that is not known to only read.

@@ -49,6 +49,60 @@ pub const AWS_BEARER_TOKEN_BEDROCK: EnvVar = EnvVar::new(
     "AWS_BEARER_TOKEN_BEDROCK",
     "API key for the amazon-bedrock providers",
 );
+/// A login for one run: a personal access token or an agent's identity.
+pub const CODEX_ACCESS_TOKEN: EnvVar = EnvVar::new(
+    "CODEX_ACCESS_TOKEN",
+    "personal access token (`at-…`) or agent identity (a JWT) for the openai provider; wins over auth.json",
+);
+/// The same for an agent's identity alone.
+pub const CODEX_AGENT_IDENTITY: EnvVar = EnvVar::new(
+    "CODEX_AGENT_IDENTITY",
+    "agent identity (a JWT) for the openai provider, where CODEX_ACCESS_TOKEN is not set",
+);
+/// Another address to refresh logins at.
+pub const REFRESH_TOKEN_URL: EnvVar = EnvVar::new(
+    "CODEX_REFRESH_TOKEN_URL_OVERRIDE",
+    "URL at which logins are refreshed, for tests",
+);
+/// Another address to revoke logins at.
+pub const REVOKE_TOKEN_URL: EnvVar = EnvVar::new(
+    "CODEX_REVOKE_TOKEN_URL_OVERRIDE",
+    "URL at which logins are revoked, for tests",
+);
+/// Another authority to sign in with.
+pub const LOGIN_ISSUER: EnvVar = EnvVar::new(
+    "CODEX_APP_SERVER_LOGIN_ISSUER",
+    "base URL of the authority to sign in with, for tests",
+);
+/// Another name by which the authority knows this client.
+pub const LOGIN_CLIENT_ID: EnvVar = EnvVar::new(
+    "CODEX_APP_SERVER_LOGIN_CLIENT_ID",
+    "client id for the authority, for tests",
+);
+/// Another address to ask about personal access tokens.
+pub const AUTHAPI_URL: EnvVar = EnvVar::new(
+    "CODEX_AUTHAPI_BASE_URL",
+    "base URL at which personal access tokens are checked, for tests",
+);
+/// Another address for the keys that agent identities are verified with.
+pub const AGENT_JWKS_URL: EnvVar = EnvVar::new(
+    "CODEX_AGENT_IDENTITY_JWKS_BASE_URL",
+    "base URL of the keys that agent identities are verified with, for tests",
+);
+/// Another address to register agents and their tasks at.
+pub const AGENT_AUTHAPI_URL: EnvVar = EnvVar::new(
+    "CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL",
+    "base URL at which agents and their tasks are registered, for tests",
+);
+/// Where the authority of logins may be besides its usual place.
+pub const AUTHORITY: &[EnvVar] = &[
+    REFRESH_TOKEN_URL,
+    REVOKE_TOKEN_URL,
+    LOGIN_ISSUER,
+    AUTHAPI_URL,
+    AGENT_JWKS_URL,
+    AGENT_AUTHAPI_URL,
+];
 /// Overrides the name under which requests are made.
 pub const ORIGINATOR_OVERRIDE: EnvVar = EnvVar::new(
     "CODEX_INTERNAL_ORIGINATOR_OVERRIDE",
@@ -94,6 +148,15 @@ pub const ALL: &[EnvVar] = &[
     CODEX_HOME,
     CODEX_API_KEY,
     OPENAI_API_KEY,
+    CODEX_ACCESS_TOKEN,
+    CODEX_AGENT_IDENTITY,
+    REFRESH_TOKEN_URL,
+    REVOKE_TOKEN_URL,
+    LOGIN_ISSUER,
+    LOGIN_CLIENT_ID,
+    AUTHAPI_URL,
+    AGENT_JWKS_URL,
+    AGENT_AUTHAPI_URL,
     ORIGINATOR_OVERRIDE,
     NO_COLOR,
     HOME,

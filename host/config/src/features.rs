@@ -115,7 +115,11 @@ pub const FEATURES: &[Feature] = &[
         false,
         "Windows is not supported",
     ),
-    later("enable_request_compression", "compress requests"),
+    stable(
+        "enable_request_compression",
+        true,
+        "compress requests to the service behind ChatGPT logins",
+    ),
     later(
         "exec_permission_approvals",
         "ask for single rights of a command",
@@ -200,7 +204,11 @@ pub const FEATURES: &[Feature] = &[
     ),
     removed("undo", false, "there are no snapshots of the work tree"),
     removed("unified_exec", true, "commands always run in sessions"),
-    later("use_agent_identity", "sign in as an agent"),
+    stable(
+        "use_agent_identity",
+        false,
+        "sign the requests of a ChatGPT login as an agent instead of sending its token",
+    ),
     removed("use_legacy_landlock", true, "Landlock is the sandbox here"),
     removed(
         "use_linux_sandbox_bwrap",

@@ -23,7 +23,7 @@ pub(crate) use permissions::{
 };
 pub(crate) use provider::ProviderTable;
 
-use crate::enums::{CompactLimitScope, SandboxMode, WebSearchMode};
+use crate::enums::{CompactLimitScope, LoginMethod, LoginStore, SandboxMode, WebSearchMode};
 use crate::features::FeatureSetting;
 
 /// The configuration of Dovetail: `config.toml`, a profile's file or a project's.
@@ -146,14 +146,13 @@ pub(crate) struct ConfigFile {
     #[schemars(extend("x-not-supported" = "the built-in limits hold"))]
     background_terminal_max_timeout: Option<u64>,
     /// Where a ChatGPT login is used.
-    #[schemars(extend("x-not-supported" = "there is no ChatGPT login yet"))]
-    chatgpt_base_url: Option<String>,
+    pub(crate) chatgpt_base_url: Option<String>,
     /// Whether to look for newer versions.
     #[schemars(extend("x-not-supported" = "nobody looks for newer versions"))]
     check_for_update_on_startup: Option<bool>,
-    /// Where a login is kept.
-    #[schemars(extend("x-not-supported" = "only `auth.json` is read yet"))]
-    cli_auth_credentials_store: Option<String>,
+    /// Where a login is kept: `file` for `auth.json`, `keyring`, `auto` for the keyring where there is one, `ephemeral` for
+    /// nowhere.
+    pub(crate) cli_auth_credentials_store: Option<LoginStore>,
     /// Environments of the service.
     #[schemars(extend("x-not-supported" = "there are none"))]
     cloud: Anything,
@@ -205,12 +204,10 @@ pub(crate) struct ConfigFile {
     /// The editor that links open.
     #[schemars(extend("x-not-supported" = "there are no links"))]
     file_opener: Option<String>,
-    /// The only workspaces that may log in.
-    #[schemars(extend("x-not-supported" = "there is no ChatGPT login yet"))]
-    forced_chatgpt_workspace_id: Anything,
-    /// The only kind of login that is allowed.
-    #[schemars(extend("x-not-supported" = "there is no ChatGPT login yet"))]
-    forced_login_method: Option<String>,
+    /// The only workspaces whose logins are allowed: one, or a list. Another login is signed out.
+    pub(crate) forced_chatgpt_workspace_id: Option<Workspaces>,
+    /// The only kind of login that is allowed. Another one is signed out.
+    pub(crate) forced_login_method: Option<LoginMethod>,
     /// Snapshots to undo changes.
     #[schemars(extend("x-not-supported" = "nothing is undone"))]
     ghost_snapshot: Anything,
@@ -322,6 +319,30 @@ pub(crate) struct ConfigFile {
     /// The shell of one feature.
     #[schemars(extend("x-not-supported" = "the user's shell is used"))]
     zsh_path: Option<String>,
+}
+
+/// One workspace, or several.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum Workspaces {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Workspaces {
+    /// Their ids; blank ones are none.
+    pub(crate) fn ids(self) -> Vec<String> {
+        let ids = match self {
+            Self::One(id) => vec![id],
+            Self::Several(ids) => ids,
+        };
+        ids.into_iter()
+            .map(|id| id.trim().to_owned())
+            .filter(|id| !id.is_empty())
+            .collect()
+    }
 }
 
 /// A value that nobody here looks into.

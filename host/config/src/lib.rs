@@ -33,8 +33,8 @@ pub use agents_md::{ProjectDocs, collect_project_docs};
 pub use auth::{ApiKey, AuthError, AuthFile, KeySource, find_api_key};
 pub use dovetail_models::{ReasoningSummary, Verbosity};
 pub use enums::{
-    ApprovalPolicy, CompactLimitScope, HistoryPersistence, InheritEnv, SandboxMode, ServiceTier,
-    TrustLevel, WebSearchMode,
+    ApprovalPolicy, CompactLimitScope, HistoryPersistence, InheritEnv, LoginMethod, LoginStore,
+    SandboxMode, ServiceTier, TrustLevel, WebSearchMode,
 };
 pub use error::ConfigError;
 pub use features::{FEATURES, Feature, FeatureStage};
@@ -45,7 +45,7 @@ pub use overrides::Override;
 pub use project::{Project, is_marker};
 pub use redact::looks_secret;
 pub use settings::{
-    Config, Dovetail, History, PluginPolicy, PluginSettings, ProjectDocSettings,
+    Config, Dovetail, History, LoginSettings, PluginPolicy, PluginSettings, ProjectDocSettings,
     ShellEnvironmentPolicy, UnknownKey, WorkspaceWrite,
 };
 pub use show::{ExplainError, Explained, ShownValue};

@@ -8,13 +8,15 @@ use serde_json::Value;
 use crate::de::{self, Mismatch, Stray};
 use crate::error::ConfigError;
 use crate::features::{self, Feature};
-use crate::file::{ApprovalSetting, ConfigFile, DovetailTable, PluginTable, PolicyTable};
+use crate::file::{
+    ApprovalSetting, ConfigFile, DovetailTable, PluginTable, PolicyTable, Workspaces,
+};
 use crate::layer::{Layer, Place};
 use crate::nearest::nearest;
 use crate::project::Project;
 use crate::providers::RESERVED_PROVIDERS;
 use crate::settings::{
-    Config, Dovetail, History, PluginPolicy, PluginSettings, ProjectDocSettings,
+    Config, Dovetail, History, LoginSettings, PluginPolicy, PluginSettings, ProjectDocSettings,
     ShellEnvironmentPolicy, UnknownKey, WorkspaceWrite,
 };
 use crate::stack::LoadRequest;
@@ -131,6 +133,18 @@ impl Tree<'_> {
             model_providers: self.tables("model_providers"),
             mcp_servers: self.tables("mcp_servers"),
             oss_provider: file.oss_provider,
+            login: LoginSettings {
+                store: self.defaulted(
+                    &["cli_auth_credentials_store"],
+                    file.cli_auth_credentials_store,
+                )?,
+                forced_method: file.forced_login_method,
+                forced_workspaces: file
+                    .forced_chatgpt_workspace_id
+                    .map(Workspaces::ids)
+                    .unwrap_or_default(),
+                chatgpt_base_url: file.chatgpt_base_url,
+            },
             responses_api_metadata: file.responses_api_metadata,
             openai_base_url: file.openai_base_url,
             approval_policy: file.approval_policy.map(|ApprovalSetting(policy)| policy),
@@ -190,6 +204,7 @@ impl Tree<'_> {
             strict: self.defaulted(&["dovetail", "strict"], table.strict)?,
             allow_native: self.defaulted(&["dovetail", "allow_native"], table.allow_native)?,
             auth_policy: auth_policy.as_str().to_owned(),
+            login_origins: table.login_origins,
             accept_project_lock: table.accept_project_lock,
             trusted_keys: table.trusted_keys,
             plugin_policy: table.plugin_policy.map(policy),

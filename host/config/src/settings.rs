@@ -8,7 +8,8 @@ use dovetail_models::{ModelPatch, ReasoningSummary, Verbosity};
 use serde_json::{Value, json};
 
 use crate::enums::{
-    ApprovalPolicy, CompactLimitScope, HistoryPersistence, InheritEnv, SandboxMode, WebSearchMode,
+    ApprovalPolicy, CompactLimitScope, HistoryPersistence, InheritEnv, LoginMethod, LoginStore,
+    SandboxMode, WebSearchMode,
 };
 use crate::error::ConfigError;
 use crate::features::{FEATURES, Feature};
@@ -38,6 +39,8 @@ pub struct Config {
     pub oss_provider: Option<String>,
     /// Another base URL for the built-in provider.
     pub openai_base_url: Option<String>,
+    /// Logins: where they are kept, and which are allowed.
+    pub login: LoginSettings,
     /// Entries to add to the metadata of requests.
     pub responses_api_metadata: BTreeMap<String, String>,
     /// When to ask a person.
@@ -96,6 +99,19 @@ pub struct Config {
     pub(crate) table: Table,
 }
 
+/// Logins: where they are kept, and which are allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginSettings {
+    /// Where a login is kept.
+    pub store: LoginStore,
+    /// The only kind that is allowed.
+    pub forced_method: Option<LoginMethod>,
+    /// The only workspaces whose logins are allowed; empty for all.
+    pub forced_workspaces: Vec<String>,
+    /// Another base URL for the service behind accounts.
+    pub chatgpt_base_url: Option<String>,
+}
+
 /// More about the sandbox mode `workspace-write`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkspaceWrite {
@@ -151,6 +167,8 @@ pub struct Dovetail {
     pub allow_native: bool,
     /// The credential policy: `strict` or `compat`.
     pub auth_policy: String,
+    /// Origins to which the login of an account may go besides OpenAI's own.
+    pub login_origins: Vec<String>,
     /// Whether a project's committed lock is as good as a grant; none where nobody said.
     pub accept_project_lock: Option<bool>,
     /// Minisign public keys, by the names that the user gave them.

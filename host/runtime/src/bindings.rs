@@ -12,6 +12,7 @@ wasmtime::component::bindgen!({
         world everything {
             include dovetail:plugin/provider-plugin@0.1.0;
             include dovetail:plugin/login-plugin@0.1.0;
+            include dovetail:plugin/account-plugin@0.1.0;
             include dovetail:plugin/wire-plugin@0.1.0;
             include dovetail:plugin/tools-plugin@0.1.0;
             include dovetail:plugin/hooks-plugin@0.1.0;

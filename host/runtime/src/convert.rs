@@ -1,5 +1,7 @@
 //! Between the generated types and the host's own. Nothing else takes generated records apart.
 
+mod account;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dovetail_core::ids::{PluginId, ToolName};
@@ -15,6 +17,7 @@ use crate::bindings::dovetail::plugin::{http, types};
 use crate::bindings::exports::dovetail::plugin::{hooks, provider, sink, tools};
 use crate::net::{HttpRequest, HttpResponse};
 
+pub(crate) use self::account::{beginning, explanation, known_login, question, way};
 pub(crate) use types::Error as GuestError;
 
 /// A reason longer than this is cut: it is one sentence for a person.

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dovetail_core::ids::PluginId;
@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 use crate::digest::Sha256;
 use crate::grant::Grant;
 use crate::private_file;
-use crate::secrets::{SecretError, Secrets, read_private};
+use crate::secret_source::{LoginStore, SecretSource};
+use crate::secrets::{SecretError, Secrets, read_private, read_whole};
 
 /// Values are tokens and small JSON documents.
 const MOST_VALUE_BYTES: usize = 64 << 10;
@@ -40,42 +41,70 @@ impl std::fmt::Debug for Versioned {
 pub struct HeldLock(#[expect(dead_code, reason = "held for its effect")] File);
 
 /// The credentials that plugins own.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Credentials {
     secrets: Arc<Secrets>,
     locks: PathBuf,
+    /// What is kept in this process alone.
+    memory: Arc<Mutex<InMemory>>,
+}
+
+/// A value that no file has.
+#[derive(Default)]
+struct InMemory {
+    value: Zeroizing<Vec<u8>>,
+    generation: u64,
+}
+
+/// Where an owned slot's value is.
+enum Place {
+    /// In a file. One that others can read is refused unless it may be shared.
+    File { path: PathBuf, may_be_shared: bool },
+    /// In this process.
+    Memory,
+    /// Somewhere that can only be read, such as a variable.
+    Elsewhere,
 }
 
 impl Credentials {
     /// Uses `locks` as the directory for lock files, made when it is first needed.
     pub fn new(secrets: Arc<Secrets>, locks: PathBuf) -> Self {
-        Self { secrets, locks }
+        Self {
+            secrets,
+            locks,
+            memory: Arc::default(),
+        }
     }
 
     /// Reads a slot's value. One that is not in a private file has a generation of its value alone, and cannot be
     /// replaced.
     ///
     /// # Errors
-    /// `Denied` for a slot that the plugin does not own, `Unavailable` for an empty one, `Other` for one whose source is
-    /// there and cannot be read.
+    /// `Denied` for a slot that the plugin does not own, `Unavailable` for an empty one or one of which there is nothing
+    /// to own, `Other` where it cannot be read.
     pub async fn reveal(
         &self,
         plugin: &PluginId,
         grant: &Grant,
         slot: &str,
     ) -> Result<Versioned, PluginError> {
-        check_owned(plugin, grant, slot)?;
-        let owned = slot.to_owned();
-        if let Some(path) = self.secrets.file_of(plugin, slot) {
-            return blocking(move || read(&path, &owned)?.ok_or_else(|| empty(&path, &owned)))
-                .await;
-        }
-        let (secrets, plugin) = (Arc::clone(&self.secrets), plugin.clone());
-        blocking(move || read_elsewhere(&secrets, &plugin, &owned)).await
+        let place = self.owned(plugin, grant, slot)?;
+        let (this, plugin, slot) = (self.clone(), plugin.clone(), slot.to_owned());
+        blocking(move || match place {
+            Place::File {
+                path,
+                may_be_shared,
+            } => read(&path, &slot, may_be_shared)?.ok_or_else(|| empty(&path, &slot)),
+            Place::Memory => this.held().ok_or_else(|| {
+                PluginError::Unavailable(format!("secret `{slot}` is not set in this process"))
+            }),
+            Place::Elsewhere => this.elsewhere(&plugin, &slot),
+        })
+        .await
     }
 
-    /// Replaces a slot's value if its generation is still `expected` (0 for a file that is not there yet), and
-    /// returns the new generation.
+    /// Replaces a slot's value if its generation is still `expected` (0 for one that is not there yet), and returns the
+    /// new generation. An empty value removes it.
     ///
     /// # Errors
     /// `Retryable` where another process was faster; otherwise as [`Credentials::reveal`].
@@ -92,29 +121,96 @@ impl Credentials {
                 "a credential has at most {MOST_VALUE_BYTES} bytes"
             )));
         }
-        let path = self.owned_file(plugin, grant, slot)?;
+        let place = self.owned(plugin, grant, slot)?;
+        let (this, slot) = (self.clone(), slot.to_owned());
+        blocking(move || match place {
+            Place::File {
+                path,
+                may_be_shared,
+            } => this.replace(&path, &slot, may_be_shared, expected, &value),
+            Place::Memory => this.hold(&slot, expected, value),
+            Place::Elsewhere => Err(PluginError::Unavailable(format!(
+                "secret `{slot}` has no file; a plugin can replace only a secret kept in one"
+            ))),
+        })
+        .await
+    }
+
+    fn replace(
+        &self,
+        path: &Path,
+        slot: &str,
+        may_be_shared: bool,
+        expected: u64,
+        value: &[u8],
+    ) -> Result<u64, PluginError> {
+        let failed = |error: std::io::Error| {
+            PluginError::Other(format!("secret `{slot}` cannot be written: {error}"))
+        };
         let guard_path = self
             .locks
             .join(format!("{}.file", Sha256::of(path.as_os_str().as_bytes())));
-        let slot = slot.to_owned();
-        blocking(move || {
-            let failed = |error: std::io::Error| {
-                PluginError::Other(format!("secret `{slot}` cannot be written: {error}"))
+        let guard = private_file::open_lock(&guard_path).map_err(failed)?;
+        guard.lock().map_err(failed)?;
+        let current = read(path, slot, may_be_shared)?.map_or(0, |versioned| versioned.generation);
+        if current != expected {
+            return Err(faster(slot, "another process"));
+        }
+        if value.is_empty() {
+            return match fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+                Ok(()) | Err(_) => Ok(0),
             };
-            let guard = private_file::open_lock(&guard_path).map_err(failed)?;
-            guard.lock().map_err(failed)?;
-            let current = read(&path, &slot)?.map_or(0, |versioned| versioned.generation);
-            if current != expected {
-                let reason = format!("secret `{slot}` was changed by another process");
-                return Err(PluginError::Retryable {
-                    reason,
-                    after: None,
-                });
-            }
-            private_file::replace(&path, &value).map_err(failed)?;
-            generation(&path, &value).map_err(failed)
+        }
+        private_file::replace(path, value).map_err(failed)?;
+        generation(path, value).map_err(failed)
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, InMemory> {
+        // Nothing panics while holding the lock; a value is whole in any state.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> Option<Versioned> {
+        let memory = self.memory();
+        (!memory.value.is_empty()).then(|| Versioned {
+            value: memory.value.clone(),
+            generation: memory.generation,
         })
-        .await
+    }
+
+    fn hold(
+        &self,
+        slot: &str,
+        expected: u64,
+        value: Zeroizing<Vec<u8>>,
+    ) -> Result<u64, PluginError> {
+        let mut memory = self.memory();
+        let current = if memory.value.is_empty() {
+            0
+        } else {
+            memory.generation
+        };
+        if current != expected {
+            return Err(faster(slot, "somebody else"));
+        }
+        memory.value = value;
+        memory.generation += 1;
+        Ok(memory.generation)
+    }
+
+    /// The value of a slot that is neither a file nor held here.
+    fn elsewhere(&self, plugin: &PluginId, slot: &str) -> Result<Versioned, PluginError> {
+        let value = self
+            .secrets
+            .get(plugin, slot)
+            .map_err(|error| match error {
+                SecretError::Missing { .. } | SecretError::NoSource { .. } => error.into(),
+                SecretError::Unreadable { .. } => PluginError::Other(error.to_string()),
+            })?;
+        let value = Zeroizing::new(value.expose().as_bytes().to_vec());
+        let generation = generation_of(&Sha256::of(&value));
+        Ok(Versioned { value, generation })
     }
 
     /// Waits for the lock of that name, which is the plugin's own. Dropping the future stops waiting.
@@ -143,54 +239,71 @@ impl Credentials {
         }
     }
 
-    fn owned_file(
-        &self,
-        plugin: &PluginId,
-        grant: &Grant,
-        slot: &str,
-    ) -> Result<PathBuf, PluginError> {
-        check_owned(plugin, grant, slot)?;
-        self.secrets.file_of(plugin, slot).ok_or_else(|| {
+    fn owned(&self, plugin: &PluginId, grant: &Grant, slot: &str) -> Result<Place, PluginError> {
+        if !grant.owns(slot) {
+            return Err(PluginError::Denied(format!(
+                "plugin `{plugin}` does not own secret `{slot}`; to allow it: dovetail plugin grant {plugin} owns {slot}",
+                slot = slot.escape_debug()
+            )));
+        }
+        let no_file = || {
             PluginError::Unavailable(format!(
                 "secret `{slot}` has no file; a plugin can replace only a secret kept in one"
             ))
-        })
+        };
+        match self.secrets.source(plugin, slot) {
+            Some(SecretSource::Login(LoginStore::Memory)) => Ok(Place::Memory),
+            Some(SecretSource::Login(LoginStore::File(path))) => Ok(Place::File {
+                // What a link points to is replaced, not the link: several homes may share one login.
+                path: fs::canonicalize(&path).unwrap_or(path),
+                may_be_shared: true,
+            }),
+            Some(SecretSource::File(_)) => Ok(Place::File {
+                path: self.secrets.file_of(plugin, slot).ok_or_else(no_file)?,
+                may_be_shared: false,
+            }),
+            Some(
+                SecretSource::Env(_)
+                | SecretSource::Document(_)
+                | SecretSource::Auth(_)
+                | SecretSource::Command(_)
+                | SecretSource::Inline(_)
+                | SecretSource::Keyring(_)
+                | SecretSource::Unusable,
+            )
+            | None => Ok(Place::Elsewhere),
+        }
     }
 }
 
-fn check_owned(plugin: &PluginId, grant: &Grant, slot: &str) -> Result<(), PluginError> {
-    if grant.owns(slot) {
-        return Ok(());
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("locks", &self.locks)
+            .finish_non_exhaustive()
     }
-    Err(PluginError::Denied(format!(
-        "plugin `{plugin}` does not own secret `{slot}`; to allow it: dovetail plugin grant {plugin} owns {slot}",
-        slot = slot.escape_debug()
-    )))
 }
 
-/// A value from the environment, from the login, or from a file of another program.
-fn read_elsewhere(
-    secrets: &Secrets,
-    plugin: &PluginId,
-    slot: &str,
-) -> Result<Versioned, PluginError> {
-    let value = secrets.get(plugin, slot).map_err(|error| match error {
-        SecretError::Unreadable { .. } => PluginError::Other(error.to_string()),
-        SecretError::Missing { .. } | SecretError::NoSource { .. } => error.into(),
-    })?;
-    let value = Zeroizing::new(value.expose().as_bytes().to_vec());
-    let generation = generation_of(&Sha256::of(&value));
-    Ok(Versioned { value, generation })
+fn faster(slot: &str, who: &str) -> PluginError {
+    PluginError::Retryable {
+        reason: format!("secret `{slot}` was changed by {who}"),
+        after: None,
+    }
 }
 
-fn read(path: &Path, slot: &str) -> Result<Option<Versioned>, PluginError> {
+/// Logins of other clients may have been left readable by others, which `doctor` mentions; what is written here never is.
+fn read(path: &Path, slot: &str, may_be_shared: bool) -> Result<Option<Versioned>, PluginError> {
     let unreadable = |why: String| {
         PluginError::Other(format!(
             "secret `{slot}` cannot be read from file `{}`: {why}",
             path.display()
         ))
     };
-    let Some(value) = read_private(path).map_err(unreadable)? else {
+    let value = match may_be_shared {
+        true => read_whole(path),
+        false => read_private(path),
+    };
+    let Some(value) = value.map_err(unreadable)? else {
         return Ok(None);
     };
     let generation = generation(path, &value).map_err(|error| unreadable(error.to_string()))?;

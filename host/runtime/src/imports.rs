@@ -25,6 +25,18 @@ impl GuestState {
         self.plugin().noted(answer).map_err(convert::to_guest_error)
     }
 
+    /// Parts of the host are linked with more than they are granted.
+    fn client_granted(&self) -> Answer<()> {
+        let plugin = self.plugin();
+        if plugin.grant().client() {
+            return Ok(());
+        }
+        let id = plugin.id();
+        self.answer(Err(PluginError::Denied(format!(
+            "plugin `{id}` may not ask the connected application; to allow it: dovetail plugin grant {id} client"
+        ))))
+    }
+
     fn host(&self) -> Arc<PluginContext> {
         Arc::clone(self.plugin())
     }
@@ -224,6 +236,7 @@ impl credentials::Host for GuestState {
 // An application connects through the app server; without one, each answer is the contract's own.
 impl client::Host for GuestState {
     async fn attest(&mut self, _provider_id: String) -> Answer<String> {
+        self.client_granted()?;
         self.answer(Err(PluginError::Unavailable(
             "no application is connected that could attest".to_owned(),
         )))
@@ -234,6 +247,7 @@ impl client::Host for GuestState {
         _reason: String,
         _previous_account_id: Option<String>,
     ) -> Answer<client::ExternalToken> {
+        self.client_granted()?;
         self.answer(Err(PluginError::Unavailable(
             "no application is connected that could refresh a token".to_owned(),
         )))

@@ -28,6 +28,8 @@ pub struct Inspection {
 pub enum Extra {
     /// Users can sign in.
     Login,
+    /// Users have a login: they can sign in and out, and ask what it is.
+    Account,
     /// It speaks a model API of its own.
     Wire,
 }
@@ -134,6 +136,7 @@ pub(crate) fn outline(wasm: &[u8]) -> Result<Inspection, InspectError> {
                     .extend(Kind::ALL.into_iter().find(|kind| kind.name() == item));
                 match item {
                     "login" => _ = inspection.extras.insert(Extra::Login),
+                    "account" => _ = inspection.extras.insert(Extra::Account),
                     "wire" => _ = inspection.extras.insert(Extra::Wire),
                     // A newer minor version may export more than this host calls.
                     _ => {}

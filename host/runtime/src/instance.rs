@@ -10,12 +10,13 @@ use tokio::time::error::Elapsed;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
-use crate::bindings::exports::dovetail::plugin::{hooks, provider, sink, tools};
+use crate::bindings::exports::dovetail::plugin::{hooks, sink, tools};
 use crate::engine::{Engine, TICK};
 use crate::guest_log::Level;
 use crate::guest_state::{GuestState, OutOfTicks};
 use crate::manifest::Kind;
 use crate::plugin_context::PluginContext;
+use crate::provider_exports::ProviderExports;
 
 /// Making an instance runs little more than a guest's initialisers. It is part of no call, so it has its own bounds.
 const INSTANTIATE: Bounds = Bounds {
@@ -72,12 +73,12 @@ macro_rules! exports {
     )*};
 }
 
-exports!(provider, tools, hooks, sink);
+exports!(tools, hooks, sink);
 
 /// Whether a component exports a kind with the types that the contract says.
 pub(crate) fn check_exports(kind: Kind, pre: &InstancePre<GuestState>) -> wasmtime::Result<()> {
     match kind {
-        Kind::Provider => <provider::Guest as Exports>::find(pre).map(drop),
+        Kind::Provider => ProviderExports::find(pre).map(drop),
         Kind::Tools => <tools::Guest as Exports>::find(pre).map(drop),
         Kind::Hooks => <hooks::Guest as Exports>::find(pre).map(drop),
         Kind::Sink => <sink::Guest as Exports>::find(pre).map(drop),

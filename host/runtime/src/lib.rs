@@ -45,6 +45,7 @@ pub mod secret_source;
 pub mod secrets;
 
 // What runs them.
+mod account;
 mod bindings;
 pub mod cache;
 mod capture;
@@ -70,6 +71,7 @@ mod outbox;
 pub mod plugin;
 mod plugin_context;
 mod provider;
+mod provider_exports;
 pub mod pump;
 pub mod reload;
 pub mod services;

@@ -194,6 +194,10 @@ impl Provider for LiveProvider {
         current!(self, provider).recover(scope, failure).await
     }
 
+    async fn renew(&self, scope: &Scope) -> Result<Recovery, PluginError> {
+        current!(self, provider).renew(scope).await
+    }
+
     async fn list_models(&self, scope: &Scope) -> Result<Vec<ProviderModel>, PluginError> {
         current!(self, provider).list_models(scope).await
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dovetail_core::ids::PluginId;
-use dovetail_core::plugin::{PluginEvent, PluginFault};
+use dovetail_core::plugin::{Account, PluginEvent, PluginFault};
 use serde_json::Value;
 use wasmtime::component::{Component, InstancePre};
 
@@ -19,7 +19,7 @@ use crate::fs_rule::FsRuleError;
 use crate::grant::Grant;
 use crate::guest_state::GuestState;
 use crate::hooks::HookPlugin;
-use crate::inspect::{self, InspectError, Inspection};
+use crate::inspect::{self, Extra, InspectError, Inspection};
 use crate::instance::{self, Blueprint, Exports};
 use crate::ledger::Subject;
 use crate::link::{self, ImportRefused, Linkers};
@@ -495,8 +495,13 @@ impl Shared {
         let mut parts = Parts::default();
         runtime.block_on(async {
             if has(Kind::Provider) {
-                let plugin = ProviderPlugin::load(self.blueprint(context, pre)?).await;
-                parts.provider = Some(Arc::new(plugin.map_err(LoadProblem::Broke)?));
+                let has_account = inspection.extras.contains(&Extra::Account);
+                let plugin = ProviderPlugin::load(self.blueprint(context, pre)?, has_account).await;
+                let plugin = Arc::new(plugin.map_err(LoadProblem::Broke)?);
+                if has_account {
+                    parts.account = Some(Arc::clone(&plugin) as Arc<dyn Account>);
+                }
+                parts.provider = Some(plugin);
             }
             if has(Kind::Tools) {
                 parts.tools = Some(Arc::new(ToolsPlugin::load(self.blueprint(context, pre)?)));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dovetail_core::ids::PluginId;
-use dovetail_core::plugin::{Hook, Provider, Sink, ToolServer};
+use dovetail_core::plugin::{Account, Hook, Provider, Sink, ToolServer};
 use semver::Version;
 
 use crate::digest::Sha256;
@@ -29,6 +29,7 @@ pub struct Plugin {
 #[derive(Clone, Default)]
 pub(crate) struct Parts {
     pub(crate) provider: Option<Arc<dyn Provider>>,
+    pub(crate) account: Option<Arc<dyn Account>>,
     pub(crate) tools: Option<Arc<dyn ToolServer>>,
     pub(crate) hook: Option<Arc<dyn Hook>>,
     pub(crate) sink: Option<Arc<dyn Sink>>,
@@ -42,6 +43,7 @@ impl Plugin {
             .as_ref()
             .map(|provider| provider.description().clone());
         let subscription = parts.sink.as_ref().map(|sink| sink.subscription().clone());
+        let account = parts.account.clone();
         let (has_tools, has_hook) = (parts.tools.is_some(), parts.hook.is_some());
         let live = Arc::new(Live::new(first, parts));
         let ports = Parts {
@@ -52,6 +54,8 @@ impl Plugin {
                     tables: Arc::clone(&tables),
                 })
             }),
+            // People sign in with commands of their own, which no component outlives.
+            account,
             tools: has_tools.then(|| -> Arc<dyn ToolServer> {
                 Arc::new(LiveTools {
                     live: Arc::clone(&live),
@@ -178,6 +182,11 @@ impl Plugin {
     /// The provider it is, if it is one.
     pub fn provider(&self) -> Option<&Arc<dyn Provider>> {
         self.ports.provider.as_ref()
+    }
+
+    /// The login that it has as a provider, if it has one: that of the component that was loaded first.
+    pub fn account(&self) -> Option<&Arc<dyn Account>> {
+        self.ports.account.as_ref()
     }
 
     /// The tool server it is, if it is one.

@@ -13,11 +13,11 @@ use dovetail_core::plugin::{
 use serde_json::Value;
 use wasmtime::Store;
 
-use crate::bindings::exports::dovetail::plugin::provider::Guest;
 use crate::convert;
 use crate::guest_state::GuestState;
 use crate::instance::{Blueprint, Bounds, GuestFuture};
 use crate::manifest::{Kind, Limits};
+use crate::provider_exports::ProviderExports;
 use crate::warm::{SetUp, Warm};
 
 /// Functions that may not wait only compute: microseconds. The limit leaves room for a busy machine.
@@ -34,8 +34,9 @@ pub(crate) struct ProviderPlugin {
     id: PluginId,
     limits: Limits,
     description: ProviderDescription,
-    warm: Warm<Guest>,
+    warm: Warm<ProviderExports>,
     configured: Arc<Configured>,
+    has_account: bool,
 }
 
 /// The tables that were accepted, by provider id. A new instance is given them again.
@@ -50,15 +51,20 @@ impl Configured {
 }
 
 impl ProviderPlugin {
-    /// Asks the plugin what it serves.
-    pub(crate) async fn load(blueprint: Blueprint<Guest>) -> Result<Self, PluginFault> {
+    /// Asks the plugin what it serves. `has_account` says whether it has a login of its own.
+    pub(crate) async fn load(
+        blueprint: Blueprint<ProviderExports>,
+        has_account: bool,
+    ) -> Result<Self, PluginFault> {
         let (id, limits) = (
             blueprint.plugin().id().clone(),
             *blueprint.plugin().limits(),
         );
         let bounds = quick("describe", &limits);
         let described = blueprint
-            .call_fresh(bounds, |store, guest| Box::pin(guest.call_describe(store)))
+            .call_fresh(bounds, |store, guest| {
+                Box::pin(guest.provider.call_describe(store))
+            })
             .await?;
         let configured = Arc::<Configured>::default();
         let set_up = (quick("configure", &limits), reconfigure(&configured));
@@ -69,14 +75,23 @@ impl ProviderPlugin {
             description: convert::description(described),
             warm,
             configured,
+            has_account,
         })
     }
 
+    pub(crate) fn id(&self) -> &PluginId {
+        &self.id
+    }
+
+    pub(crate) fn has_account(&self) -> bool {
+        self.has_account
+    }
+
     /// Calls into the instance; after a fault once more, into a new one.
-    async fn call<R, W>(&self, bounds: Bounds, work: W) -> Result<R, PluginError>
+    pub(crate) async fn call<R, W>(&self, bounds: Bounds, work: W) -> Result<R, PluginError>
     where
         R: Send + 'static,
-        W: for<'a> Fn(&'a mut Store<GuestState>, &'a Guest) -> GuestFuture<'a, R>
+        W: for<'a> Fn(&'a mut Store<GuestState>, &'a ProviderExports) -> GuestFuture<'a, R>
             + Clone
             + Send
             + 'static,
@@ -93,7 +108,7 @@ impl ProviderPlugin {
         quick(call, &self.limits)
     }
 
-    fn waiting(&self, call: &'static str) -> Bounds {
+    pub(crate) fn waiting(&self, call: &'static str) -> Bounds {
         let wall = self.limits.deadline(Kind::Provider);
         Bounds {
             call,
@@ -124,13 +139,14 @@ pub(crate) fn is_worth_repeating(fault: &PluginFault) -> bool {
 }
 
 /// Gives a new instance every table that was accepted before.
-fn reconfigure(configured: &Arc<Configured>) -> SetUp<Guest> {
+fn reconfigure(configured: &Arc<Configured>) -> SetUp<ProviderExports> {
     let configured = Arc::clone(configured);
     Arc::new(move |store, guest| {
         let tables = configured.tables().clone();
         Box::pin(async move {
             for (provider_id, table) in &tables {
                 if let Err(error) = guest
+                    .provider
                     .call_configure(&mut *store, provider_id, table)
                     .await?
                 {
@@ -157,7 +173,12 @@ impl Provider for ProviderPlugin {
         let asked = Arc::clone(&given);
         let answer = self.call(self.quick("configure"), move |store, guest| {
             let asked = Arc::clone(&asked);
-            Box::pin(async move { guest.call_configure(store, &asked.0, &asked.1).await })
+            Box::pin(async move {
+                guest
+                    .provider
+                    .call_configure(store, &asked.0, &asked.1)
+                    .await
+            })
         });
         let endpoint = answer.await?.map_err(convert::from_guest_error)?;
         let (id, table) = Arc::unwrap_or_clone(given);
@@ -169,7 +190,7 @@ impl Provider for ProviderPlugin {
         let scope = Arc::new(convert::scope(scope));
         let answer = self.call(self.waiting("prepare"), move |store, guest| {
             let scope = Arc::clone(&scope);
-            Box::pin(async move { guest.call_prepare(store, &scope).await })
+            Box::pin(async move { guest.provider.call_prepare(store, &scope).await })
         });
         answer
             .await?
@@ -188,6 +209,7 @@ impl Provider for ProviderPlugin {
             let asked = Arc::clone(&asked);
             Box::pin(async move {
                 guest
+                    .provider
                     .call_authorize(store, &asked.0, &asked.1, &body_sha256)
                     .await
             })
@@ -208,7 +230,12 @@ impl Provider for ProviderPlugin {
         let asked = Arc::new((convert::plain_headers(headers), excerpt.to_owned()));
         let answer = self.call(self.quick("classify"), move |store, guest| {
             let asked = Arc::clone(&asked);
-            Box::pin(async move { guest.call_classify(store, status, &asked.0, &asked.1).await })
+            Box::pin(async move {
+                guest
+                    .provider
+                    .call_classify(store, status, &asked.0, &asked.1)
+                    .await
+            })
         });
         answer.await.map(convert::failure)
     }
@@ -217,7 +244,7 @@ impl Provider for ProviderPlugin {
         let asked = Arc::new((convert::scope(scope), convert::to_guest_failure(failure)));
         let answer = self.call(self.waiting("recover"), move |store, guest| {
             let asked = Arc::clone(&asked);
-            Box::pin(async move { guest.call_recover(store, &asked.0, &asked.1).await })
+            Box::pin(async move { guest.provider.call_recover(store, &asked.0, &asked.1).await })
         });
         answer
             .await?
@@ -225,11 +252,15 @@ impl Provider for ProviderPlugin {
             .map_err(convert::from_guest_error)
     }
 
+    async fn renew(&self, scope: &Scope) -> Result<Recovery, PluginError> {
+        self.ask_renew(scope).await
+    }
+
     async fn list_models(&self, scope: &Scope) -> Result<Vec<ProviderModel>, PluginError> {
         let scope = Arc::new(convert::scope(scope));
         let answer = self.call(self.waiting("list-models"), move |store, guest| {
             let scope = Arc::clone(&scope);
-            Box::pin(async move { guest.call_list_models(store, &scope).await })
+            Box::pin(async move { guest.provider.call_list_models(store, &scope).await })
         });
         let models = answer.await?.map_err(convert::from_guest_error)?;
         Ok(models.into_iter().map(convert::model).collect())

@@ -26,8 +26,19 @@ pub enum SecretSource {
     Inline(SecretText),
     /// The system's keyring, which cannot be read yet.
     Keyring(String),
+    /// The store of logins, whole. Only a plugin that owns the slot reads or replaces it.
+    Login(LoginStore),
     /// Nothing usable: the written source was not understood, and the default must not take its place.
     Unusable,
+}
+
+/// Where logins are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginStore {
+    /// In a file. Where that is a link, in what it points to.
+    File(PathBuf),
+    /// In this process alone.
+    Memory,
 }
 
 /// Why a text names no source.
@@ -118,6 +129,8 @@ impl fmt::Display for SecretSource {
             Self::Command(argv) => write!(f, "output of `{}`", display_argv(argv)),
             Self::Inline(_) => f.write_str("value in the configuration"),
             Self::Keyring(name) => write!(f, "keyring entry `{name}`"),
+            Self::Login(LoginStore::File(path)) => write!(f, "login in `{}`", path.display()),
+            Self::Login(LoginStore::Memory) => f.write_str("login of this process"),
             Self::Unusable => f.write_str("a source that is not understood"),
         }
     }

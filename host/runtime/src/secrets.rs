@@ -135,6 +135,10 @@ impl Secrets {
             SecretSource::Command(argv) => self.command_value(argv),
             SecretSource::Inline(value) => Ok(Some(value.clone())),
             SecretSource::Keyring(_) => Err("keyrings are not supported yet".to_owned()),
+            SecretSource::Login(_) => Err(
+                "a login is no value for a header; only the plugin that owns it reads it"
+                    .to_owned(),
+            ),
             SecretSource::Unusable => {
                 Err("write it as env:NAME, file:PATH, auth:KEY or command:PROGRAM".to_owned())
             }
@@ -243,6 +247,11 @@ impl std::fmt::Debug for Secrets {
             .field("codex_home", &self.codex_home)
             .finish_non_exhaustive()
     }
+}
+
+/// Reads a file as it is; none where there is none.
+pub(crate) fn read_whole(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+    read_capped(path, MOST_SECRET_BYTES)
 }
 
 /// Reads a file that nobody else may read; none where there is none.

@@ -7,17 +7,19 @@ use crate::OPENAI;
 
 const INLINE_TOKEN: &str = ProviderTable::INLINE_TOKEN;
 
-/// The login that `openai` and tables with `requires_openai_auth` share, first one first.
-const SHARED_LOGIN: [&str; 3] = [
-    "env:CODEX_API_KEY",
-    "auth:OPENAI_API_KEY",
-    "env:OPENAI_API_KEY",
-];
+/// What a table asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// A credential of its own, or none at all.
+    Own(Prepared),
+    /// The login that such providers share.
+    Login,
+}
 
 pub(crate) fn choose(
     table: &ProviderTable,
     secret_exists: impl Fn(&str) -> Result<bool, Error>,
-) -> Result<Prepared, Error> {
+) -> Result<Asked, Error> {
     if let Some(variable) = &table.env_key {
         let slot = format!("env:{variable}");
         return if secret_exists(&slot)? {
@@ -29,22 +31,27 @@ pub(crate) fn choose(
     if table.inline_token || secret_exists(INLINE_TOKEN)? {
         return Ok(bearer(INLINE_TOKEN));
     }
-    if table.id != OPENAI && !table.requires_openai_auth {
-        return Ok(Prepared::no_credential());
+    if wants_login(table) {
+        return Ok(Asked::Login);
     }
-    for slot in SHARED_LOGIN {
-        if secret_exists(slot)? {
-            return Ok(bearer(slot));
-        }
-    }
-    Err(Error::Unavailable(format!(
-        "provider `{}` needs an API key and there is none: set OPENAI_API_KEY, or put the key in `auth.json`",
-        table.id
-    )))
+    Ok(Asked::Own(Prepared::no_credential()))
 }
 
-fn bearer(slot: &str) -> Prepared {
-    Prepared::header(Header::bearer(Secret::slot(slot)))
+/// Whether a table without a credential of its own uses the shared login.
+pub(crate) fn wants_login(table: &ProviderTable) -> bool {
+    table.id == OPENAI || table.requires_openai_auth
+}
+
+/// What to say where a login is wanted and there is none.
+pub(crate) fn nobody_signed_in(table: &ProviderTable) -> Error {
+    Error::Unavailable(format!(
+        "provider `{}` needs a login and there is none: run `dovetail login`, or set OPENAI_API_KEY",
+        table.id
+    ))
+}
+
+fn bearer(slot: &str) -> Asked {
+    Asked::Own(Prepared::header(Header::bearer(Secret::slot(slot))))
 }
 
 fn missing_variable(table: &ProviderTable, variable: &str) -> Error {
@@ -62,67 +69,43 @@ mod tests {
 
     use super::*;
 
-    fn chosen(id: &str, table: Value, set: &[&str]) -> Result<Prepared, Error> {
+    fn chosen(id: &str, table: Value, set: &[&str]) -> Result<Asked, Error> {
         let table = ProviderTable::parse(id, table.as_object().expect("a table"))?;
         choose(&table, |slot| Ok(set.contains(&slot)))
     }
 
-    #[track_caller]
-    fn check(id: &str, table: Value, set: &[&str], slot: &str) {
-        assert_eq!(chosen(id, table, set), Ok(bearer(slot)));
-    }
-
-    const ALL: [&str; 5] = [
-        "env:K",
-        INLINE_TOKEN,
-        "env:CODEX_API_KEY",
-        "auth:OPENAI_API_KEY",
-        "env:OPENAI_API_KEY",
-    ];
+    const ALL: [&str; 2] = ["env:K", INLINE_TOKEN];
 
     #[test]
     fn the_first_credential_that_the_table_asks_for_wins() {
         let shared = json!({ "requires_openai_auth": true });
-        check(
-            "acme",
-            json!({ "env_key": "K", "requires_openai_auth": true }),
-            &ALL,
-            "env:K",
+        let own = json!({ "env_key": "K", "requires_openai_auth": true });
+        assert_eq!(chosen("acme", own, &ALL), Ok(bearer("env:K")));
+        assert_eq!(
+            chosen("acme", shared.clone(), &ALL),
+            Ok(bearer(INLINE_TOKEN))
         );
-        check("acme", shared.clone(), &ALL, INLINE_TOKEN);
-        check("acme", shared.clone(), &ALL[2..], "env:CODEX_API_KEY");
-        check("acme", shared, &ALL[3..], "auth:OPENAI_API_KEY");
-        check(OPENAI, json!({}), &ALL[4..], "env:OPENAI_API_KEY");
-        check(
-            "acme",
-            json!({ "experimental_bearer_token": "held by the host" }),
-            &[],
-            INLINE_TOKEN,
-        );
+        assert_eq!(chosen("acme", shared, &[]), Ok(Asked::Login));
+        assert_eq!(chosen(OPENAI, json!({}), &ALL[..1]), Ok(Asked::Login));
+        let inline = json!({ "experimental_bearer_token": "held by the host" });
+        assert_eq!(chosen("acme", inline, &[]), Ok(bearer(INLINE_TOKEN)));
     }
 
     #[test]
     fn other_providers_never_get_the_shared_login() {
         assert_eq!(
-            chosen("acme", json!({}), &ALL[2..]),
-            Ok(Prepared::no_credential())
+            chosen("acme", json!({}), &ALL[..1]),
+            Ok(Asked::Own(Prepared::no_credential()))
         );
     }
 
     #[test]
-    fn a_missing_credential_is_an_error() {
-        let table = json!({ "env_key": "K", "env_key_instructions": "Ask the platform team." });
+    fn a_missing_variable_is_an_error() {
+        let table = json!({ "env_key": "K", "env_key_instructions": "Ask the platform team.", "requires_openai_auth": true });
         assert_eq!(
             chosen("acme", table, &ALL[1..]),
             Err(Error::unavailable(
                 "Missing environment variable: `K`. Ask the platform team."
-            ))
-        );
-        let outcome = chosen(OPENAI, json!({}), &["env:K"]);
-        assert_eq!(
-            outcome,
-            Err(Error::unavailable(
-                "provider `openai` needs an API key and there is none: set OPENAI_API_KEY, or put the key in `auth.json`"
             ))
         );
     }

@@ -8,6 +8,9 @@ use crate::OPENAI;
 /// OpenAI's API for keys. Also where a table without a `base_url` leads.
 pub(crate) const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
+/// The service behind accounts.
+pub(crate) const BACKEND_BASE_URL: &str = "https://chatgpt.com/backend-api/codex";
+
 /// What speaks Responses is offered what existing clients offer it; `web_search = "disabled"` turns it off.
 pub(crate) const USUAL_CAPABILITIES: Capabilities = Capabilities::HOSTED_TOOLS;
 
@@ -31,14 +34,27 @@ const AZURE_HOSTS: [&str; 6] = [
 /// The `version` header: the client that servers know, not this plugin.
 const CLIENT_VERSION: &str = "0.169.0";
 
+/// Where the host puts the model's name in a header.
+const MODEL: &str = "{model}";
+
 /// Headers that bill a request to an organization or project, where the user set them.
 const BILLING: [(&str, &str); 2] = [
     ("OpenAI-Organization", "env:OPENAI_ORGANIZATION"),
     ("OpenAI-Project", "env:OPENAI_PROJECT"),
 ];
 
+/// What the login that is in use has to do with where requests go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Behind {
+    /// Whether the service behind accounts is asked.
+    pub(crate) backend: bool,
+    /// Whether that service may be sent compressed bodies.
+    pub(crate) compression: bool,
+}
+
 pub(crate) fn resolve(
     table: &ProviderTable,
+    behind: Behind,
     secret_exists: impl Fn(&str) -> Result<bool, Error>,
 ) -> Result<Endpoint, Error> {
     if table.auth.is_some() {
@@ -48,12 +64,16 @@ pub(crate) fn resolve(
             table.id
         )));
     }
-    let mut endpoint = table.endpoint(Some(DEFAULT_BASE_URL), &secret_exists)?;
-    endpoint.capabilities = capabilities(table, &endpoint.base_url);
+    let default = match behind.backend {
+        true => BACKEND_BASE_URL,
+        false => DEFAULT_BASE_URL,
+    };
+    let mut endpoint = table.endpoint(Some(default), &secret_exists)?;
+    endpoint.capabilities = capabilities(table, behind, &endpoint.base_url);
     if table.id != OPENAI {
         if table.base_url.is_none() {
             log::warn(format!(
-                "model_providers.{} sets no base_url, requests go to {DEFAULT_BASE_URL}",
+                "model_providers.{} sets no base_url, requests go to {default}",
                 table.id
             ));
         }
@@ -62,6 +82,12 @@ pub(crate) fn resolve(
     endpoint
         .headers
         .push(Header::plain("version", CLIENT_VERSION));
+    if behind.backend {
+        endpoint.headers.push(Header::parts(
+            "x-codex-routing-hint",
+            ["model=".into(), MODEL.into()],
+        ));
+    }
     for (header, slot) in BILLING {
         if secret_exists(slot)? {
             endpoint
@@ -73,11 +99,13 @@ pub(crate) fn resolve(
 }
 
 /// What the service of a table can do, where that is something else than what is usual for compatible ones.
-fn capabilities(table: &ProviderTable, base_url: &str) -> Option<Capabilities> {
+fn capabilities(table: &ProviderTable, behind: Behind, base_url: &str) -> Option<Capabilities> {
     let name = table.name.as_deref().unwrap_or_default();
     let mut usual = USUAL_CAPABILITIES;
     // Only the service itself is known to have them: a proxy before it has a table that can say so.
     usual.set(Capabilities::WEBSOCKETS, table.id == OPENAI);
+    let compression = table.id == OPENAI && behind.backend && behind.compression;
+    usual.set(Capabilities::REQUEST_COMPRESSION, compression);
     usual.set(Capabilities::ITEM_METADATA, name == OPENAI_NAME);
     usual.set(
         Capabilities::REMOTE_COMPACTION,
@@ -100,7 +128,32 @@ mod tests {
 
     fn resolved(id: &str, table: Value, set: &[&str]) -> Result<Endpoint, Error> {
         let table = ProviderTable::parse(id, table.as_object().expect("a table"))?;
-        resolve(&table, |slot| Ok(set.contains(&slot)))
+        resolve(&table, Behind::default(), |slot| Ok(set.contains(&slot)))
+    }
+
+    #[test]
+    fn an_account_has_a_service_of_its_own() {
+        let behind = Behind {
+            backend: true,
+            compression: true,
+        };
+        let mut table = ProviderTable::empty(OPENAI);
+        table.name = Some("OpenAI".to_owned());
+        let endpoint = resolve(&table, behind, |_| Ok(false)).expect("valid");
+        assert_eq!(endpoint.base_url, BACKEND_BASE_URL);
+        assert_eq!(
+            endpoint.headers,
+            [
+                Header::plain("version", CLIENT_VERSION),
+                Header::parts("x-codex-routing-hint", ["model=".into(), "{model}".into()]),
+            ]
+        );
+        let able = endpoint.capabilities.expect("they differ");
+        assert!(able.contains(Capabilities::REQUEST_COMPRESSION));
+        let mut table = ProviderTable::empty("corp");
+        table.name = Some("Corp".to_owned());
+        let endpoint = resolve(&table, behind, |_| Ok(false)).expect("valid");
+        assert_eq!((endpoint.headers, endpoint.capabilities), (vec![], None));
     }
 
     #[test]

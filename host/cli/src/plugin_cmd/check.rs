@@ -150,6 +150,7 @@ fn exports(inspection: &Inspection) -> Vec<&'static str> {
     let kinds = inspection.kinds.iter().map(|kind: &Kind| kind.name());
     let extras = inspection.extras.iter().map(|extra| match extra {
         Extra::Login => "login",
+        Extra::Account => "account",
         Extra::Wire => "wire",
     });
     kinds.chain(extras).collect()

@@ -183,6 +183,7 @@ fn component(found: &Found) -> String {
             let kinds = inspection.kinds.iter().map(|kind| kind.name());
             let extras = inspection.extras.iter().map(|extra| match extra {
                 Extra::Login => "login",
+                Extra::Account => "account",
                 Extra::Wire => "wire",
             });
             let exports: Vec<&str> = kinds.chain(extras).collect();

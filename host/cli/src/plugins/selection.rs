@@ -63,6 +63,13 @@ impl Selection {
                     .as_ref()
                     .map_or(Value::Null, |sink| sink.config.clone());
             }
+            let told = table.filter(|table| table.builtin.plugin() == id.as_str());
+            if let (Scope::Builtin, Some(told)) = (
+                &entry.found.scope,
+                told.and_then(|table| table.told.as_ref()),
+            ) {
+                own = told.clone();
+            }
             let kinds = entry.found.manifest.kinds.clone();
             match LoadRequest::new(entry, own) {
                 Ok(mut request) => {

@@ -19,6 +19,18 @@ use crate::provider_choice::ProviderTable;
 /// # Errors
 /// The provider's table, a sink's settings or the policy cannot be understood.
 pub(crate) fn settings(config: &Config) -> anyhow::Result<(PluginSettings, Option<ProviderTable>)> {
+    let table = ProviderTable::of(config)?;
+    Ok((settings_of(config, table.as_ref())?, table))
+}
+
+/// The same for a table that is known already.
+///
+/// # Errors
+/// As [`settings`].
+pub(crate) fn settings_of(
+    config: &Config,
+    table: Option<&ProviderTable>,
+) -> anyhow::Result<PluginSettings> {
     let mut settings = PluginSettings {
         allowed: allowed(config)?,
         allow_native: config.dovetail.allow_native,
@@ -28,8 +40,7 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<(PluginSettings, Optio
             .unwrap_or_else(is_build_server),
         ..PluginSettings::default()
     };
-    let table = ProviderTable::of(config)?;
-    if let Some(table) = &table {
+    if let Some(table) = table {
         let id = plugin_id(table.builtin.plugin())?;
         settings.given.insert(id, table.grant.clone());
     }
@@ -46,7 +57,7 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<(PluginSettings, Optio
             settings.required.insert(id);
         }
     }
-    Ok((settings, table))
+    Ok(settings)
 }
 
 /// The keys that the user trusts to sign packages, by the names that the user gave them.

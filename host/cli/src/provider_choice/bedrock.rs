@@ -106,6 +106,7 @@ pub(super) fn table(service: Service, given: Option<&Value>) -> anyhow::Result<P
         builtin: BuiltinProvider::Bedrock,
         grant,
         sources,
+        told: None,
     })
 }
 

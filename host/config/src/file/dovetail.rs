@@ -18,6 +18,9 @@ pub(crate) struct DovetailTable {
     pub(crate) allow_native: Option<bool>,
     /// What happens where a login's own credential cannot be had: `strict` fails, `compat` falls back.
     pub(crate) auth_policy: Option<AuthPolicy>,
+    /// Origins such as `https://llm.example.com` to which the login of an account may go besides OpenAI's own, for providers
+    /// with `requires_openai_auth`.
+    pub(crate) login_origins: Vec<String>,
     /// Whether a trusted project's committed `plugins.lock` is as good as a grant; where unset, only if `CI` is set in the
     /// environment.
     pub(crate) accept_project_lock: Option<bool>,

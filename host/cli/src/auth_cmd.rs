@@ -1,0 +1,200 @@
+//! `dovetail auth explain`: which credential would go where, and why, without the credential.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use dovetail_config::Config;
+use dovetail_core::plugin::{CredentialExplained, LookedAt, Purpose, Scope};
+use serde_json::{Value, json};
+
+use crate::args::ConfigOverrides;
+use crate::fatal::Fatal;
+use crate::plugins::Lone;
+use crate::provider_choice::ProviderTable;
+use crate::terminal_text::visible;
+use crate::{exec, out};
+
+/// `dovetail auth`.
+#[derive(Debug, Args)]
+pub(crate) struct AuthArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: AuthCommand,
+}
+
+/// What can be asked of credentials.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthCommand {
+    /// Show every source of a provider's credential in order, which one is used, and where it would go. Nothing is sent,
+    /// and no credential is shown.
+    Explain {
+        /// The provider; without one, that of the configuration.
+        provider: Option<String>,
+        /// What the request would be for.
+        #[arg(value_enum, default_value = "turn")]
+        purpose: PurposeArg,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// Configuration.
+        #[command(flatten)]
+        config: ConfigOverrides,
+    },
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PurposeArg {
+    /// A turn of a conversation.
+    Turn,
+    /// Compacting a conversation.
+    Compact,
+    /// Listing models.
+    Models,
+    /// Anything else of the provider's service.
+    ControlPlane,
+}
+
+impl From<PurposeArg> for Purpose {
+    fn from(purpose: PurposeArg) -> Self {
+        match purpose {
+            PurposeArg::Turn => Self::Turn,
+            PurposeArg::Compact => Self::Compact,
+            PurposeArg::Models => Self::Models,
+            PurposeArg::ControlPlane => Self::ControlPlane,
+        }
+    }
+}
+
+impl AuthArgs {
+    /// The configuration that it looks at.
+    pub(crate) fn overrides(&mut self) -> &mut ConfigOverrides {
+        let AuthCommand::Explain { config, .. } = &mut self.command;
+        config
+    }
+}
+
+/// Runs the command. Exit code 1 where no request could be made.
+///
+/// # Errors
+/// Nobody serves the provider, or its table is wrong.
+pub(crate) async fn run(args: AuthArgs) -> anyhow::Result<ExitCode> {
+    let AuthCommand::Explain {
+        provider,
+        purpose,
+        json,
+        config,
+    } = args.command;
+    let home = dovetail_config::codex_home()?;
+    let mut config = exec::load_config(&home, &std::env::current_dir()?, &config)?;
+    if let Some(provider) = provider {
+        config.model_provider = provider;
+    }
+    let table = ProviderTable::of(&config)?;
+    let lone = Lone::load(&config, table.clone()).await?;
+    let scope = Scope {
+        provider_id: config.model_provider.clone(),
+        purpose: purpose.into(),
+        session_source: "exec".to_owned(),
+        policy: config.dovetail.auth_policy.clone(),
+    };
+    let explained = match lone.account() {
+        Some(account) => account
+            .explain(&scope)
+            .await
+            .map_err(|error| Fatal::new(error.to_string()))?,
+        None => by_grant(&lone),
+    };
+    out::stdout(&match json {
+        true => format!("{:#}\n", as_json(&config, &lone, &scope, &explained)),
+        false => as_text(&lone, &explained),
+    });
+    Ok(match explained.problem {
+        Some(_) => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
+    })
+}
+
+/// What the host itself knows of a plugin that does not explain itself: the slots and commands that it was granted.
+fn by_grant(lone: &Lone) -> CredentialExplained {
+    let (id, egress) = (lone.plugin.id(), lone.services.egress());
+    let granted = lone.plugin.grant().capabilities();
+    let commands = granted.process.iter().map(|argv| LookedAt {
+        name: "command".to_owned(),
+        finding: format!("`{argv}` prints a token"),
+        used: true,
+    });
+    let slots = granted.secrets.iter().map(|slot| {
+        let source = egress.secrets().source(id, slot.as_str());
+        let place = source.map_or_else(|| "no source".to_owned(), |source| source.to_string());
+        let is_set = egress
+            .secret_exists(id, lone.plugin.grant(), slot.as_str())
+            .unwrap_or(false);
+        LookedAt {
+            name: format!("secret {slot}"),
+            finding: format!("{place}, {}", if is_set { "set" } else { "not set" }),
+            used: is_set,
+        }
+    });
+    CredentialExplained {
+        sources: commands.chain(slots).collect(),
+        headers: vec![format!(
+            "what plugin `{id}` makes of that when a request is sent"
+        )],
+        destination: lone.endpoint.base_url.clone(),
+        problem: None,
+    }
+}
+
+fn as_text(lone: &Lone, explained: &CredentialExplained) -> String {
+    let widest = explained
+        .sources
+        .iter()
+        .map(|source| source.name.chars().count())
+        .max();
+    let widest = widest.unwrap_or_default().min(48);
+    let mut text = String::new();
+    for (at, source) in explained.sources.iter().enumerate() {
+        let mark = if source.used { "   ← used" } else { "" };
+        text.push_str(&format!(
+            "{:<3}{:<widest$}   {}{mark}\n",
+            at + 1,
+            visible(&source.name),
+            visible(&source.finding)
+        ));
+    }
+    match &explained.problem {
+        Some(problem) => text.push_str(&format!("result: nothing is sent: {}\n", visible(problem))),
+        None => {
+            text.push_str(&format!(
+                "result: sent to {} by plugin `{}`\n",
+                visible(&explained.destination),
+                lone.plugin.id()
+            ));
+            for header in &explained.headers {
+                text.push_str(&format!("        {}\n", visible(header)));
+            }
+        }
+    }
+    text
+}
+
+fn as_json(config: &Config, lone: &Lone, scope: &Scope, explained: &CredentialExplained) -> Value {
+    let purpose = match scope.purpose {
+        Purpose::Turn => "turn",
+        Purpose::Compact => "compact",
+        Purpose::Models => "models",
+        Purpose::ControlPlane => "control-plane",
+    };
+    let source = |source: &LookedAt| json!({ "name": source.name, "finding": source.finding, "used": source.used });
+    json!({
+        "provider": config.model_provider,
+        "purpose": purpose,
+        "plugin": lone.plugin.id().as_str(),
+        "policy": scope.policy,
+        "sources": explained.sources.iter().map(source).collect::<Vec<_>>(),
+        "headers": explained.headers,
+        "destination": explained.destination,
+        "problem": explained.problem,
+    })
+}
