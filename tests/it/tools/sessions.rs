@@ -217,6 +217,26 @@ async fn an_unknown_session_and_a_bad_one_are_named() {
 }
 
 #[tokio::test]
+async fn commands_heed_interrupts_also_where_the_host_was_started_without() {
+    let cmd = "trap 'echo caught' INT QUIT; kill -INT $$; kill -QUIT $$; echo end";
+    // What shells do to programs in the background.
+    let ignoring = "trap '' INT QUIT; exec \"$0\" \"$@\"";
+    for mode in ["danger-full-access", "workspace-write"] {
+        let lab = with_calls(&[("x", "exec_command", json!({ "cmd": cmd }))]).await;
+        let binary = env!("CARGO_BIN_EXE_dovetail");
+        let args = ["-c", ignoring, binary, "exec", "-s", mode, "go"];
+        lab.run_other("/bin/sh", &args, &[], "")
+            .await
+            .expect_code(0);
+        assert_eq!(
+            lab.normal(&lab.output_of("x")),
+            report(0, "caught\ncaught\nend\n"),
+            "{mode}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_still_runs_at_the_end_is_killed_with_all_it_started() {
     // The last one has left the group, the session and the environment, the one before its parent.
     let cmd = "echo $$ > a; sleep 1000 & echo $! > b; \

@@ -170,10 +170,13 @@ fn pointers(texts: &[CString]) -> Vec<*const c_char> {
 }
 
 /// Gives every signal that this process handles its default effect, so that no handler runs in the child while it
-/// shares our memory. Ignored ones stay ignored, but for the one that the standard library ignores on its own behalf.
+/// shares our memory. Ignored ones stay ignored, but for the one that the standard library ignores on its own behalf and
+/// those of the keyboard: shells ignore them for what they start in the background, and a command that inherits that
+/// could not be interrupted by whoever it is a session of.
 fn forget_handlers() {
     for signal in 1..=libc::SIGRTMAX() {
-        if signal == libc::SIGPIPE || sys::is_handled(signal) {
+        let ours = matches!(signal, libc::SIGPIPE | libc::SIGINT | libc::SIGQUIT);
+        if ours || sys::is_handled(signal) {
             sys::set_default(signal);
         }
     }
