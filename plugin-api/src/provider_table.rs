@@ -138,6 +138,31 @@ impl ProviderTable {
         })
     }
 
+    /// The slot of the key that the table names: a variable, or an inline token. None where it names none, which asks
+    /// for no credential. `secret_exists` is as for [`Self::endpoint`].
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the variable is not set; what `secret_exists` returns.
+    pub fn key(
+        &self,
+        secret_exists: impl Fn(&str) -> Result<bool, Error>,
+    ) -> Result<Option<Secret>, Error> {
+        if let Some(variable) = &self.env_key {
+            let slot = format!("env:{variable}");
+            if secret_exists(&slot)? {
+                return Ok(Some(Secret::slot(slot)));
+            }
+            let mut text = format!("Missing environment variable: `{variable}`.");
+            if let Some(instructions) = &self.env_key_instructions {
+                text.push(' ');
+                text.push_str(instructions);
+            }
+            return Err(Error::Unavailable(text));
+        }
+        let inline = self.inline_token || secret_exists(Self::INLINE_TOKEN)?;
+        Ok(inline.then(|| Secret::slot(Self::INLINE_TOKEN)))
+    }
+
     /// What the service of this table can do, where one like it can do `usual`; none where that is the same.
     pub fn capabilities(&self, usual: Capabilities) -> Option<Capabilities> {
         let mut capabilities = usual;
@@ -198,12 +223,12 @@ impl ProviderTable {
 fn check_wire_api(reader: &TableReader<'_>) -> Result<(), Error> {
     match reader.text("wire_api")?.as_deref() {
         None | Some("responses") => Ok(()),
-        Some("chat") => Err(reader.error(
-            "wire_api = \"chat\" is not supported any more, set wire_api = \"responses\" \
-             (why: https://github.com/openai/codex/discussions/7782)",
-        )),
+        // The host takes out of the table what a wire of its own serves.
+        Some(other @ ("chat" | "messages")) => Err(reader.error(&format!(
+            "wire_api = \"{other}\" is not what the plugin of this provider speaks"
+        ))),
         Some(other) => Err(reader.error(&format!(
-            "wire_api `{other}` is not known, the one there is is `responses`"
+            "wire_api `{other}` is not known; there are `responses`, `chat` and `messages`"
         ))),
     }
 }
@@ -284,6 +309,27 @@ mod tests {
                 capabilities: None,
             }
         );
+    }
+
+    #[test]
+    fn a_key_that_is_named_is_needed() {
+        let key = |table, set: &[&str]| {
+            parse(table)
+                .expect("valid")
+                .key(|slot| Ok(set.contains(&slot)))
+        };
+        let named = json!({ "env_key": "K", "env_key_instructions": "Ask." });
+        let slot = |name: &str| Ok(Some(Secret::slot(name)));
+        assert_eq!(key(named.clone(), &["env:K"]), slot("env:K"));
+        assert_eq!(
+            key(named, &[ProviderTable::INLINE_TOKEN]),
+            Err(Error::unavailable(
+                "Missing environment variable: `K`. Ask."
+            ))
+        );
+        let inline = &[ProviderTable::INLINE_TOKEN];
+        assert_eq!(key(json!({}), inline), slot(ProviderTable::INLINE_TOKEN));
+        assert_eq!(key(json!({}), &["env:OPENAI_API_KEY"]), Ok(None));
     }
 
     #[test]
@@ -368,7 +414,7 @@ mod tests {
         );
         refused(
             json!({ "wire_api": "grpc" }),
-            "wire_api `grpc` is not known, the one there is is `responses`",
+            "wire_api `grpc` is not known; there are `responses`, `chat` and `messages`",
         );
     }
 }

@@ -1,4 +1,11 @@
 //! Other model APIs, translated from and to Responses.
+//!
+//! [`Conversation`] reads a request into what most APIs want, [`Answer`] writes the events of the response; a plugin adds
+//! the vendor's own shapes between the two.
+
+mod answer;
+mod conversation;
+mod tool_names;
 
 use std::cell::RefCell;
 
@@ -7,9 +14,15 @@ use serde_json::Value;
 use crate::Error;
 use crate::bindings::wire::exports::dovetail::plugin::wire as contract;
 
+pub use self::answer::{Answer, Usage};
+pub use self::conversation::{Conversation, Entry, Part, Said, Thought, ToolResult, ToolUse};
+pub use self::tool_names::{OfferedTool, ToolNames};
 pub use crate::bindings::wire::exports::dovetail::plugin::wire::{WireEvent, WireRequest};
 
 /// Speaks another model API. Sans-IO: values in, values out; the host owns the connection.
+///
+/// The host makes a new instance for each request: it calls `configure` of the provider beside this, then `encode`, and
+/// makes one decoder for the response. So a value may keep from `encode` what its decoder needs.
 ///
 /// ```
 /// use dovetail_plugin_api::wire::{Decoder, WireEvent, WireRequest};
@@ -58,6 +71,23 @@ pub trait Wire: Default + 'static {
     /// # Errors
     /// Any error fails the request with its text.
     fn encode(&mut self, request: &Value) -> Result<WireRequest, Error>;
+
+    /// Starts reading the response to the request that was encoded last. By default nothing of the request is needed.
+    fn decoder(&mut self) -> Self::Decoder {
+        Self::Decoder::default()
+    }
+}
+
+/// A request with a body of JSON, to a path below the base URL.
+impl WireRequest {
+    /// Makes one without headers; `content-type` and `accept` are set by the host.
+    pub fn json(path: impl Into<String>, body: &Value) -> Self {
+        Self {
+            path: path.into(),
+            headers: Vec::new(),
+            body: body.to_string().into_bytes(),
+        }
+    }
 }
 
 /// Turns a provider's stream back into Responses events.
@@ -96,7 +126,7 @@ macro_rules! export_wire {
 pub struct Adapter<T: Wire>(std::marker::PhantomData<T>);
 
 impl<T: Wire> contract::Guest for Adapter<T> {
-    type Decoder = DecoderAdapter<T::Decoder>;
+    type Decoder = DecoderAdapter<T>;
 
     fn encode(request_json: String) -> Result<WireRequest, contract::Error> {
         crate::instance::with(|plugin: &mut T| {
@@ -108,12 +138,13 @@ impl<T: Wire> contract::Guest for Adapter<T> {
 
 /// Carries a [`Decoder`] to the contract's resource.
 #[doc(hidden)]
-#[derive(Debug)]
-pub struct DecoderAdapter<D>(RefCell<D>);
+pub struct DecoderAdapter<T: Wire>(RefCell<T::Decoder>);
 
-impl<D: Decoder> contract::GuestDecoder for DecoderAdapter<D> {
+impl<T: Wire> contract::GuestDecoder for DecoderAdapter<T> {
     fn new() -> Self {
-        Self(RefCell::default())
+        Self(RefCell::new(crate::instance::with(|plugin: &mut T| {
+            plugin.decoder()
+        })))
     }
 
     fn push(&self, event: WireEvent) -> Result<Vec<String>, contract::Error> {
@@ -122,6 +153,12 @@ impl<D: Decoder> contract::GuestDecoder for DecoderAdapter<D> {
 
     fn finish(&self) -> Result<Vec<String>, contract::Error> {
         Ok(texts(self.0.borrow_mut().finish()?))
+    }
+}
+
+impl<T: Wire> std::fmt::Debug for DecoderAdapter<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DecoderAdapter")
     }
 }
 

@@ -8,6 +8,7 @@ mod hook;
 mod provider;
 mod sink;
 mod tools;
+mod wire;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub use self::hook::*;
 pub use self::provider::*;
 pub use self::sink::*;
 pub use self::tools::*;
+pub use self::wire::*;
 use crate::ids::PluginId;
 
 /// A plugin's typed refusal: the guest is well, the answer is no.

@@ -3,8 +3,8 @@
 use dovetail_core::plugin::Endpoint;
 use url::Url;
 
-/// The address of `responses` below a base URL, with the query appended.
-pub(crate) fn responses_url(endpoint: &Endpoint) -> Result<Url, String> {
+/// The base URL of an endpoint, with the query appended.
+pub(crate) fn base_url(endpoint: &Endpoint) -> Result<Url, String> {
     let mut url = Url::parse(&endpoint.base_url).map_err(|error| error.to_string())?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("`{}` is neither `http` nor `https`", url.scheme()));
@@ -15,14 +15,36 @@ pub(crate) fn responses_url(endpoint: &Endpoint) -> Result<Url, String> {
         );
     }
     url.set_fragment(None);
-    match url.path_segments_mut() {
-        Ok(mut path) => {
-            path.pop_if_empty().push("responses");
-        }
-        Err(()) => return Err("it has no path".to_owned()),
+    if url.cannot_be_a_base() {
+        return Err("it has no path".to_owned());
     }
     if !endpoint.query.is_empty() {
         url.query_pairs_mut().extend_pairs(&endpoint.query);
+    }
+    Ok(url)
+}
+
+/// The address of a path below a base URL. The path may have a query, which is appended. It cannot lead elsewhere.
+pub(crate) fn below(base: &Url, path: &str) -> Result<Url, &'static str> {
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path, query),
+        None => (path, ""),
+    };
+    let mut url = base.clone();
+    let Ok(mut segments) = url.path_segments_mut() else {
+        return Err("is below nothing");
+    };
+    segments.pop_if_empty();
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        if matches!(segment, "." | "..") {
+            return Err("leads out of the base URL");
+        }
+        segments.push(segment);
+    }
+    drop(segments);
+    if !query.is_empty() {
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        url.query_pairs_mut().extend_pairs(pairs);
     }
     Ok(url)
 }
@@ -70,7 +92,8 @@ mod tests {
 
     #[track_caller]
     fn check(base_url: &str, query: &[(&str, &str)], expected: &str, expected_shown: &str) {
-        let url = responses_url(&endpoint(base_url, query)).expect("a valid base URL");
+        let base = super::base_url(&endpoint(base_url, query)).expect("a valid base URL");
+        let url = below(&base, "responses").expect("a path below it");
         assert_eq!(
             (url.as_str(), shown(&url).as_str()),
             (expected, expected_shown)
@@ -106,6 +129,35 @@ mod tests {
     }
 
     #[test]
+    fn a_path_stays_below_its_base() {
+        let at = |path: &str| {
+            let base = super::base_url(&endpoint("https://a.example/v1/", &[("k", "1")]));
+            below(&base.expect("valid"), path).map(|url| url.to_string())
+        };
+        let is = |path: &str, expected: &str| {
+            assert_eq!(at(path).as_deref(), Ok(expected), "{path}");
+        };
+        is("/messages", "https://a.example/v1/messages?k=1");
+        is(
+            "//evil.example/x",
+            "https://a.example/v1/evil.example/x?k=1",
+        );
+        is(
+            "https://evil.example",
+            "https://a.example/v1/https:/evil.example?k=1",
+        );
+        is(
+            "models/m:stream?alt=sse",
+            "https://a.example/v1/models/m:stream?k=1&alt=sse",
+        );
+        is(
+            "a/%2e%2e/b#c",
+            "https://a.example/v1/a/%252e%252e/b%23c?k=1",
+        );
+        assert!(at("../admin").is_err() && at("a/./b").is_err());
+    }
+
+    #[test]
     fn urls_that_cannot_be_used_are_refused() {
         for base_url in [
             "",
@@ -115,7 +167,7 @@ mod tests {
             "mailto:a@b.example",
         ] {
             assert!(
-                responses_url(&endpoint(base_url, &[])).is_err(),
+                super::base_url(&endpoint(base_url, &[])).is_err(),
                 "{base_url}"
             );
         }

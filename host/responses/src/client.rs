@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dovetail_core::model::{ModelClient, ModelError, ModelRequest, ModelStream};
-use dovetail_core::plugin::{Endpoint, Provider, Recovery, Scope};
+use dovetail_core::plugin::{Endpoint, Provider, Recovery, Scope, Wire};
 use dovetail_core::retry::RecoveryStep;
 use dovetail_core::secret::Egress;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +58,8 @@ pub struct ResponsesClient {
     http: Http,
     /// Where the service has them.
     sockets: Option<Sockets>,
+    /// What translates, where the service speaks another API.
+    wire: Option<Arc<dyn Wire>>,
 }
 
 impl ResponsesClient {
@@ -81,7 +83,17 @@ impl ResponsesClient {
             http: Http::new(Arc::clone(&service)),
             sockets: websockets.map(|options| Sockets::new(Arc::clone(&service), options)),
             service,
+            wire: None,
         })
+    }
+
+    /// Has a wire translate all requests and responses. They keep to HTTP then, and their bodies are sent as they are.
+    pub fn through(self, wire: Arc<dyn Wire>) -> Self {
+        Self {
+            sockets: None,
+            wire: Some(wire),
+            ..self
+        }
     }
 
     async fn ask(
@@ -89,6 +101,9 @@ impl ResponsesClient {
         request: &ModelRequest,
         cancel: &CancellationToken,
     ) -> Result<ModelStream, ModelError> {
+        if let Some(wire) = &self.wire {
+            return self.http.ask_through(wire.as_ref(), request, cancel).await;
+        }
         if let Some(sockets) = self.sockets.as_ref().filter(|sockets| sockets.in_use()) {
             match sockets.ask(request, cancel).await? {
                 Asked::Answered(stream) => return Ok(stream),

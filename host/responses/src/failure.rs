@@ -198,6 +198,26 @@ pub(crate) fn of_credential(error: &PluginError) -> ModelError {
     }
 }
 
+/// A response that a plugin could not read to its end. What broke in the plugin breaks again; only it knows what else may
+/// be tried again.
+pub(crate) fn of_decoder(error: &PluginError, redactor: &Redactor) -> ModelError {
+    let words = redactor.clean(&cut(&error.to_string()));
+    match error {
+        PluginError::Retryable { after, .. } => ModelError {
+            retry_after: *after,
+            ..disconnected(&words)
+        },
+        PluginError::Fault(_)
+        | PluginError::Denied(_)
+        | PluginError::Invalid(_)
+        | PluginError::Unavailable(_)
+        | PluginError::Other(_) => ModelError {
+            kind: FailureKind::InvalidRequest,
+            ..ModelError::new(FailureStage::Event, words)
+        },
+    }
+}
+
 impl ErrorResponse<'_> {
     fn message(&self, failure: &Failure) -> String {
         let own = ErrorWords::read(self.excerpt);

@@ -68,6 +68,34 @@ impl Head {
         head
     }
 
+    /// The same for a service that speaks another API: nothing in it is about Responses. `headers` are the wire's own.
+    pub(crate) fn of_wire(
+        request: &ModelRequest,
+        fixed: &[HeaderTemplate],
+        options: &ClientOptions,
+        headers: Vec<(String, String)>,
+    ) -> Self {
+        let mut head = Self::default();
+        for (name, value) in request.metadata.headers() {
+            // What finds a request again in the logs of both sides.
+            if name == "x-client-request-id" {
+                head.set(name, value);
+            }
+        }
+        head.set("accept", "text/event-stream, application/json".to_owned());
+        head.set("content-type", "application/json".to_owned());
+        head.set("originator", options.originator.clone());
+        head.set("user-agent", options.user_agent.clone());
+        for (name, value) in headers {
+            head.set(&name, value);
+        }
+        // The user's own word is the last.
+        for template in fixed {
+            head.add(template.clone());
+        }
+        head
+    }
+
     /// The same for the upgrade of a connection that is made for a request.
     pub(crate) fn of_upgrade(
         request: &ModelRequest,

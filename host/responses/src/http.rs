@@ -7,6 +7,7 @@ use dovetail_http::proxy;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Response};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::body::{self, Form};
 use crate::drain::Drains;
@@ -16,15 +17,29 @@ use crate::redact::Redactor;
 use crate::refusal::{self, Refusal};
 use crate::service::{Service, told_by_head};
 use crate::sse::SseParser;
-use crate::stream::Incoming;
+use crate::stream::{Body, Incoming, Source};
 use crate::{address, failure, transport};
 
 /// What the reference clients use: most of the gain for little time.
 const COMPRESSION_LEVEL: i32 = 3;
 
+/// A request that is ready to go, but for its body.
+pub(crate) struct Sent {
+    pub(crate) url: Url,
+    /// As it may be shown.
+    pub(crate) shown_url: String,
+    pub(crate) headers: HeaderMap,
+    /// Knows the secrets in them.
+    pub(crate) redactor: Redactor,
+    /// Of the credential.
+    pub(crate) generation: u64,
+    /// Whether an answer may be JSON.
+    pub(crate) takes_json: bool,
+}
+
 /// A service asked over HTTP.
 pub(crate) struct Http {
-    service: Arc<Service>,
+    pub(crate) service: Arc<Service>,
     shown_url: String,
     client: OnceLock<Client>,
     drains: Arc<Drains>,
@@ -69,32 +84,70 @@ impl Http {
         };
         head.add_credential(&credential.headers);
         let mut redactor = Redactor::default();
-        let headers = service.sign("POST", head, &body, &mut redactor).await?;
-        let response = self.answer(headers, body, &redactor).await?;
-        if let Some(refusal) = Refusal::of(&response) {
-            let excerpt = redactor.clean(&refusal::read_excerpt(response).await);
-            let error = refusal
-                .explain(
-                    service.provider.as_ref(),
-                    &self.shown_url,
-                    &excerpt,
-                    &redactor,
-                )
-                .await;
-            service.note_refusal(credential.generation, &error);
-            return Err(error);
-        }
-        let incoming = Incoming {
-            ready: told_by_head(&request.model, response.headers()),
-            response,
-            interpreter: Interpreter::new(Arc::clone(&service.provider)),
+        let sent = Sent {
+            headers: service.sign("POST", head, &body, &mut redactor).await?,
+            url: service.url.clone(),
+            shown_url: self.shown_url.clone(),
             redactor,
-            cancel: cancel.clone(),
-            idle_timeout: service.options.idle_timeout,
-            drains: Arc::clone(&self.drains),
-            parser: SseParser::default(),
+            generation: credential.generation,
+            takes_json: false,
         };
-        Ok(incoming.into_stream())
+        let (response, redactor) = self.answer(sent, body).await?;
+        let source = Source::Responses(SseParser::default());
+        Ok(self.stream(&request.model, response, redactor, source, cancel))
+    }
+
+    /// The stream of a response that has begun; `model` is the one that was asked for.
+    pub(crate) fn stream(
+        &self,
+        model: &str,
+        response: Response,
+        redactor: Redactor,
+        source: Source,
+        cancel: &CancellationToken,
+    ) -> ModelStream {
+        let incoming = Incoming {
+            ready: told_by_head(model, response.headers()),
+            interpreter: Interpreter::new(Arc::clone(&self.service.provider)),
+            body: Body {
+                response,
+                redactor,
+                cancel: cancel.clone(),
+                idle_timeout: self.service.options.idle_timeout,
+            },
+            source,
+            drains: Arc::clone(&self.drains),
+        };
+        incoming.into_stream()
+    }
+
+    /// Sends a request and waits for the response's head. One that is no stream is a failure.
+    pub(crate) async fn answer(
+        &self,
+        sent: Sent,
+        body: Vec<u8>,
+    ) -> Result<(Response, Redactor), ModelError> {
+        let Sent {
+            url,
+            shown_url,
+            headers,
+            redactor,
+            generation,
+            takes_json,
+        } = sent;
+        let response = self
+            .begin(url, &shown_url, headers, body, &redactor)
+            .await?;
+        let Some(refusal) = Refusal::of(&response, takes_json) else {
+            return Ok((response, redactor));
+        };
+        let excerpt = redactor.clean(&refusal::read_excerpt(response).await);
+        let provider = self.service.provider.as_ref();
+        let error = refusal
+            .explain(provider, &shown_url, &excerpt, &redactor)
+            .await;
+        self.service.note_refusal(generation, &error);
+        Err(error)
     }
 
     /// The HTTP client, made when it is first needed.
@@ -106,30 +159,25 @@ impl Http {
         Ok(self.client.get_or_init(|| client))
     }
 
-    /// Sends the request and waits for the response's head.
-    async fn answer(
+    async fn begin(
         &self,
+        url: Url,
+        shown_url: &str,
         headers: HeaderMap,
         body: Vec<u8>,
         redactor: &Redactor,
     ) -> Result<Response, ModelError> {
-        let url = &self.service.url;
-        let sent = self
-            .client()?
-            .post(url.clone())
-            .headers(headers)
-            .body(body)
-            .send();
+        let proxy = proxy::of_environment(&url);
+        let sent = self.client()?.post(url).headers(headers).body(body).send();
         let limit = self.service.options.idle_timeout;
         match tokio::time::timeout(limit, sent).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
                 let broken = transport::Broken::of(&error);
                 let cause = redactor.clean(&transport::cause(error));
-                let proxy = proxy::of_environment(url);
-                Err(failure::unanswered(broken, &self.shown_url, proxy, &cause))
+                Err(failure::unanswered(broken, shown_url, proxy, &cause))
             }
-            Err(_elapsed) => Err(failure::silent(&self.shown_url, limit.as_millis())),
+            Err(_elapsed) => Err(failure::silent(shown_url, limit.as_millis())),
         }
     }
 }

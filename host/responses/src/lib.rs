@@ -1,7 +1,8 @@
 //! Responses API client: HTTP with server-sent events, and WebSockets where a service has them.
 //!
 //! [`ResponsesClient`] implements the core's `ModelClient`: it encodes a request, has the provider plugin authenticate
-//! it, sends it once, and turns the stream into `ModelEvent`s. Both ways give the same events and the same failures. It never repeats a request and never sends one without
+//! it, sends it once, and turns the stream into `ModelEvent`s. Both ways give the same events and the same failures; a service that speaks
+//! another API is asked through a plugin's wire. It never repeats a request and never sends one without
 //! the credential that its provider wants; what a failure means is the provider's to say, and what to do about it the
 //! core's. Secrets are filled in last, here, and are removed from every text that leaves this crate.
 
@@ -12,9 +13,11 @@ mod credential;
 mod drain;
 pub mod event;
 mod failure;
+mod framing;
 mod head;
 mod http;
 mod interpret;
+pub mod json_values;
 mod limits;
 mod redact;
 mod refusal;
@@ -23,6 +26,8 @@ mod service;
 mod socket;
 pub mod sse;
 mod stream;
+mod through;
+mod translation;
 mod transport;
 mod usage;
 

@@ -25,16 +25,16 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// The refusal, if a response is one.
-    pub(crate) fn of(response: &Response) -> Option<Self> {
+    /// The refusal, if a response is one. `takes_json` says that JSON may be an answer.
+    pub(crate) fn of(response: &Response, takes_json: bool) -> Option<Self> {
         let content_type = response
             .headers()
             .get("content-type")
             .and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
         // Login pages and error objects come with status 200 too. Other types are tried: not all servers name theirs.
-        let is_page =
-            content_type.starts_with("text/html") || content_type.starts_with("application/json");
+        let is_page = content_type.starts_with("text/html")
+            || (content_type.starts_with("application/json") && !takes_json);
         let coding = response.headers().get("content-encoding");
         let coding = coding
             .map(|coding| String::from_utf8_lossy(coding.as_bytes()).into_owned())

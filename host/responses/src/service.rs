@@ -25,6 +25,9 @@ pub(crate) struct Service {
     pub(crate) options: ClientOptions,
     pub(crate) capabilities: ProviderCapabilities,
     pub(crate) headers: Vec<HeaderTemplate>,
+    /// What paths are appended to.
+    pub(crate) base: Url,
+    /// Where Responses requests go.
     pub(crate) url: Url,
     pub(crate) scope: Scope,
     egress: Arc<dyn Egress>,
@@ -40,7 +43,9 @@ impl Service {
         scope: Scope,
         options: ClientOptions,
     ) -> Result<Self, ClientError> {
-        let url = address::responses_url(&endpoint).map_err(|why| ClientError::BaseUrl {
+        let base = address::base_url(&endpoint);
+        let urls = base.and_then(|base| Ok((address::below(&base, "responses")?, base)));
+        let (url, base) = urls.map_err(|why| ClientError::BaseUrl {
             provider: scope.provider_id.clone(),
             why,
         })?;
@@ -49,6 +54,7 @@ impl Service {
                 .capabilities
                 .unwrap_or(provider.description().capabilities),
             headers: endpoint.headers,
+            base,
             url,
             provider,
             egress,
@@ -60,8 +66,13 @@ impl Service {
 
     /// The credential for the next request, if its origin may be asked at all.
     pub(crate) async fn credential(&self) -> Result<Credential, ModelError> {
+        self.credential_for(&self.url).await
+    }
+
+    /// The same for a request to this address.
+    pub(crate) async fn credential_for(&self, url: &Url) -> Result<Credential, ModelError> {
         self.egress
-            .check_url(self.provider.plugin(), self.url.as_str())
+            .check_url(self.provider.plugin(), url.as_str())
             .map_err(|error| failure::of_credential(&error))?;
         let credential = self
             .credentials
@@ -93,13 +104,25 @@ impl Service {
     pub(crate) async fn sign(
         &self,
         method: &str,
+        head: Head,
+        body: &[u8],
+        redactor: &mut Redactor,
+    ) -> Result<HeaderMap, ModelError> {
+        self.sign_for(&self.url, method, head, body, redactor).await
+    }
+
+    /// The same for a request to this address.
+    pub(crate) async fn sign_for(
+        &self,
+        url: &Url,
+        method: &str,
         mut head: Head,
         body: &[u8],
         redactor: &mut Redactor,
     ) -> Result<HeaderMap, ModelError> {
         head.remove(&self.provider.description().removed_headers);
         let signed = async {
-            let url = self.url.as_str();
+            let url = url.as_str();
             let digest: [u8; 32] = Sha256::digest(body).into();
             let signature = self
                 .provider

@@ -3,8 +3,8 @@
 //! Written here because of what the existing crates leave to their users: `sse-stream`, `sseer` and
 //! `eventsource-stream` all buffer an event without any bound, so that a server which never ends one takes the
 //! process's memory, and all make bytes that are not UTF-8 an error of the stream, where one bad event should be skipped.
-//! They also allocate for each event and build fields (`event`, `id`, `retry`) that this API does not use. This parser
-//! keeps one buffer, lends the data out of it, joins lines in place, and needs no allocation per event.
+//! They also allocate for each event and build fields (`id`, `retry`) that nobody here uses. This parser keeps one
+//! buffer, lends the data out of it, joins lines in place, and needs no allocation per event.
 //!
 //! It follows the WHATWG grammar (LF, CRLF or CR, a leading byte order mark, comments, unknown fields, several data
 //! lines), with one liberty: an event that the end of the stream cuts short is given out by [`SseParser::finish`].
@@ -41,6 +41,9 @@ pub struct SseParser {
     after_return: bool,
     /// The byte order mark was looked for.
     started: bool,
+    /// The name of the event so far, and of the one that was given out last.
+    name: Vec<u8>,
+    given_name: Vec<u8>,
     limit: usize,
 }
 
@@ -60,6 +63,8 @@ impl SseParser {
             data: None,
             after_return: false,
             started: false,
+            name: Vec::new(),
+            given_name: Vec::new(),
             limit,
         }
     }
@@ -99,12 +104,21 @@ impl SseParser {
                 self.check(line.len())?;
                 self.take_line(line);
                 self.check(self.data.as_ref().map_or(0, Range::len))?;
-            } else if let Some(data) = self.data.take() {
-                return Ok(Some(&self.buffer[data]));
+            } else {
+                std::mem::swap(&mut self.given_name, &mut self.name);
+                self.name.clear();
+                if let Some(data) = self.data.take() {
+                    return Ok(Some(&self.buffer[data]));
+                }
             }
         }
         self.check(self.buffer.len() - self.line)?;
         Ok(None)
+    }
+
+    /// The name of the event that was given out last; empty where it had none.
+    pub fn event_name(&self) -> &[u8] {
+        &self.given_name
     }
 
     fn check(&self, length: usize) -> Result<(), EventTooLong> {
@@ -123,6 +137,7 @@ impl SseParser {
         if !rest.is_empty() {
             self.take_line(rest);
         }
+        self.given_name = std::mem::take(&mut self.name);
         self.data.take().map(|data| &self.buffer[data])
     }
 
@@ -172,8 +187,15 @@ impl SseParser {
             Some([]) => line.end..line.end,
             Some([b':', b' ', ..]) => line.start + 6..line.end,
             Some([b':', ..]) => line.start + 5..line.end,
-            // A comment or a field that has no meaning here.
-            _ => return,
+            // A name, a comment, or a field that has no meaning here.
+            _ => {
+                if let Some(name) = text.strip_prefix(b"event:") {
+                    let name = name.strip_prefix(b" ").unwrap_or(name);
+                    self.name.clear();
+                    self.name.extend_from_slice(name);
+                }
+                return;
+            }
         };
         match &mut self.data {
             None => self.data = Some(value),

@@ -15,21 +15,35 @@ use crate::event::{self, Signal};
 use crate::interpret::Interpreter;
 use crate::redact::Redactor;
 use crate::sse::SseParser;
+use crate::translation::Translation;
 use crate::{failure, transport};
 
 type Item = Result<ModelEvent, ModelError>;
 
 /// A stream in progress.
 pub(crate) struct Incoming {
-    pub(crate) response: Response,
     /// Events that the response's head already told.
     pub(crate) ready: VecDeque<ModelEvent>,
     pub(crate) interpreter: Interpreter,
+    pub(crate) body: Body,
+    pub(crate) source: Source,
+    pub(crate) drains: Arc<Drains>,
+}
+
+/// What makes signals of a response's bytes.
+pub(crate) enum Source {
+    /// It is a Responses stream.
+    Responses(SseParser),
+    /// It is something else, which a plugin reads.
+    Wire(Box<Translation>),
+}
+
+/// The body of a response.
+pub(crate) struct Body {
+    pub(crate) response: Response,
     pub(crate) redactor: Redactor,
     pub(crate) cancel: CancellationToken,
     pub(crate) idle_timeout: Duration,
-    pub(crate) drains: Arc<Drains>,
-    pub(crate) parser: SseParser,
 }
 
 impl Incoming {
@@ -40,7 +54,7 @@ impl Incoming {
             let item = incoming.next_item().await;
             let rest = match &item {
                 Ok(ModelEvent::Completed { .. }) => {
-                    incoming.drains.finish(incoming.response);
+                    incoming.drains.finish(incoming.body.response);
                     None
                 }
                 Ok(_) => Some(incoming),
@@ -56,54 +70,71 @@ impl Incoming {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(event);
             }
-            let signal = self.next_signal().await?;
-            if let Some(item) = self.interpreter.interpret(signal, &self.redactor).await {
+            let signal = match &mut self.source {
+                Source::Responses(parser) => next_signal(parser, &mut self.body).await?,
+                Source::Wire(translation) => translation.next_signal(&mut self.body).await?,
+            };
+            let redactor = &self.body.redactor;
+            if let Some(item) = self.interpreter.interpret(signal, redactor).await {
                 return item;
             }
         }
     }
+}
 
-    async fn next_signal(&mut self) -> Result<Signal, ModelError> {
-        // Armed when there is nothing left to give out: the time the caller takes is not the server's silence.
-        let mut deadline = None;
-        loop {
-            match self.parser.next_event() {
-                Ok(Some(data)) => match decode(data) {
-                    Some(signal) => return Ok(signal),
-                    None => deadline = None,
-                },
-                Ok(None) => {
-                    let deadline =
-                        *deadline.get_or_insert_with(|| Instant::now() + self.idle_timeout);
-                    if !self.read(deadline).await? {
-                        let last = self.parser.finish().and_then(decode);
-                        return last.ok_or_else(|| {
-                            failure::disconnected("stream closed before response.completed")
-                        });
-                    }
-                }
-                Err(error) => return Err(failure::disconnected(&error.to_string())),
+async fn next_signal(parser: &mut SseParser, body: &mut Body) -> Result<Signal, ModelError> {
+    // Armed when there is nothing left to give out: the time the caller takes is not the server's silence.
+    let mut deadline = None;
+    loop {
+        match parser.next_event() {
+            Ok(Some(data)) => match decode(data) {
+                Some(signal) => return Ok(signal),
+                None => deadline = None,
+            },
+            Ok(None) => {
+                let deadline = *deadline.get_or_insert_with(|| Instant::now() + body.idle_timeout);
+                let Some(bytes) = body.read(deadline).await? else {
+                    let last = parser.finish().and_then(decode);
+                    return last.ok_or_else(|| {
+                        failure::disconnected("stream closed before response.completed")
+                    });
+                };
+                parser.push(bytes.as_ref());
             }
+            Err(error) => return Err(failure::disconnected(&error.to_string())),
         }
     }
+}
 
-    /// Reads more bytes; false at the end.
-    async fn read(&mut self, deadline: Instant) -> Result<bool, ModelError> {
+impl Body {
+    /// Reads more bytes; none at the end.
+    pub(crate) async fn read(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<Option<impl AsRef<[u8]> + use<>>, ModelError> {
         let chunk = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(failure::cancelled()),
             chunk = tokio::time::timeout_at(deadline, self.response.chunk()) => chunk,
         };
         match chunk {
-            Ok(Ok(Some(bytes))) => {
-                self.parser.push(&bytes);
-                Ok(true)
-            }
-            Ok(Ok(None)) => Ok(false),
+            Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(error)) => Err(failure::disconnected(
                 &self.redactor.clean(&transport::cause(error)),
             )),
             Err(_elapsed) => Err(failure::disconnected("idle timeout waiting for SSE")),
+        }
+    }
+
+    /// Waits for something else than bytes.
+    pub(crate) async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, ModelError> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(failure::cancelled()),
+            done = work => Ok(done),
         }
     }
 }

@@ -9,12 +9,13 @@ use dovetail_core::plugin::{
     Ack, Endpoint, EventRecord, Failure, FailureKind, Field, FieldClass, FieldValue,
     HeaderTemplate, HookDecision, HookEvent, HookMode, HookOutcome, HookSubscription, PluginError,
     PluginTool, PluginToolResult, Prepared, ProviderCapabilities, ProviderDescription,
-    ProviderModel, Purpose, Recovery, RequestHead, Scope, ToolContent, ValuePart,
+    ProviderModel, Purpose, Recovery, RequestHead, Scope, ToolContent, ValuePart, WireEvent,
+    WireRequest,
 };
 use serde_json::Value;
 
 use crate::bindings::dovetail::plugin::{http, types};
-use crate::bindings::exports::dovetail::plugin::{hooks, provider, sink, tools};
+use crate::bindings::exports::dovetail::plugin::{hooks, provider, sink, tools, wire};
 use crate::net::{HttpRequest, HttpResponse};
 
 pub(crate) use self::account::{beginning, explanation, known_login, question, way};
@@ -182,6 +183,22 @@ pub(crate) fn request_head(from: &RequestHead) -> provider::RequestHead {
         method: from.method.clone(),
         url: from.url.clone(),
         headers: plain_headers(&from.headers),
+    }
+}
+
+pub(crate) fn wire_request(from: wire::WireRequest) -> WireRequest {
+    let headers = from.headers.into_iter();
+    WireRequest {
+        path: from.path,
+        headers: headers.map(|plain| (plain.name, plain.value)).collect(),
+        body: from.body,
+    }
+}
+
+pub(crate) fn wire_event(from: WireEvent) -> wire::WireEvent {
+    wire::WireEvent {
+        name: from.name,
+        data: from.data,
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct GuestState {
     append_only: AppendOnly,
     bounds: Bounds,
     ticks_left: u64,
+    /// What one call may give.
+    output_bytes: usize,
     output: Capture,
     plugin: Arc<PluginContext>,
 }
@@ -78,6 +80,7 @@ impl GuestState {
                 refused: false,
             },
             ticks_left: 0,
+            output_bytes: limits.output_bytes,
             output,
             plugin: Arc::clone(plugin),
         };
@@ -106,6 +109,17 @@ impl GuestState {
     /// Whether the guest asked for more memory than it may have.
     pub(crate) fn was_refused_memory(&self) -> bool {
         self.bounds.refused
+    }
+
+    /// What one call may give, in bytes.
+    pub(crate) fn output_bytes(&self) -> usize {
+        self.output_bytes
+    }
+
+    /// Changes that, for an instance whose answers are as large as the questions.
+    pub(crate) fn allow_output(store: &mut Store<Self>, bytes: usize) {
+        store.data_mut().output_bytes = bytes;
+        store.set_hostcall_fuel(bytes.max(LEAST_TRANSFER));
     }
 
     /// What it wrote last to its standard output or error.

@@ -83,3 +83,4 @@ mod tools;
 mod warm;
 mod wasi_http;
 pub mod watch;
+mod wire;

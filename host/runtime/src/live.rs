@@ -10,7 +10,7 @@ use dovetail_core::plugin::{
 };
 
 use crate::digest::Sha256;
-use crate::inspect::Inspection;
+use crate::inspect::{Extra, Inspection};
 use crate::lock::Scope;
 use crate::manifest::{Kind, Manifest};
 use crate::plugin::Parts;
@@ -156,7 +156,9 @@ impl Live {
 
     /// Whether a component with these exports can take the place of the one that runs.
     pub(crate) fn fits(&self, generation: &Generation) -> bool {
-        self.current().kinds() == generation.kinds()
+        let speaks = |of: &Generation| of.inspection.extras.contains(&Extra::Wire);
+        let current = self.current();
+        current.kinds() == generation.kinds() && speaks(current) == speaks(generation)
     }
 }
 

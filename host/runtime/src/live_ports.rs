@@ -9,7 +9,7 @@ use dovetail_core::plugin::{
     Ack, Endpoint, EventRecord, Failure, HeaderTemplate, Hook, HookEvent, HookOutcome,
     HookSubscription, OnFailure, PluginError, PluginFault, PluginTool, PluginToolResult, Prepared,
     Provider, ProviderDescription, ProviderModel, Recovery, RequestHead, Scope, Sink,
-    SinkSubscription, ToolServer,
+    SinkSubscription, ToolServer, Wire, WireDecoder, WireRequest,
 };
 use serde_json::Value;
 
@@ -84,6 +84,26 @@ impl ToolServer for LiveTools {
         tools
             .call_tool(call_id, name, arguments, turn_metadata)
             .await
+    }
+}
+
+/// A wire that can be replaced. A response is read by the generation that encoded its request.
+pub(crate) struct LiveWire {
+    pub(crate) live: Arc<Live>,
+}
+
+#[async_trait]
+impl Wire for LiveWire {
+    fn plugin(&self) -> &PluginId {
+        self.live.id()
+    }
+
+    async fn encode(
+        &self,
+        provider_id: &str,
+        request: Vec<u8>,
+    ) -> Result<(WireRequest, Box<dyn WireDecoder>), PluginError> {
+        current!(self, wire).encode(provider_id, request).await
     }
 }
 

@@ -34,6 +34,7 @@ use crate::services::Services;
 use crate::sink::SinkPlugin;
 use crate::state::{Refusal, State};
 use crate::tools::ToolsPlugin;
+use crate::wire::WirePlugin;
 
 /// Why a plugin was not loaded. The text names the plugin.
 #[derive(Debug, thiserror::Error)]
@@ -498,6 +499,11 @@ impl Shared {
                 let has_account = inspection.extras.contains(&Extra::Account);
                 let plugin = ProviderPlugin::load(self.blueprint(context, pre)?, has_account).await;
                 let plugin = Arc::new(plugin.map_err(LoadProblem::Broke)?);
+                if inspection.extras.contains(&Extra::Wire) {
+                    let blueprint = self.blueprint(context, pre)?;
+                    let wire = WirePlugin::new(blueprint, plugin.configured());
+                    parts.wire = Some(Arc::new(wire));
+                }
                 if has_account {
                     parts.account = Some(Arc::clone(&plugin) as Arc<dyn Account>);
                 }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dovetail_core::ids::PluginId;
-use dovetail_core::plugin::{Account, Hook, Provider, Sink, ToolServer};
+use dovetail_core::plugin::{Account, Hook, Provider, Sink, ToolServer, Wire};
 use semver::Version;
 
 use crate::digest::Sha256;
 use crate::grant::Grant;
 use crate::inspect::Extra;
 use crate::live::{Generation, Live};
-use crate::live_ports::{LiveHook, LiveProvider, LiveSink, LiveTools, Tables};
+use crate::live_ports::{LiveHook, LiveProvider, LiveSink, LiveTools, LiveWire, Tables};
 use crate::lock::Scope;
 use crate::manifest::{Kind, Manifest};
 use crate::plugin_context::PluginContext;
@@ -30,6 +30,7 @@ pub struct Plugin {
 pub(crate) struct Parts {
     pub(crate) provider: Option<Arc<dyn Provider>>,
     pub(crate) account: Option<Arc<dyn Account>>,
+    pub(crate) wire: Option<Arc<dyn Wire>>,
     pub(crate) tools: Option<Arc<dyn ToolServer>>,
     pub(crate) hook: Option<Arc<dyn Hook>>,
     pub(crate) sink: Option<Arc<dyn Sink>>,
@@ -45,6 +46,7 @@ impl Plugin {
         let subscription = parts.sink.as_ref().map(|sink| sink.subscription().clone());
         let account = parts.account.clone();
         let (has_tools, has_hook) = (parts.tools.is_some(), parts.hook.is_some());
+        let has_wire = parts.wire.is_some();
         let live = Arc::new(Live::new(first, parts));
         let ports = Parts {
             provider: description.map(|first| -> Arc<dyn Provider> {
@@ -56,6 +58,11 @@ impl Plugin {
             }),
             // People sign in with commands of their own, which no component outlives.
             account,
+            wire: has_wire.then(|| -> Arc<dyn Wire> {
+                Arc::new(LiveWire {
+                    live: Arc::clone(&live),
+                })
+            }),
             tools: has_tools.then(|| -> Arc<dyn ToolServer> {
                 Arc::new(LiveTools {
                     live: Arc::clone(&live),
@@ -187,6 +194,11 @@ impl Plugin {
     /// The login that it has as a provider, if it has one: that of the component that was loaded first.
     pub fn account(&self) -> Option<&Arc<dyn Account>> {
         self.ports.account.as_ref()
+    }
+
+    /// The wire that it speaks, if it is a provider with one of its own.
+    pub fn wire(&self) -> Option<&Arc<dyn Wire>> {
+        self.ports.wire.as_ref()
     }
 
     /// The tool server it is, if it is one.

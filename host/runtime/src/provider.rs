@@ -41,16 +41,26 @@ pub(crate) struct ProviderPlugin {
 
 /// The tables that were accepted, by provider id. A new instance is given them again.
 #[derive(Default)]
-struct Configured(Mutex<BTreeMap<String, String>>);
+pub(crate) struct Configured(Mutex<BTreeMap<String, String>>);
 
 impl Configured {
     fn tables(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         // Nothing panics while holding the lock; a map of texts is usable in any state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The table of a provider id, as JSON.
+    pub(crate) fn table(&self, provider_id: &str) -> Option<String> {
+        self.tables().get(provider_id).cloned()
+    }
 }
 
 impl ProviderPlugin {
+    /// What it was told, now and later.
+    pub(crate) fn configured(&self) -> Arc<Configured> {
+        Arc::clone(&self.configured)
+    }
+
     /// Asks the plugin what it serves. `has_account` says whether it has a login of its own.
     pub(crate) async fn load(
         blueprint: Blueprint<ProviderExports>,
