@@ -21,6 +21,16 @@ const BUILTINS: &[Guest] = &[
         folder: "plugins/bedrock",
     },
     Guest {
+        id: "chat-completions",
+        package: "dovetail-plugin-chat-completions",
+        folder: "plugins/chat-completions",
+    },
+    Guest {
+        id: "messages",
+        package: "dovetail-plugin-messages",
+        folder: "plugins/messages",
+    },
+    Guest {
         id: "jsonl-sink",
         package: "dovetail-plugin-jsonl-sink",
         folder: "plugins/jsonl-sink",

@@ -29,6 +29,7 @@ mod plugins;
 mod prompt;
 mod prompt_images;
 mod provider_choice;
+mod provider_wire;
 mod rehearse;
 mod render;
 mod resume;

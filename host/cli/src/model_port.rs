@@ -42,13 +42,17 @@ pub(crate) fn client(
         websockets: config.dovetail.websockets.then(|| web_sockets(config)),
     };
     let egress = Arc::clone(house.services.egress()) as Arc<dyn Egress>;
-    Ok(ResponsesClient::new(
+    let client = ResponsesClient::new(
         Arc::clone(&house.provider),
         house.endpoint.clone(),
         egress,
         scope,
         options,
-    )?)
+    )?;
+    Ok(match &house.wire {
+        Some(wire) => client.through(Arc::clone(wire)),
+        None => client,
+    })
 }
 
 fn web_sockets(config: &Config) -> WebSocketOptions {

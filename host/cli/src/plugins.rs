@@ -7,6 +7,7 @@ mod reloading;
 mod required;
 mod selection;
 mod serving;
+mod spoken;
 mod table;
 mod trust;
 
@@ -17,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use dovetail_config::Config;
 use dovetail_core::ids::PluginId;
-use dovetail_core::plugin::{Endpoint, Hook, Provider, ProviderCapabilities};
+use dovetail_core::plugin::{Endpoint, Hook, Provider, ProviderCapabilities, Wire};
 use dovetail_core::server_tool::ServerTool;
 use dovetail_core::tool::Tool;
 use dovetail_runtime::catalogue::Catalogue;
@@ -37,7 +38,7 @@ pub(crate) use self::lone::Lone;
 use self::reloading::{Failures, Reloader};
 use self::required::Required;
 use self::selection::{Selection, configured_sources};
-use self::serving::choose_provider;
+use self::serving::{Served, choose_provider};
 pub(crate) use self::trust::settings;
 use self::trust::settings_of;
 use self::trust::trusted_keys;
@@ -63,6 +64,8 @@ pub(crate) struct House {
     pub(crate) provider: Arc<dyn Provider>,
     /// Where its requests go.
     pub(crate) endpoint: Endpoint,
+    /// What translates them, where its service does not speak Responses.
+    pub(crate) wire: Option<Arc<dyn Wire>>,
     /// What its service can do.
     pub(crate) capabilities: ProviderCapabilities,
     /// The hooks, in order.
@@ -143,7 +146,11 @@ pub(crate) async fn load(
         return Err(strict_failure(&warnings));
     }
     selection.required.check(&loaded)?;
-    let (provider, endpoint) = choose_provider(
+    let Served {
+        provider,
+        endpoint,
+        wire,
+    } = choose_provider(
         config,
         table.as_ref(),
         &loaded,
@@ -166,6 +173,7 @@ pub(crate) async fn load(
     Ok(House {
         provider,
         endpoint,
+        wire,
         capabilities,
         hooks,
         tools,

@@ -19,6 +19,7 @@ pub(crate) use self::bedrock::BEDROCK;
 use crate::args::LocalProvider;
 use crate::fatal::Fatal;
 use crate::login_grant;
+use crate::provider_wire::BuiltinWire;
 
 /// The provider id that needs no table.
 const OPENAI: &str = "openai";
@@ -38,6 +39,8 @@ pub(crate) enum BuiltinProvider {
     CommandAuth,
     /// Amazon Bedrock.
     Bedrock,
+    /// Keys, for a service that speaks another API.
+    Speaking(BuiltinWire),
 }
 
 impl BuiltinProvider {
@@ -47,6 +50,7 @@ impl BuiltinProvider {
             Self::Openai => "openai",
             Self::CommandAuth => "command-auth",
             Self::Bedrock => "bedrock",
+            Self::Speaking(wire) => wire.plugin(),
         }
     }
 }
@@ -58,6 +62,8 @@ pub(crate) struct ProviderTable {
     pub(crate) table: Value,
     /// The built-in plugin that would serve it.
     pub(crate) builtin: BuiltinProvider,
+    /// What its service speaks, if it is not Responses.
+    pub(crate) wire: Option<BuiltinWire>,
     /// What that plugin gets.
     pub(crate) grant: Capabilities,
     /// Where its slots are filled from.
@@ -102,10 +108,14 @@ impl ProviderTable {
             (None, "lmstudio") => local_table(&LocalProvider::Lmstudio.base_url()),
             (None, _) => return Ok(None),
         };
-        let builtin = if table.contains_key("auth") {
-            BuiltinProvider::CommandAuth
-        } else {
-            BuiltinProvider::Openai
+        let wire = BuiltinWire::of(&table);
+        if let Some(wire) = wire {
+            wire.complete(&mut table);
+        }
+        let builtin = match wire {
+            _ if table.contains_key("auth") => BuiltinProvider::CommandAuth,
+            Some(wire) if !wants_login(id, &table) => BuiltinProvider::Speaking(wire),
+            Some(_) | None => BuiltinProvider::Openai,
         };
         let mut grant = Capabilities::default();
         let mut sources = BTreeMap::new();
@@ -122,11 +132,14 @@ impl ProviderTable {
         hold_token(&mut table, &mut sources);
         let told = match builtin {
             BuiltinProvider::Openai => Some(login_grant::settings(config, None)),
-            BuiltinProvider::CommandAuth | BuiltinProvider::Bedrock => None,
+            BuiltinProvider::CommandAuth
+            | BuiltinProvider::Bedrock
+            | BuiltinProvider::Speaking(_) => None,
         };
         Ok(Some(Self {
             table: Value::Object(table),
             builtin,
+            wire,
             grant,
             sources,
             told,
@@ -213,7 +226,6 @@ fn grant_slots(
         grant.secrets.insert(slot);
     }
 }
-
 /// The one command that the table names.
 fn grant_command(table: &Map<String, Value>, grant: &mut Capabilities) {
     let auth = table.get("auth").and_then(Value::as_object);

@@ -180,7 +180,9 @@ fn is_needed(
         return false;
     }
     if entry.found.scope == Scope::Builtin {
-        let serves = table.is_some_and(|table| table.builtin.plugin() == id);
+        let serves = table.is_some_and(|table| {
+            table.builtin.plugin() == id || table.wire.is_some_and(|wire| wire.plugin() == id)
+        });
         return serves || (id == JSONL_SINK && config.dovetail.plugins.contains_key(id));
     }
     if required.has(&manifest.id) {

@@ -13,6 +13,7 @@ use super::jsonl_sink::{JSONL_SINK, JsonlSink};
 use super::plugin_id;
 use crate::fatal::Fatal;
 use crate::provider_choice::ProviderTable;
+use crate::provider_wire::BuiltinWire;
 
 /// What decides whether plugins may run, and the table of the chosen provider.
 ///
@@ -43,6 +44,10 @@ pub(crate) fn settings_of(
     if let Some(table) = table {
         let id = plugin_id(table.builtin.plugin())?;
         settings.given.insert(id, table.grant.clone());
+        if let Some(wire) = table.wire {
+            let speaker = settings.given.entry(plugin_id(wire.plugin())?);
+            speaker.or_insert_with(BuiltinWire::grant);
+        }
     }
     if let Some(sink) = JsonlSink::of(config)? {
         settings.given.insert(plugin_id(JSONL_SINK)?, sink.grant);

@@ -104,6 +104,7 @@ pub(super) fn table(service: Service, given: Option<&Value>) -> anyhow::Result<P
     Ok(ProviderTable {
         table: Value::Object(table),
         builtin: BuiltinProvider::Bedrock,
+        wire: None,
         grant,
         sources,
         told: None,

@@ -21,7 +21,7 @@ pub(crate) struct ProviderTable {
     experimental_bearer_token: Option<String>,
     /// A command that prints a token.
     auth: Option<ProviderAuth>,
-    /// The protocol; only `responses`.
+    /// What it speaks: `responses`, `chat` or `messages`. A plugin of its own may speak anything else.
     wire_api: Option<String>,
     /// Parameters of every URL.
     query_params: Option<BTreeMap<String, String>>,
