@@ -27,7 +27,7 @@ use crate::output::Printer;
 use crate::plugins::House;
 use crate::render::Thinking;
 use crate::sink_feed::SinkFeed;
-use crate::{git, interrupt, local_provider, model_port, notify, out, tools};
+use crate::{git, interrupt, local_provider, model_port, models, notify, out, tools};
 
 /// Runs the command.
 ///
@@ -36,7 +36,7 @@ use crate::{git, interrupt, local_provider, model_port, notify, out, tools};
 pub(crate) async fn run(args: ExecArgs, stage: Stage) -> anyhow::Result<ExitCode> {
     let plan = plan::plan(args, stage.home.clone())?;
     if let Some(provider) = plan.local_provider {
-        local_provider::probe(provider).await?;
+        local_provider::probe(provider, models::chosen(&plan.config)).await?;
     }
     run_plan(plan, stage).await
 }

@@ -1,18 +1,15 @@
 //! `--oss`: a model server that people run themselves, on this machine or near it.
 
-use std::time::Duration;
+mod probe;
 
-use anyhow::Context as _;
 use clap::ValueEnum as _;
 use dovetail_config::env;
-use tokio::net::TcpStream;
 use url::Url;
+
+pub(crate) use self::probe::probe;
 
 use crate::args::{ConfigOverrides, ExecOptions, LocalProvider};
 use crate::fatal::Fatal;
-
-/// A server on this machine answers at once, if it runs at all.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 impl LocalProvider {
     /// The provider's id in the configuration.
@@ -50,6 +47,20 @@ impl LocalProvider {
             Self::Ollama => "`ollama serve`",
             Self::Lmstudio => "`lms server start`",
         }
+    }
+
+    /// The command that gets a model.
+    fn pull(self, model: &str) -> String {
+        match self {
+            Self::Ollama => format!("`ollama pull {model}`"),
+            Self::Lmstudio => format!("`lms get {model}`"),
+        }
+    }
+
+    /// Where it is unless somebody says otherwise.
+    fn usual_url(self) -> Url {
+        let url = format!("http://localhost:{}/v1", self.port());
+        url.parse().expect("a host and a port make a URL")
     }
 
     /// Where it is: at its usual port, unless the environment says otherwise.
@@ -110,36 +121,4 @@ pub(crate) fn overrides(provider: LocalProvider, flags: &ConfigOverrides) -> Con
         .overrides
         .push(format!("model_provider={}", provider.id()));
     flags
-}
-
-/// Looks whether anybody is there, so that a server that was not started is not a failed turn with retries.
-///
-/// # Errors
-/// Nobody answers; says how to start the server.
-pub(crate) async fn probe(provider: LocalProvider) -> anyhow::Result<()> {
-    let base_url = provider.base_url();
-    let url: Url = base_url
-        .parse()
-        .with_context(|| format!("`{}` is not a URL: `{base_url}`", env::OSS_BASE_URL.name))?;
-    let host = url
-        .host_str()
-        .unwrap_or("localhost")
-        .trim_matches(['[', ']']);
-    let port = url.port_or_known_default().unwrap_or(80);
-    let connected = tokio::time::timeout(PATIENCE, TcpStream::connect((host, port))).await;
-    let why = match connected {
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
-    };
-    Err(Fatal::new(format!(
-        "no {} server answers at {base_url}: {why}",
-        provider.name()
-    ))
-    .hint(format!(
-        "start it with {}, or say where it is: {}=http://host:port/v1",
-        provider.start(),
-        env::OSS_BASE_URL.name
-    ))
-    .into())
 }
