@@ -54,6 +54,12 @@ const GUESTS: &[(&str, &str, &str, &str)] = &[
         "tests/guests/old-contract",
     ),
     (
+        "WIRE_BREAKER",
+        "wire-breaker",
+        "dovetail-guest-wire-breaker",
+        "tests/guests/wire-breaker",
+    ),
+    (
         "TOO_GREEDY",
         "too-greedy",
         "dovetail-guest-too-greedy",

@@ -47,6 +47,7 @@ mod threat_model;
 mod tls_server;
 mod tools;
 mod websockets;
+mod wires;
 
 use std::path::{Path, PathBuf};
 

@@ -38,7 +38,17 @@ async fn the_built_in_plugins_are_listed() {
     };
     let mut ids = names("id");
     ids.sort();
-    assert_eq!(ids, ["bedrock", "command-auth", "jsonl-sink", "openai"]);
+    assert_eq!(
+        ids,
+        [
+            "bedrock",
+            "chat-completions",
+            "command-auth",
+            "jsonl-sink",
+            "messages",
+            "openai"
+        ]
+    );
     assert!(
         names("source")
             .iter()

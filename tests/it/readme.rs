@@ -7,7 +7,7 @@ use dovetail_tests::{Lab, script};
 
 use crate::{DOVETAIL, lab};
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// The first block of code in that language after a text in the README.
 fn block(language: &str, after: &str) -> String {
@@ -36,6 +36,13 @@ fn build(lab: &Lab, name: &str, source: &str, manifest: &str) -> PathBuf {
     lab.write(&format!("{name}/src/lib.rs"), source);
     lab.write(&format!("{name}/plugin.toml"), manifest);
     let folder = lab.project().join(name);
+    compile(&folder, name, name);
+    folder
+}
+
+/// Compiles a crate that is outside of the workspace, and puts its component beside its manifest.
+pub(crate) fn compile(folder: &Path, package: &str, id: &str) {
+    let root = Path::new(ROOT).canonicalize().unwrap();
     // The versions that are here already, so that nothing has to be looked up.
     std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     let target = Path::new(DOVETAIL).with_file_name("dovetail-test-outside");
@@ -70,9 +77,9 @@ fn build(lab: &Lab, name: &str, source: &str, manifest: &str) -> PathBuf {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let built = target.join(format!("wasm32-wasip2/release/{name}.wasm"));
-    std::fs::copy(built, folder.join(format!("{name}.wasm"))).unwrap();
-    folder
+    let file = package.replace('-', "_");
+    let built = target.join(format!("wasm32-wasip2/release/{file}.wasm"));
+    std::fs::copy(built, folder.join(format!("{id}.wasm"))).unwrap();
 }
 
 #[tokio::test]
