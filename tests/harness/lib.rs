@@ -10,6 +10,8 @@
 mod compare;
 mod crude;
 mod guests;
+#[cfg(target_os = "linux")]
+pub mod keyring;
 mod lab;
 mod normal;
 mod run;

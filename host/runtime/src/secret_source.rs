@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dovetail_core::secret::SecretText;
+use dovetail_keyring::Entry;
 
 use crate::argv::display_argv;
 use crate::host_env::is_host_credential;
@@ -24,8 +25,8 @@ pub enum SecretSource {
     Command(Vec<String>),
     /// A value that the user wrote in the configuration.
     Inline(SecretText),
-    /// The system's keyring, which cannot be read yet.
-    Keyring(String),
+    /// An entry of the desktop's keyring.
+    Keyring(Entry),
     /// The store of logins, whole. Only a plugin that owns the slot reads or replaces it.
     Login(LoginStore),
     /// Nothing usable: the written source was not understood, and the default must not take its place.
@@ -46,7 +47,7 @@ pub enum LoginStore {
 pub enum SecretSourceError {
     /// There is no such kind of source.
     #[error(
-        "`{0}` is no source of a secret; use env:NAME, file:PATH, auth:KEY or command:PROGRAM ARGS"
+        "`{0}` is no source of a secret; use env:NAME, file:PATH, keyring:SERVICE/ACCOUNT, auth:KEY or command:PROGRAM ARGS"
     )]
     Unknown(String),
     /// The kind is right, the rest is not.
@@ -91,7 +92,9 @@ impl SecretSource {
                     "its quotes are not closed, or there is no program",
                 )),
             },
-            "keyring" => Ok(Self::Keyring(rest.to_owned())),
+            "keyring" => Entry::parse(rest)
+                .map(Self::Keyring)
+                .map_err(|_| malformed("an entry of the keyring is written SERVICE/ACCOUNT")),
             _ => Err(SecretSourceError::Unknown(text.to_owned())),
         }
     }
@@ -128,7 +131,7 @@ impl fmt::Display for SecretSource {
             Self::Auth(key) => write!(f, "`{key}` in auth.json"),
             Self::Command(argv) => write!(f, "output of `{}`", display_argv(argv)),
             Self::Inline(_) => f.write_str("value in the configuration"),
-            Self::Keyring(name) => write!(f, "keyring entry `{name}`"),
+            Self::Keyring(entry) => write!(f, "keyring entry `{entry}`"),
             Self::Login(LoginStore::File(path)) => write!(f, "login in `{}`", path.display()),
             Self::Login(LoginStore::Memory) => f.write_str("login of this process"),
             Self::Unusable => f.write_str("a source that is not understood"),
@@ -150,7 +153,7 @@ mod tests {
                 "command:op read 'op://a b/c'",
                 "output of `op read 'op://a b/c'`",
             ),
-            ("keyring:acme", "keyring entry `acme`"),
+            ("keyring:acme/ann", "keyring entry `acme/ann`"),
         ];
         for (text, shown) in cases {
             assert_eq!(SecretSource::parse(text).expect("valid").to_string(), shown);
@@ -169,6 +172,8 @@ mod tests {
             "vault:x",
             "config:inline",
             "env:A=B",
+            "keyring:acme",
+            "keyring:/ann",
         ] {
             assert!(SecretSource::parse(text).is_err(), "{text}");
         }

@@ -1,6 +1,7 @@
 //! Fills secret slots from their sources. Values stay in [`SecretText`] and never reach a message.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::PluginError;
 use dovetail_core::secret::SecretText;
+use dovetail_keyring::{Entry, Keyring};
 use tokio::runtime::RuntimeFlavor;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -64,14 +66,35 @@ impl From<SecretError> for PluginError {
     }
 }
 
+/// A source that may ask the user.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Asked {
+    Command(Vec<String>),
+    Keyring(Entry),
+}
+
+impl Asked {
+    fn of(source: &SecretSource) -> Option<Self> {
+        match source {
+            SecretSource::Command(argv) => Some(Self::Command(argv.clone())),
+            SecretSource::Keyring(entry) => Some(Self::Keyring(entry.clone())),
+            SecretSource::Env(_)
+            | SecretSource::File(_)
+            | SecretSource::Auth(_)
+            | SecretSource::Inline(_)
+            | SecretSource::Unusable => None,
+        }
+    }
+}
+
 /// The sources of all plugins' secrets.
 pub struct Secrets {
     env: Arc<HostEnv>,
     codex_home: PathBuf,
     home: Option<PathBuf>,
     sources: RwLock<HashMap<PluginId, BTreeMap<String, SecretSource>>>,
-    /// What commands printed, for the life of the process: they may ask the user, and once is enough.
-    printed: RwLock<HashMap<Vec<String>, SecretText>>,
+    /// What commands printed and keyrings gave, for the life of the process: they may ask the user, and once is enough.
+    answered: RwLock<HashMap<Asked, SecretText>>,
 }
 
 impl Secrets {
@@ -83,7 +106,7 @@ impl Secrets {
             codex_home,
             home,
             sources: RwLock::default(),
-            printed: RwLock::default(),
+            answered: RwLock::default(),
         }
     }
 
@@ -111,7 +134,8 @@ impl Secrets {
             .or_else(|| SecretSource::default_of(slot))
     }
 
-    /// Reads a slot's value. Blocks: the file system for files, up to half a minute for a command's first time.
+    /// Reads a slot's value. Blocks: the file system for files, and what may ask the user the first time: half a minute for a command, a minute for a
+    /// keyring that is locked.
     /// Whether the plugin may use the slot is for the caller to check.
     ///
     /// # Errors
@@ -134,14 +158,15 @@ impl Secrets {
             SecretSource::Auth(key) => self.auth_value(key),
             SecretSource::Command(argv) => self.command_value(argv),
             SecretSource::Inline(value) => Ok(Some(value.clone())),
-            SecretSource::Keyring(_) => Err("keyrings are not supported yet".to_owned()),
+            SecretSource::Keyring(entry) => self.keyring_value(entry),
             SecretSource::Login(_) => Err(
                 "a login is no value for a header; only the plugin that owns it reads it"
                     .to_owned(),
             ),
-            SecretSource::Unusable => {
-                Err("write it as env:NAME, file:PATH, auth:KEY or command:PROGRAM".to_owned())
-            }
+            SecretSource::Unusable => Err(
+                "write it as env:NAME, file:PATH, keyring:SERVICE/ACCOUNT, auth:KEY or command:PROGRAM"
+                    .to_owned(),
+            ),
         };
         let missing = || SecretError::Missing {
             slot: slot.to_owned(),
@@ -155,17 +180,21 @@ impl Secrets {
 
     /// Whether reading a slot may take long, so that an async caller moves it off its thread.
     pub fn may_wait(&self, plugin: &PluginId, slot: &str) -> bool {
-        matches!(self.source(plugin, slot), Some(SecretSource::Command(_)))
+        self.asked(plugin, slot).is_some()
     }
 
-    /// Forgets what a slot's command printed, so that the next use asks again.
+    /// Forgets what a slot's command or keyring answered, so that the next use asks again.
     pub fn forget(&self, plugin: &PluginId, slot: &str) {
-        if let Some(SecretSource::Command(argv)) = self.source(plugin, slot) {
-            self.printed
+        if let Some(asked) = self.asked(plugin, slot) {
+            self.answered
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)
-                .remove(&argv);
+                .remove(&asked);
         }
+    }
+
+    fn asked(&self, plugin: &PluginId, slot: &str) -> Option<Asked> {
+        self.source(plugin, slot).as_ref().and_then(Asked::of)
     }
 
     /// The file behind a slot; none where its source is not a file.
@@ -217,27 +246,49 @@ impl Secrets {
     }
 
     fn command_value(&self, argv: &[String]) -> Result<Option<SecretText>, String> {
-        if let Some(value) = self
-            .printed
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(argv)
-        {
+        self.once(Asked::Command(argv.to_owned()), || {
+            let output = run_blocking(&self.env, argv)?;
+            match output.exit_code {
+                Some(0) => utf8(&Zeroizing::new(output.stdout)).map(Some),
+                Some(code) => Err(format!("it ended with exit code {code}")),
+                None => Err("a signal ended it".to_owned()),
+            }
+        })
+    }
+
+    fn keyring_value(&self, entry: &Entry) -> Result<Option<SecretText>, String> {
+        self.once(Asked::Keyring(entry.clone()), || {
+            let keyring = Keyring::of_environment(|name| self.env.get(name).map(OsStr::to_owned));
+            let value = block_on(async { keyring.get(entry).await.map_err(|e| e.to_string()) })?;
+            match value {
+                Some(value) if value.len() as u64 > MOST_SECRET_BYTES => {
+                    Err(format!("it is longer than {MOST_SECRET_BYTES} bytes"))
+                }
+                Some(value) => utf8(&value).map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+
+    /// The answer that was given before, or a new one. What is not there may be put there, and is asked for again.
+    fn once(
+        &self,
+        asked: Asked,
+        ask: impl FnOnce() -> Result<Option<SecretText>, String>,
+    ) -> Result<Option<SecretText>, String> {
+        let before = self.answered.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = before.get(&asked) {
             return Ok(Some(value.clone()));
         }
-        let output = run_blocking(&self.env, argv)?;
-        if output.exit_code != Some(0) {
-            return Err(match output.exit_code {
-                Some(code) => format!("it ended with exit code {code}"),
-                None => "a signal ended it".to_owned(),
-            });
+        drop(before);
+        let value = ask()?;
+        if let Some(value) = &value {
+            self.answered
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(asked, value.clone());
         }
-        let value = utf8(&Zeroizing::new(output.stdout))?;
-        self.printed
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(argv.to_owned(), value.clone());
-        Ok(Some(value))
+        Ok(value)
     }
 }
 
@@ -300,7 +351,7 @@ fn trimmed(value: SecretText) -> Option<SecretText> {
     }
 }
 
-/// Runs a program to its end from sync code, which may itself be called from async code: on a thread of its own.
+/// Runs a program to its end from sync code.
 fn run_blocking(env: &HostEnv, argv: &[String]) -> Result<process::Output, String> {
     let process = ArgvPattern::exact(argv).into_iter().collect();
     let grant = Grant::builtin(Capabilities {
@@ -314,13 +365,18 @@ fn run_blocking(env: &HostEnv, argv: &[String]) -> Result<process::Output, Strin
         timeout: Some(COMMAND_TIMEOUT),
     };
     let limit = usize::try_from(MOST_SECRET_BYTES).unwrap_or(usize::MAX);
+    let output = process::run_granted(&grant, env, command, limit);
+    block_on(async { output.await.map_err(|error| error.to_string()) })
+}
+
+/// Waits for something from sync code, which may itself be called from async code: on a thread of its own.
+fn block_on<T: Send>(work: impl Future<Output = Result<T, String>> + Send) -> Result<T, String> {
     let run = || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        let output = process::run_granted(&grant, env, command, limit);
-        runtime.block_on(output).map_err(|error| error.to_string())
+        runtime.block_on(work)
     };
     let wait = || {
         let done = std::thread::scope(|scope| scope.spawn(run).join());

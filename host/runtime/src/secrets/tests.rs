@@ -189,3 +189,56 @@ fn nothing_prints_a_value() {
     assert!(!format!("{:?}", world.secrets).contains("from env"));
     assert!(!format!("{:?}", world.secrets.env).contains("from env"));
 }
+
+/// A world whose environment leads to this session bus.
+fn on_bus(address: Option<&str>) -> World {
+    let world = World::new();
+    let bus = address.map(|address| ("DBUS_SESSION_BUS_ADDRESS".into(), address.into()));
+    let secrets = Secrets::new(
+        Arc::new(bus.into_iter().collect()),
+        world.dir.path().to_owned(),
+    );
+    World { secrets, ..world }
+}
+
+#[test]
+fn without_a_bus_a_slot_in_the_keyring_says_so() {
+    let missing = on_bus(None).get("keyring:acme/ann");
+    assert_eq!(
+        missing,
+        Err(
+            "secret `slot` cannot be read from keyring entry `acme/ann`: there is no session bus to ask a keyring on: \
+             `DBUS_SESSION_BUS_ADDRESS` is not set, as on a machine without a desktop"
+                .to_owned()
+        )
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_is_read_from_the_keyring_once() {
+    use dovetail_tests::keyring::{Bus, Prompting, Scripted};
+
+    let Some(bus) = Bus::start() else { return };
+    let service = Scripted::start(&bus, Prompting::Never).await;
+    let world = on_bus(Some(bus.address()));
+    assert_eq!(service.asked(), 0, "nobody asked for it yet");
+    assert_eq!(
+        world.get("keyring:acme/ann"),
+        Err("secret `slot` is not set: keyring entry `acme/ann` is missing or empty".to_owned())
+    );
+    service
+        .keep(
+            &[("service", "acme"), ("username", "ann")],
+            b"from keyring\n",
+        )
+        .await;
+    for _ in 0..2 {
+        assert_eq!(world.get("keyring:acme/ann").as_deref(), Ok("from keyring"));
+    }
+    assert_eq!(service.asked(), 2, "what was found is kept");
+    assert!(world.secrets.may_wait(&id(), "slot"));
+    world.secrets.forget(&id(), "slot");
+    assert_eq!(world.get("keyring:acme/ann").as_deref(), Ok("from keyring"));
+    assert_eq!(service.asked(), 3);
+}
