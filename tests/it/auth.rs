@@ -5,6 +5,8 @@ mod authority;
 mod commands;
 mod failures;
 mod headers;
+#[cfg(target_os = "linux")]
+mod keyring;
 mod order;
 mod refresh;
 

@@ -2,16 +2,21 @@
 //! addresses, and what the configuration says of logins.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use dovetail_config::{Config, LoginStore as Chosen, env};
+use dovetail_keyring::Entry;
 use dovetail_runtime::capability::{Capabilities, SlotName};
+use dovetail_runtime::digest::Sha256;
 use dovetail_runtime::origin::OriginPattern;
-use dovetail_runtime::secret_source::{LoginStore, SecretSource};
+use dovetail_runtime::secret_source::{KeyringLogin, LoginStore, SecretSource};
 use serde_json::{Value, json};
 
 use crate::fatal::Fatal;
 use crate::identity;
 
+/// Whose entries logins are in the keyring.
+const KEYRING_SERVICE: &str = "Codex Auth";
 /// The slot of the store.
 const STORE: &str = "login";
 /// Where people sign in, and where their logins are refreshed.
@@ -90,24 +95,37 @@ pub(crate) fn settings(config: &Config, issuer: Option<&str>) -> Value {
 
 /// Where logins are kept, for people.
 fn place(config: &Config) -> String {
+    let file = config.home.join("auth.json").display().to_string();
     match config.login.store {
-        Chosen::File | Chosen::Auto => config.home.join("auth.json").display().to_string(),
+        Chosen::File => file,
+        Chosen::Auto => format!("the keyring, or {file}"),
         Chosen::Ephemeral => "this process".to_owned(),
         Chosen::Keyring => "the keyring".to_owned(),
     }
 }
 
 fn store(config: &Config) -> anyhow::Result<LoginStore> {
+    let file = config.home.join("auth.json");
+    let in_keyring = |falls_back| -> anyhow::Result<LoginStore> {
+        Ok(LoginStore::Keyring(KeyringLogin {
+            entry: Entry::new(KEYRING_SERVICE, &keyring_account(&config.home))?,
+            file: file.clone(),
+            falls_back,
+        }))
+    };
     match config.login.store {
-        // Without a keyring to be had, `auto` is the file.
-        Chosen::File | Chosen::Auto => Ok(LoginStore::File(config.home.join("auth.json"))),
+        Chosen::File => Ok(LoginStore::File(file)),
         Chosen::Ephemeral => Ok(LoginStore::Memory),
-        Chosen::Keyring => Err(Fatal::new(
-            "`cli_auth_credentials_store = \"keyring\"` is not supported yet: logins can be kept in a file alone",
-        )
-        .hint("write cli_auth_credentials_store = \"file\" in config.toml")
-        .into()),
+        Chosen::Auto => in_keyring(true),
+        Chosen::Keyring => in_keyring(false),
     }
+}
+
+/// What the entry of a home is called: the same as other clients call it, so that a login holds for all of them.
+fn keyring_account(home: &Path) -> String {
+    let home = home.canonicalize().unwrap_or_else(|_| home.to_owned());
+    let digest = Sha256::of(home.to_string_lossy().as_bytes()).to_string();
+    format!("cli|{}", digest.get(..16).unwrap_or(&digest))
 }
 
 fn origin(name: &str, url: &str) -> anyhow::Result<OriginPattern> {

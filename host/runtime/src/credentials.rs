@@ -1,5 +1,7 @@
 //! For plugins that own a credential: reading it, replacing it, and making sure that only one process refreshes it.
 
+mod in_keyring;
+
 use std::fs::{self, File, TryLockError};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,10 +13,11 @@ use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::PluginError;
 use zeroize::Zeroizing;
 
+use self::in_keyring::InKeyring;
 use crate::digest::Sha256;
 use crate::grant::Grant;
 use crate::private_file;
-use crate::secret_source::{LoginStore, SecretSource};
+use crate::secret_source::{KeyringLogin, LoginStore, SecretSource};
 use crate::secrets::{SecretError, Secrets, read_private, read_whole};
 
 /// Values are tokens and small JSON documents.
@@ -60,6 +63,8 @@ struct InMemory {
 enum Place {
     /// In a file. One that others can read is refused unless it may be shared.
     File { path: PathBuf, may_be_shared: bool },
+    /// In the desktop's keyring.
+    Keyring(KeyringLogin),
     /// In this process.
     Memory,
     /// Somewhere that can only be read, such as a variable.
@@ -89,6 +94,9 @@ impl Credentials {
         slot: &str,
     ) -> Result<Versioned, PluginError> {
         let place = self.owned(plugin, grant, slot)?;
+        if let Place::Keyring(login) = place {
+            return self.in_keyring(slot, login).reveal().await;
+        }
         let (this, plugin, slot) = (self.clone(), plugin.clone(), slot.to_owned());
         blocking(move || match place {
             Place::File {
@@ -98,7 +106,7 @@ impl Credentials {
             Place::Memory => this.held().ok_or_else(|| {
                 PluginError::Unavailable(format!("secret `{slot}` is not set in this process"))
             }),
-            Place::Elsewhere => this.elsewhere(&plugin, &slot),
+            Place::Keyring(_) | Place::Elsewhere => this.elsewhere(&plugin, &slot),
         })
         .await
     }
@@ -122,6 +130,12 @@ impl Credentials {
             )));
         }
         let place = self.owned(plugin, grant, slot)?;
+        if let Place::Keyring(login) = place {
+            let guard = self.guard_of(login.entry.to_string().as_bytes());
+            let guard = exclusive(&guard).await;
+            let _guard = guard.map_err(|error| unwritten(slot, &error.to_string()))?;
+            return self.in_keyring(slot, login).update(expected, value).await;
+        }
         let (this, slot) = (self.clone(), slot.to_owned());
         blocking(move || match place {
             Place::File {
@@ -129,7 +143,7 @@ impl Credentials {
                 may_be_shared,
             } => this.replace(&path, &slot, may_be_shared, expected, &value),
             Place::Memory => this.hold(&slot, expected, value),
-            Place::Elsewhere => Err(PluginError::Unavailable(format!(
+            Place::Keyring(_) | Place::Elsewhere => Err(PluginError::Unavailable(format!(
                 "secret `{slot}` has no file; a plugin can replace only a secret kept in one"
             ))),
         })
@@ -144,26 +158,28 @@ impl Credentials {
         expected: u64,
         value: &[u8],
     ) -> Result<u64, PluginError> {
-        let failed = |error: std::io::Error| {
-            PluginError::Other(format!("secret `{slot}` cannot be written: {error}"))
-        };
-        let guard_path = self
-            .locks
-            .join(format!("{}.file", Sha256::of(path.as_os_str().as_bytes())));
-        let guard = private_file::open_lock(&guard_path).map_err(failed)?;
+        let failed = |error: std::io::Error| unwritten(slot, &error.to_string());
+        let guard = private_file::open_lock(&self.guard_of(path.as_os_str().as_bytes()));
+        let guard = guard.map_err(failed)?;
         guard.lock().map_err(failed)?;
         let current = read(path, slot, may_be_shared)?.map_or(0, |versioned| versioned.generation);
         if current != expected {
             return Err(faster(slot, "another process"));
         }
-        if value.is_empty() {
-            return match fs::remove_file(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
-                Ok(()) | Err(_) => Ok(0),
-            };
+        write(path, value).map_err(failed)
+    }
+
+    /// The file that is locked while what has that name is replaced.
+    fn guard_of(&self, name: &[u8]) -> PathBuf {
+        self.locks.join(format!("{}.file", Sha256::of(name)))
+    }
+
+    fn in_keyring<'s>(&self, slot: &'s str, login: KeyringLogin) -> InKeyring<'s> {
+        InKeyring {
+            slot,
+            login,
+            keyring: self.secrets.keyring(),
         }
-        private_file::replace(path, value).map_err(failed)?;
-        generation(path, value).map_err(failed)
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, InMemory> {
@@ -228,15 +244,7 @@ impl Credentials {
         let path = self
             .locks
             .join(format!("{plugin}.{}", Sha256::of(name.as_bytes())));
-        let file = private_file::open_lock(&path).map_err(failed)?;
-        // Tried again rather than waited for: a thread that waits in the kernel cannot be cancelled.
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(HeldLock(file)),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(RETRY).await,
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-            }
-        }
+        exclusive(&path).await.map_err(failed)
     }
 
     fn owned(&self, plugin: &PluginId, grant: &Grant, slot: &str) -> Result<Place, PluginError> {
@@ -253,6 +261,7 @@ impl Credentials {
         };
         match self.secrets.source(plugin, slot) {
             Some(SecretSource::Login(LoginStore::Memory)) => Ok(Place::Memory),
+            Some(SecretSource::Login(LoginStore::Keyring(login))) => Ok(Place::Keyring(login)),
             Some(SecretSource::Login(LoginStore::File(path))) => Ok(Place::File {
                 // What a link points to is replaced, not the link: several homes may share one login.
                 path: fs::canonicalize(&path).unwrap_or(path),
@@ -284,6 +293,23 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// Takes a lock file for itself. Dropping the future stops waiting.
+async fn exclusive(path: &Path) -> std::io::Result<HeldLock> {
+    let file = private_file::open_lock(path)?;
+    // Tried again rather than waited for: a thread that waits in the kernel cannot be cancelled.
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(HeldLock(file)),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(RETRY).await,
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+fn unwritten(slot: &str, why: &str) -> PluginError {
+    PluginError::Other(format!("secret `{slot}` cannot be written: {why}"))
+}
+
 fn faster(slot: &str, who: &str) -> PluginError {
     PluginError::Retryable {
         reason: format!("secret `{slot}` was changed by {who}"),
@@ -308,6 +334,18 @@ fn read(path: &Path, slot: &str, may_be_shared: bool) -> Result<Option<Versioned
     };
     let generation = generation(path, &value).map_err(|error| unreadable(error.to_string()))?;
     Ok(Some(Versioned { value, generation }))
+}
+
+/// Replaces a file, or removes it where there is nothing to keep, and returns its new generation.
+fn write(path: &Path, value: &[u8]) -> std::io::Result<u64> {
+    if value.is_empty() {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(0),
+        };
+    }
+    private_file::replace(path, value)?;
+    generation(path, value)
 }
 
 /// A number that changes with every replacement, also by programs that know nothing of this: from the content, the

@@ -38,8 +38,21 @@ pub enum SecretSource {
 pub enum LoginStore {
     /// In a file. Where that is a link, in what it points to.
     File(PathBuf),
+    /// In the desktop's keyring.
+    Keyring(KeyringLogin),
     /// In this process alone.
     Memory,
+}
+
+/// A login that is kept in the desktop's keyring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyringLogin {
+    /// The entry that holds it.
+    pub entry: Entry,
+    /// Where it would be without a keyring. A login that goes into the keyring does not stay there.
+    pub file: PathBuf,
+    /// Whether the file is used where the keyring has no login, or cannot be had.
+    pub falls_back: bool,
 }
 
 /// Why a text names no source.
@@ -133,6 +146,9 @@ impl fmt::Display for SecretSource {
             Self::Inline(_) => f.write_str("value in the configuration"),
             Self::Keyring(entry) => write!(f, "keyring entry `{entry}`"),
             Self::Login(LoginStore::File(path)) => write!(f, "login in `{}`", path.display()),
+            Self::Login(LoginStore::Keyring(login)) => {
+                write!(f, "login in keyring entry `{}`", login.entry)
+            }
             Self::Login(LoginStore::Memory) => f.write_str("login of this process"),
             Self::Unusable => f.write_str("a source that is not understood"),
         }

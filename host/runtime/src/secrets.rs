@@ -80,8 +80,10 @@ impl Asked {
             SecretSource::Keyring(entry) => Some(Self::Keyring(entry.clone())),
             SecretSource::Env(_)
             | SecretSource::File(_)
+            | SecretSource::Document(_)
             | SecretSource::Auth(_)
             | SecretSource::Inline(_)
+            | SecretSource::Login(_)
             | SecretSource::Unusable => None,
         }
     }
@@ -134,9 +136,8 @@ impl Secrets {
             .or_else(|| SecretSource::default_of(slot))
     }
 
-    /// Reads a slot's value. Blocks: the file system for files, and what may ask the user the first time: half a minute for a command, a minute for a
-    /// keyring that is locked.
-    /// Whether the plugin may use the slot is for the caller to check.
+    /// Reads a slot's value. Blocks: the file system for files, and what may ask the user the first time: half a minute
+    /// for a command, a minute for a keyring that is locked. Whether the plugin may use the slot is for the caller to check.
     ///
     /// # Errors
     /// Names the slot and its source.
@@ -256,9 +257,14 @@ impl Secrets {
         })
     }
 
+    /// The desktop's keyring, as the environment names it. Not touched yet.
+    pub(crate) fn keyring(&self) -> Keyring {
+        Keyring::of_environment(|name| self.env.get(name).map(OsStr::to_owned))
+    }
+
     fn keyring_value(&self, entry: &Entry) -> Result<Option<SecretText>, String> {
         self.once(Asked::Keyring(entry.clone()), || {
-            let keyring = Keyring::of_environment(|name| self.env.get(name).map(OsStr::to_owned));
+            let keyring = self.keyring();
             let value = block_on(async { keyring.get(entry).await.map_err(|e| e.to_string()) })?;
             match value {
                 Some(value) if value.len() as u64 > MOST_SECRET_BYTES => {

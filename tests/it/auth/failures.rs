@@ -240,16 +240,3 @@ async fn an_account_that_is_refused_for_good_never_goes_without() {
     world.lab.exec_json(&["hello"], 1).await;
     assert_eq!(world.authorizations(), [bearer(&token)]);
 }
-
-#[tokio::test]
-async fn a_keyring_is_not_taken_for_a_file() {
-    let world = World::new(&script::answer("hi"), &[]).await;
-    world.configure("cli_auth_credentials_store = \"keyring\"", "");
-    world.store(&json!({ "OPENAI_API_KEY": "sk-1" }));
-    let ran = world.lab.exec(&["hello"]).await.expect_code(1);
-    ran.expect_errors(&[
-        "`cli_auth_credentials_store = \"keyring\"` is not supported yet",
-        "hint: ",
-    ]);
-    assert!(world.lab.requests().is_empty());
-}
