@@ -59,21 +59,17 @@ impl Lone {
             out::stderr(&format!("warning: {warning}\n"));
         }
         let unusable = &selection.unusable_providers;
-        let (provider, endpoint) =
-            choose_provider(config, table.as_ref(), &loaded, unusable).await?;
+        let served = choose_provider(config, table.as_ref(), &loaded, unusable).await?;
+        // Where another plugin speaks, this one has the credential.
         let plugin = loaded
             .into_iter()
-            .find(|plugin| {
-                plugin
-                    .provider()
-                    .is_some_and(|found| Arc::ptr_eq(found, &provider))
-            })
+            .find(|plugin| plugin.id() == served.provider.plugin())
             .ok_or_else(|| {
                 anyhow::anyhow!("the plugin of provider `{}` is gone", config.model_provider)
             })?;
         Ok(Self {
             plugin,
-            endpoint,
+            endpoint: served.endpoint,
             services: Arc::clone(runtime.services()),
         })
     }
