@@ -1,5 +1,9 @@
 //! What is set for the host's requests holds for those of plugins: private authorities and proxies.
 
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dovetail_tests::{Lab, MISBEHAVER, WEB_CALLER, script};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -91,6 +95,48 @@ async fn a_private_authority_counts_for_models_and_packages() {
         "{}",
         ran.stderr
     );
+}
+
+#[tokio::test]
+async fn the_client_certificate_is_shown_to_the_hosts_that_are_named_for_it() {
+    let asking = |answer| {
+        let config = tls_server::that_asks_for_a_certificate();
+        format!("https://{}", tls_server::answering_as(config, answer))
+    };
+    let model = format!("model_providers.rehearsal.base_url={}/v1", asking(TURN));
+    let package = format!("{}/a.tar.zst", asking(ANSWER));
+    let mut lab = both_call(&format!("{}/", asking(ANSWER))).await;
+    let body = STANDARD.encode(tls_server::KEY);
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+    let certificate = std::fs::read_to_string(tls_server::AUTHORITY).unwrap();
+    let together = lab.write("client.pem", format!("{certificate}{key}"));
+    let key = lab.write("client.key", key);
+    lab.set_env("CODEX_CA_CERTIFICATE", tls_server::AUTHORITY);
+
+    for (certificate, key) in [
+        (together.as_path(), None),
+        (Path::new(tls_server::AUTHORITY), Some(key.as_path())),
+    ] {
+        let shown = |path: &Path| path.display().to_string();
+        lab.set_env("DOVETAIL_CLIENT_CERTIFICATE", &shown(certificate));
+        lab.set_env("DOVETAIL_CLIENT_KEY", &key.map(shown).unwrap_or_default());
+        let hosts = "llm.corp.example, 127.0.0.1";
+        lab.set_env("DOVETAIL_CLIENT_CERTIFICATE_HOSTS", hosts);
+        let ran = lab.exec(&["-c", &model, "go"]).await.expect_code(0);
+        assert_eq!(ran.stdout, "safe and sound\n");
+        let ran = lab.run(&["plugin", "install", &package]).await;
+        let told = ran.stderr;
+        assert!(told.contains("the server answers 404"), "{told}");
+
+        lab.set_env("DOVETAIL_CLIENT_CERTIFICATE_HOSTS", "*.corp.example");
+        let retries = "model_providers.rehearsal.request_max_retries=0";
+        let ran = lab.exec(&["-c", &model, "-c", retries, "go"]).await;
+        ran.expect_code(1).expect_errors(&["CertificateRequired"]);
+    }
+    lab.set_env("DOVETAIL_CLIENT_CERTIFICATE_HOSTS", "127.0.0.1");
+    let [contract, wasi] = outputs(&lab).await;
+    assert!(contract.contains("status 404: secret"), "{contract}");
+    assert!(wasi.contains("6 bytes: secret"), "{wasi}");
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::{WantsServerCert, WebPkiClientVerifier};
+use rustls::{
+    ConfigBuilder, RootCertStore, ServerConfig, ServerConnection, StreamOwned, WantsVerifier,
+};
 
 /// The certificate, for whoever is to trust it.
 pub(crate) const AUTHORITY: &str = concat!(
@@ -13,26 +16,48 @@ pub(crate) const AUTHORITY: &str = concat!(
     "/../../tests/fixtures/tls/nobody.cert.pem"
 );
 
+/// Its private key.
+pub(crate) const KEY: &[u8] = include_bytes!("../fixtures/tls/nobody.key.der");
+const CERTIFICATE: &[u8] = include_bytes!("../fixtures/tls/nobody.cert.der");
+
 /// What a server with that certificate is set up with.
 pub(crate) fn with_own_certificate() -> ServerConfig {
-    let certificate = include_bytes!("../fixtures/tls/nobody.cert.der");
-    let key = include_bytes!("../fixtures/tls/nobody.key.der");
+    let builder = builder().with_no_client_auth();
+    with_certificate(builder)
+}
+
+/// The same for a server that wants to see that certificate of its clients, too.
+pub(crate) fn that_asks_for_a_certificate() -> ServerConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(CERTIFICATE)).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    with_certificate(builder().with_client_cert_verifier(verifier.build().unwrap()))
+}
+
+fn builder() -> ConfigBuilder<ServerConfig, WantsVerifier> {
     ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![CertificateDer::from(&certificate[..])],
-            PrivatePkcs8KeyDer::from(&key[..]).into(),
-        )
+}
+
+fn with_certificate(builder: ConfigBuilder<ServerConfig, WantsServerCert>) -> ServerConfig {
+    let chain = vec![CertificateDer::from(CERTIFICATE)];
+    builder
+        .with_single_cert(chain, PrivatePkcs8KeyDer::from(KEY).into())
         .unwrap()
 }
 
 /// Answers every request with the same bytes, until the tests end.
 pub(crate) fn answering(answer: &'static [u8]) -> SocketAddr {
+    answering_as(with_own_certificate(), answer)
+}
+
+/// The same for a server that is set up like this.
+pub(crate) fn answering_as(config: ServerConfig, answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let config = Arc::new(with_own_certificate());
+    let config = Arc::new(config);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let config = Arc::clone(&config);

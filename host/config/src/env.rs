@@ -132,6 +132,21 @@ pub const CA_CERTIFICATE: EnvVar = EnvVar::new(
     "CODEX_CA_CERTIFICATE",
     "file of certificates in PEM form that count beside the platform's, for models, packages and plugins",
 );
+/// With what servers that ask who is asking are answered.
+pub const CLIENT_CERTIFICATE: EnvVar = EnvVar::new(
+    "DOVETAIL_CLIENT_CERTIFICATE",
+    "file of the client certificate in PEM form, for servers that ask for one",
+);
+/// Its key, where that is apart.
+pub const CLIENT_KEY: EnvVar = EnvVar::new(
+    "DOVETAIL_CLIENT_KEY",
+    "file of the client certificate's private key in PEM form, where that is another one",
+);
+/// Who may see it.
+pub const CLIENT_CERTIFICATE_HOSTS: EnvVar = EnvVar::new(
+    "DOVETAIL_CLIENT_CERTIFICATE_HOSTS",
+    "hosts that see the client certificate, such as `llm.corp.example,*.auth.corp.example`; no others do",
+);
 /// Set by build servers.
 pub const CI: EnvVar = EnvVar::new(
     "CI",
@@ -163,6 +178,10 @@ pub const ALL: &[EnvVar] = &[
     OSS_BASE_URL,
     OSS_PORT,
     DOVETAIL_CACHE,
+    CA_CERTIFICATE,
+    CLIENT_CERTIFICATE,
+    CLIENT_KEY,
+    CLIENT_CERTIFICATE_HOSTS,
     CI,
     DOVETAIL_LOG,
 ];

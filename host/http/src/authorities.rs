@@ -3,70 +3,49 @@
 //! `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of the platform's authorities; the TLS library sees to that. What is
 //! read here comes on top of them.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use reqwest::Certificate;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use crate::file::{self, UnusableFile};
+
 /// The variable that names a file of certificates in PEM form; the same as for existing clients.
 pub const CA_VARIABLE: &str = "CODEX_CA_CERTIFICATE";
-
-/// All public authorities together take a quarter of a megabyte.
-const LONGEST: u64 = 4 << 20;
-
-/// A file of authorities that cannot be used. Requests fail then: without it they would fail later, with less of a reason.
-#[derive(Debug, thiserror::Error)]
-#[error("`{CA_VARIABLE}` names `{}`, which cannot be used: {why}", path.display())]
-pub struct InvalidAuthorities {
-    path: PathBuf,
-    why: String,
-}
 
 /// The certificates of the file that the environment of this process names, in DER form.
 ///
 /// # Errors
 /// Names the file and says what is wrong with it.
-pub fn extra() -> Result<Vec<Vec<u8>>, InvalidAuthorities> {
+pub fn extra() -> Result<Vec<Vec<u8>>, UnusableFile> {
     let named = std::env::var_os(CA_VARIABLE).filter(|path| !path.is_empty());
     named.map_or_else(|| Ok(Vec::new()), |path| read(Path::new(&path)))
 }
 
 /// The same for an HTTP client.
-pub(crate) fn certificates() -> Result<Vec<Certificate>, InvalidAuthorities> {
+pub(crate) fn certificates() -> Result<Vec<Certificate>, UnusableFile> {
     let certificates = extra()?;
     let parse = |der: &Vec<u8>| Certificate::from_der(der).expect("the TLS library has taken it");
     Ok(certificates.iter().map(parse).collect())
 }
 
-fn read(path: &Path) -> Result<Vec<Vec<u8>>, InvalidAuthorities> {
-    let invalid = |why: String| InvalidAuthorities {
-        path: path.to_owned(),
-        why,
-    };
-    let file = File::open(path).map_err(|error| invalid(error.to_string()))?;
-    let mut bytes = Vec::new();
-    file.take(LONGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| invalid(error.to_string()))?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(invalid(format!("it is longer than {} MB", LONGEST >> 20)));
-    }
+fn read(path: &Path) -> Result<Vec<Vec<u8>>, UnusableFile> {
+    let invalid = |why: &str| UnusableFile::new(CA_VARIABLE, path, why);
+    let bytes = file::read(CA_VARIABLE, path)?;
     let mut roots = RootCertStore::empty();
     let mut certificates = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        let certificate = certificate
-            .map_err(|_| invalid("it is no file of certificates in PEM form".to_owned()))?;
+        let certificate =
+            certificate.map_err(|_| invalid("it is no file of certificates in PEM form"))?;
         roots
             .add(certificate.clone())
-            .map_err(|_| invalid("it holds something that is no certificate".to_owned()))?;
+            .map_err(|_| invalid("it holds something that is no certificate"))?;
         certificates.push(certificate.to_vec());
     }
     match certificates.is_empty() {
-        true => Err(invalid("it holds no certificate in PEM form".to_owned())),
+        true => Err(invalid("it holds no certificate in PEM form")),
         false => Ok(certificates),
     }
 }
@@ -100,7 +79,7 @@ mod tests {
             b"-----BEGIN CERTIFICATE-----\nnot base64!\n-----END CERTIFICATE-----\n",
             "it is no file of certificates in PEM form",
         );
-        let long = vec![b'x'; 1 + (LONGEST as usize)];
+        let long = vec![b'x'; 1 + (4 << 20)];
         refused(&long, "it is longer than 4 MB");
     }
 

@@ -4,7 +4,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use url::{Host, Url};
 
-use crate::authorities::{self, InvalidAuthorities};
+use crate::file::UnusableFile;
+use crate::{authorities, identity};
 
 /// What decides how a client for a URL is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +14,8 @@ pub struct Way {
     tls: bool,
     /// Whether it ends on this machine, or on its link, where clouds keep what only this machine is to know.
     here: bool,
+    /// Whether the other end may see the client certificate.
+    identified: bool,
 }
 
 impl Way {
@@ -21,6 +24,7 @@ impl Way {
         Self {
             tls: url.scheme() != "http",
             here: is_loopback(url) || is_link_local(url),
+            identified: identity::is_for(url),
         }
     }
 
@@ -34,11 +38,12 @@ impl Way {
 /// credential somewhere it was not granted for, and sends no `referer`.
 ///
 /// Proxies come from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` in either case, authorities from the platform
-/// (or `SSL_CERT_FILE` and `SSL_CERT_DIR`) and [`CA_VARIABLE`](crate::CA_VARIABLE).
+/// (or `SSL_CERT_FILE` and `SSL_CERT_DIR`) and [`CA_VARIABLE`](crate::CA_VARIABLE), the certificate for servers that ask
+/// for one from [`CERTIFICATE_VARIABLE`](crate::CERTIFICATE_VARIABLE).
 ///
 /// # Errors
-/// Where that variable names a file that cannot be used.
-pub fn builder(way: Way) -> Result<ClientBuilder, InvalidAuthorities> {
+/// Where one of these variables names a file that cannot be used.
+pub fn builder(way: Way) -> Result<ClientBuilder, UnusableFile> {
     choose_crypto();
     let mut builder = Client::builder().redirect(Policy::none()).referer(false);
     if way.here {
@@ -47,6 +52,11 @@ pub fn builder(way: Way) -> Result<ClientBuilder, InvalidAuthorities> {
     if !way.tls && (way.here || !proxy_speaks_tls()) {
         // Loading the platform's certificates takes longer than everything else at start, and nothing asks for them.
         return Ok(builder.tls_certs_only([]));
+    }
+    if way.identified
+        && let Some(identity) = identity::of_environment()?
+    {
+        builder = builder.identity(identity);
     }
     Ok(builder.tls_certs_merge(authorities::certificates()?))
 }

@@ -5,7 +5,11 @@
 
 mod authorities;
 mod client;
+mod file;
+mod identity;
 pub mod proxy;
 
-pub use authorities::{CA_VARIABLE, InvalidAuthorities, extra as extra_authorities};
+pub use authorities::{CA_VARIABLE, extra as extra_authorities};
 pub use client::{Way, builder, choose_crypto, is_loopback};
+pub use file::UnusableFile;
+pub use identity::{CERTIFICATE_VARIABLE, HOSTS_VARIABLE, KEY_VARIABLE};

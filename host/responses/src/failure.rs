@@ -155,7 +155,7 @@ pub(crate) fn unwritable(error: &serde_json::Error) -> ModelError {
 /// A client that cannot be made.
 pub(crate) fn unprepared(error: Unbuilt) -> ModelError {
     unsendable(match error {
-        Unbuilt::Authorities(error) => error.to_string(),
+        Unbuilt::File(error) => error.to_string(),
         Unbuilt::Client(error) => format!("cannot prepare HTTP: {}", transport::cause(error)),
     })
 }

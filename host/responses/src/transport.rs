@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dovetail_http::{InvalidAuthorities, Way};
+use dovetail_http::{UnusableFile, Way};
 use reqwest::{Client, ClientBuilder};
 use url::Url;
 
@@ -16,7 +16,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub(crate) enum Unbuilt {
     /// For what the user set.
     #[error(transparent)]
-    Authorities(#[from] InvalidAuthorities),
+    File(#[from] UnusableFile),
     /// For the machine.
     #[error(transparent)]
     Client(#[from] reqwest::Error),
@@ -32,7 +32,7 @@ pub(crate) fn build_for_upgrades(url: &Url) -> Result<Client, Unbuilt> {
     Ok(builder(url)?.http1_only().build()?)
 }
 
-fn builder(url: &Url) -> Result<ClientBuilder, InvalidAuthorities> {
+fn builder(url: &Url) -> Result<ClientBuilder, UnusableFile> {
     let builder = dovetail_http::builder(Way::to(url))?;
     Ok(builder
         .connect_timeout(CONNECT_TIMEOUT)
