@@ -50,6 +50,8 @@ pub(crate) fn grant(
         grant.owns.extend(SlotName::parse(&slot).ok());
         sources.insert(slot, SecretSource::Env(variable.name.to_owned()));
     }
+    // Logins that the connected application keeps, and what it vouches for.
+    grant.client = true;
     grant.owns.extend(SlotName::parse(STORE).ok());
     sources.insert(STORE.to_owned(), SecretSource::Login(store(config)?));
     grant.net.insert(origin("the authority", AUTHORITY)?);

@@ -5,6 +5,8 @@ mod auth_cmd;
 mod builtins;
 mod closed_gate;
 mod config_cmd;
+#[cfg(test)]
+mod connected_app_tests;
 mod demo;
 mod doctor;
 mod exec;

@@ -3,6 +3,7 @@
 //! `host/runtime` implements them with components and native libraries; nothing here knows which.
 
 mod account;
+mod app;
 mod event;
 mod hook;
 mod provider;
@@ -13,6 +14,7 @@ mod wire;
 use std::time::Duration;
 
 pub use self::account::*;
+pub use self::app::*;
 pub use self::event::*;
 pub use self::hook::*;
 pub use self::provider::*;

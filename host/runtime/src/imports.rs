@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use dovetail_core::plugin::PluginError;
+use dovetail_core::plugin::{PluginError, Unattested};
 use wasmtime::component::Resource;
 
 use crate::bindings::dovetail::plugin::{
@@ -16,6 +16,9 @@ use crate::guest_log::Level;
 use crate::guest_state::GuestState;
 use crate::plugin_context::PluginContext;
 use crate::process::Command;
+
+/// How long a request waits for its attestation, as the protocol of applications has it.
+const ATTESTATION_LIMIT: Duration = Duration::from_millis(100);
 
 type Answer<T> = Result<T, GuestError>;
 
@@ -233,23 +236,60 @@ impl credentials::Host for GuestState {
     }
 }
 
-// An application connects through the app server; without one, each answer is the contract's own.
+// Where no application is connected, each answer is the contract's own. That there is no attestation is no failure of the
+// plugin's, and nothing that its ledger should remember.
 impl client::Host for GuestState {
-    async fn attest(&mut self, _provider_id: String) -> Answer<String> {
+    async fn attest(&mut self, provider_id: String) -> Answer<String> {
         self.client_granted()?;
-        self.answer(Err(PluginError::Unavailable(
-            "no application is connected that could attest".to_owned(),
-        )))
+        let app = self.host().services().app();
+        let asked = async {
+            match app {
+                Some(app) => app.attest(&provider_id).await,
+                None => Err(Unattested::Nobody),
+            }
+        };
+        let answer = tokio::time::timeout(ATTESTATION_LIMIT, asked).await;
+        answer
+            .unwrap_or(Err(Unattested::TimedOut))
+            .map_err(|why| convert::to_guest_error(unattested(why)))
     }
 
     async fn refresh_token(
         &mut self,
-        _reason: String,
-        _previous_account_id: Option<String>,
+        reason: String,
+        previous_account_id: Option<String>,
     ) -> Answer<client::ExternalToken> {
         self.client_granted()?;
-        self.answer(Err(PluginError::Unavailable(
-            "no application is connected that could refresh a token".to_owned(),
-        )))
+        let Some(app) = self.host().services().app() else {
+            return self.answer(Err(PluginError::Unavailable(
+                "no application is connected that could refresh a token".to_owned(),
+            )));
+        };
+        let account = previous_account_id.as_deref();
+        let token = app.refresh_token(&reason, account).await;
+        let token = self.answer(token)?;
+        Ok(client::ExternalToken {
+            access_token: token.access_token.expose().to_owned(),
+            account_id: token.account_id,
+            expires_at_unix_ms: token.expires_at_unix_ms,
+        })
+    }
+}
+
+/// The contract's errors tell apart what the header of an attestation does: what was given up may be asked again at once.
+fn unattested(why: Unattested) -> PluginError {
+    let text = why.to_string();
+    match why {
+        Unattested::Nobody => PluginError::Unavailable(text),
+        Unattested::TimedOut => PluginError::Retryable {
+            reason: text,
+            after: None,
+        },
+        Unattested::Failed => PluginError::Other(text),
+        Unattested::Cancelled => PluginError::Retryable {
+            reason: text,
+            after: Some(Duration::ZERO),
+        },
+        Unattested::Malformed => PluginError::Invalid(text),
     }
 }

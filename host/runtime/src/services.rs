@@ -1,7 +1,9 @@
 //! What the host does for plugins, in one place: every import of a guest ends in one of these.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+
+use dovetail_core::plugin::ConnectedApp;
 
 use crate::credentials::Credentials;
 use crate::egress::EgressPolicy;
@@ -30,6 +32,7 @@ pub struct Services {
     home: Option<PathBuf>,
     codex_home: PathBuf,
     allow_native: bool,
+    app: RwLock<Option<Weak<dyn ConnectedApp>>>,
 }
 
 impl Services {
@@ -66,7 +69,20 @@ impl Services {
             cwd: cwd.to_owned(),
             codex_home: codex_home.to_owned(),
             allow_native: false,
+            app: RwLock::default(),
         }
+    }
+
+    /// Connects the application that plugins may ask, in place of the one before. It is not kept alive by this: whoever
+    /// talks to it ends the connection by dropping it.
+    pub fn connect(&self, app: Weak<dyn ConnectedApp>) {
+        *self.app.write().unwrap_or_else(PoisonError::into_inner) = Some(app);
+    }
+
+    /// The connected application, while there is one.
+    pub(crate) fn app(&self) -> Option<Arc<dyn ConnectedApp>> {
+        let app = self.app.read().unwrap_or_else(PoisonError::into_inner);
+        app.as_ref().and_then(Weak::upgrade)
     }
 
     /// Lets native plugins run, or not, as the user's own configuration says. Without this they do not.

@@ -91,6 +91,7 @@ pub(crate) struct Fake {
     /// What another process writes to the store while the authority is asked.
     pub(crate) while_asked: RefCell<Option<Value>>,
     pub(crate) external: Option<(String, Option<String>)>,
+    pub(crate) attestation: Option<Result<String, Error>>,
     generation: Cell<u64>,
 }
 
@@ -198,5 +199,10 @@ impl Outside for Fake {
         self.external
             .clone()
             .ok_or_else(|| Error::unavailable("no application is connected"))
+    }
+
+    fn attest(&self, _provider_id: &str) -> Result<String, Error> {
+        let nobody = || Err(Error::unavailable("no application is connected"));
+        self.attestation.clone().unwrap_or_else(nobody)
     }
 }

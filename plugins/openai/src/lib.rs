@@ -4,6 +4,7 @@
 //! environment it only names. Tokens that a command prints are `command-auth`'s business.
 
 mod agent;
+mod attestation;
 mod authority;
 mod claims;
 mod credential;
@@ -29,8 +30,8 @@ use dovetail_plugin_api::provider::{
     Description, Endpoint, Failure, Prepared, Recovery, RequestHead, Scope,
 };
 use dovetail_plugin_api::{
-    Account, Error, Header, Provider, ProviderTable, clock, config, export_account,
-    export_provider, secrets,
+    Account, Error, Header, Provider, ProviderTable, config, export_account, export_provider,
+    secrets,
 };
 use serde_json::{Map, Value};
 
@@ -118,7 +119,7 @@ impl Provider for OpenAi {
         let served = served(&self.served, &scope.provider_id)?;
         match credential::choose(&served.table, secrets::exists)? {
             Asked::Own(_) => Ok(Vec::new()),
-            Asked::Login => self.session.authorize(scope, head, clock::now_unix_ms()),
+            Asked::Login => self.session.authorize(&Host, scope, head),
         }
     }
 

@@ -47,6 +47,8 @@ pub(crate) trait Outside {
     fn fill_random(&self, bytes: &mut [u8]) -> Result<(), Error>;
     /// Asks the connected application for another token: access token, account.
     fn external_token(&self, account: Option<&str>) -> Result<(String, Option<String>), Error>;
+    /// Asks the connected application to vouch for a request. `Unavailable` where there is nobody to ask.
+    fn attest(&self, provider_id: &str) -> Result<String, Error>;
 }
 
 /// The host.
@@ -115,5 +117,9 @@ impl Outside for Host {
     fn external_token(&self, account: Option<&str>) -> Result<(String, Option<String>), Error> {
         let token = client::refresh_token("unauthorized", account)?;
         Ok((token.access_token, token.account_id))
+    }
+
+    fn attest(&self, provider_id: &str) -> Result<String, Error> {
+        client::attest(provider_id)
     }
 }

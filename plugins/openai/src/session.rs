@@ -4,6 +4,7 @@ use dovetail_plugin_api::provider::{Prepared, Purpose, Recovery, RequestHead, Sc
 use dovetail_plugin_api::{Error, Header, Secret, log};
 
 use crate::agent::{self, Agent, Signer};
+use crate::attestation;
 use crate::authority::{Authority, Person, Refusal};
 use crate::claims::Claims;
 use crate::document::Tokens;
@@ -34,6 +35,8 @@ pub(crate) struct Session {
     agent: Agent,
     /// The requests that it signs, by provider and purpose.
     signed: Vec<(String, Purpose)>,
+    /// The requests that carry the token of an account, for which the connected application may vouch.
+    attested: Vec<(String, Purpose)>,
 }
 
 /// The provider and the request that a credential is for.
@@ -53,6 +56,8 @@ impl Session {
         asker: Asker<'_>,
     ) -> Result<Prepared, Error> {
         self.sign(asker.scope, false);
+        let of_account = found.login.mode().is_chatgpt_auth() && is_model_request(asker.scope);
+        note(&mut self.attested, asker.scope, of_account);
         match found.login {
             Login::KeySlot(slot) => Ok(Prepared::header(Header::bearer(Secret::slot(slot)))),
             Login::Key(key) => Ok(Prepared::header(Header::bearer(key))),
@@ -122,21 +127,23 @@ impl Session {
     /// instance that prepared it may have been another one.
     pub(crate) fn authorize(
         &self,
+        outside: &dyn Outside,
         scope: &Scope,
         head: &RequestHead,
-        now_ms: u64,
     ) -> Result<Vec<Header>, Error> {
-        if self
-            .signed
-            .contains(&(scope.provider_id.clone(), scope.purpose))
-        {
-            return Ok(vec![self.agent.assertion(now_ms)?]);
+        let request = (scope.provider_id.clone(), scope.purpose);
+        if self.signed.contains(&request) {
+            return Ok(vec![self.agent.assertion(outside.now_ms())?]);
         }
         let has_credential = head
             .headers
             .iter()
             .any(|header| header.name.eq_ignore_ascii_case("authorization"));
         match has_credential {
+            true if self.attested.contains(&request) => {
+                let attestation = attestation::header(outside, &scope.provider_id);
+                Ok(attestation.into_iter().collect())
+            }
             true => Ok(Vec::new()),
             false => Err(Error::retryable(
                 "the credential was lost with the plugin's instance",
@@ -155,11 +162,7 @@ impl Session {
     }
 
     fn sign(&mut self, scope: &Scope, signs: bool) {
-        let request = (scope.provider_id.clone(), scope.purpose);
-        self.signed.retain(|known| *known != request);
-        if signs {
-            self.signed.push(request);
-        }
+        note(&mut self.signed, scope, signs);
     }
 
     /// Whether an account's agent signs, rather than its token being sent.
@@ -322,6 +325,15 @@ impl Session {
         Err(Error::unavailable(
             "somebody has signed in to another account since this session began: start a new one to use it",
         ))
+    }
+}
+
+/// Remembers of a request whether it belongs to these.
+fn note(these: &mut Vec<(String, Purpose)>, scope: &Scope, belongs: bool) {
+    let request = (scope.provider_id.clone(), scope.purpose);
+    these.retain(|known| *known != request);
+    if belongs {
+        these.push(request);
     }
 }
 
