@@ -8,6 +8,8 @@ mod reload;
 mod sinks;
 mod tools;
 mod trust;
+#[cfg(target_os = "linux")]
+mod trust_key;
 mod try_out;
 mod visibility;
 

@@ -80,6 +80,7 @@ mod sink_queue;
 mod sink_worker;
 pub mod stats;
 mod tools;
+mod waiting;
 mod warm;
 mod wasi_http;
 pub mod watch;

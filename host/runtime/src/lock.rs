@@ -16,7 +16,7 @@ use crate::manifest::Limits;
 use crate::private_file;
 use crate::provenance::{PublicKey, Source};
 use crate::toml_reader::Located;
-use crate::trust::{TrustKey, TrustKeyError};
+use crate::trust::{KeyPlace, TrustKey, TrustKeyError};
 
 /// Whose plugin an entry is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -209,6 +209,28 @@ impl PluginsLock {
             lock.sealed.push(new);
         }
         lock.write()
+    }
+
+    /// The file of the key that authenticates entries, or that says where the key is.
+    pub fn key_path_in(own_dir: &Path) -> PathBuf {
+        key_path(own_dir)
+    }
+
+    /// Where the key is that authenticates entries; none where there is no key yet.
+    ///
+    /// # Errors
+    /// Where its file cannot be read.
+    pub fn key_place(own_dir: &Path) -> Result<Option<KeyPlace>, LockError> {
+        Ok(TrustKey::place(&key_path(own_dir))?)
+    }
+
+    /// Moves that key, which is made where there is none. All entries stay as authentic as they were.
+    ///
+    /// # Errors
+    /// Where the key cannot be read or moved; it is then where it was.
+    pub fn keep_key_in(own_dir: &Path, place: KeyPlace) -> Result<(), LockError> {
+        let _guard = hold(own_dir)?;
+        Ok(TrustKey::keep_in(&key_path(own_dir), place)?)
     }
 
     /// Removes the entry of a plugin, and says whether there was one.

@@ -11,7 +11,6 @@ use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::PluginError;
 use dovetail_core::secret::SecretText;
 use dovetail_keyring::{Entry, Keyring};
-use tokio::runtime::RuntimeFlavor;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::argv::ArgvPattern;
@@ -21,6 +20,7 @@ use crate::host_env::HostEnv;
 use crate::private_file;
 use crate::process::{self, Command};
 use crate::secret_source::SecretSource;
+use crate::waiting::block_on;
 
 /// Longer secrets are refused: they are no tokens, and headers have no room for them.
 const MOST_SECRET_BYTES: u64 = 64 << 10;
@@ -265,7 +265,7 @@ impl Secrets {
     fn keyring_value(&self, entry: &Entry) -> Result<Option<SecretText>, String> {
         self.once(Asked::Keyring(entry.clone()), || {
             let keyring = self.keyring();
-            let value = block_on(async { keyring.get(entry).await.map_err(|e| e.to_string()) })?;
+            let value = block_on(|| async { keyring.get(entry).await.map_err(|e| e.to_string()) })?;
             match value {
                 Some(value) if value.len() as u64 > MOST_SECRET_BYTES => {
                     Err(format!("it is longer than {MOST_SECRET_BYTES} bytes"))
@@ -372,27 +372,7 @@ fn run_blocking(env: &HostEnv, argv: &[String]) -> Result<process::Output, Strin
     };
     let limit = usize::try_from(MOST_SECRET_BYTES).unwrap_or(usize::MAX);
     let output = process::run_granted(&grant, env, command, limit);
-    block_on(async { output.await.map_err(|error| error.to_string()) })
-}
-
-/// Waits for something from sync code, which may itself be called from async code: on a thread of its own.
-fn block_on<T: Send>(work: impl Future<Output = Result<T, String>> + Send) -> Result<T, String> {
-    let run = || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(work)
-    };
-    let wait = || {
-        let done = std::thread::scope(|scope| scope.spawn(run).join());
-        done.unwrap_or_else(|_| Err("it could not be waited for".to_owned()))
-    };
-    // A worker of the multi-threaded runtime hands its other tasks over first.
-    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
-        Ok(_) | Err(_) => wait(),
-    }
+    block_on(|| async { output.await.map_err(|error| error.to_string()) })
 }
 
 /// Overwrites all text of a document that held credentials.

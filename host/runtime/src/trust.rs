@@ -3,6 +3,8 @@
 //! The key keeps out programs that can write the lock but not read the key: a sandboxed command, a restored or synced
 //! copy of the directory, a careless script. It cannot keep out a program that runs unconfined as the same user.
 
+mod kept;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use zeroize::Zeroizing;
 
+pub use self::kept::KeyPlace;
 use crate::digest::{from_hex, to_hex};
 use crate::private_file;
 
@@ -18,7 +21,7 @@ const KEY_BYTES: usize = 32;
 /// Binds a MAC to its use: the key may get others later.
 const PURPOSE: &[u8] = b"dovetail plugins.lock entry v1\0";
 
-/// The secret key of this user's trust records, kept in `$CODEX_HOME/dovetail/lock.key`.
+/// The secret key of this user's trust records, kept in `$CODEX_HOME/dovetail/lock.key`, or where that says.
 pub struct TrustKey(Zeroizing<[u8; KEY_BYTES]>);
 
 /// Why the key cannot be used.
@@ -43,34 +46,35 @@ pub enum TrustKeyError {
     /// Its content is not a key.
     #[error("the trust key `{}` is damaged: remove it and grant again", .0.display())]
     Damaged(PathBuf),
+    /// The file says that it is in the keyring, and it cannot be had from there.
+    #[error(
+        "the trust key is in keyring entry `{entry}`: {why}; where that cannot be helped, remove `{}` and grant again", path.display()
+    )]
+    Keyring {
+        /// The file.
+        path: PathBuf,
+        /// The entry.
+        entry: String,
+        /// What is wrong.
+        why: String,
+    },
 }
 
 impl TrustKey {
-    /// Reads the key; none where there is no file.
+    /// Reads the key; none where there is no file. Where the file says that the key is in the keyring, that is asked, which
+    /// may wait for a person to unlock it.
     ///
     /// # Errors
-    /// Where the file is open to others, damaged or unreadable.
+    /// Where the file is open to others, damaged or unreadable, or the keyring does not have the key.
     pub fn load(path: &Path) -> Result<Option<Self>, TrustKeyError> {
-        let io = |source| TrustKeyError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
+        let Some(text) = read(path)? else {
+            return Ok(None);
         };
-        let metadata = match fs::metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io(error)),
-        };
-        // SAFETY: `geteuid` has no preconditions and cannot fail.
-        let me = unsafe { libc::geteuid() };
-        if private_file::is_shared(&metadata) || metadata.uid() != me {
-            return Err(TrustKeyError::Shared(path.to_owned()));
+        if text.trim() == kept::IN_KEYRING {
+            return kept::from_keyring(path).map(Some);
         }
-        let text = Zeroizing::new(fs::read_to_string(path).map_err(io)?);
-        let bytes = from_hex(text.trim()).map(Zeroizing::new);
-        let key = bytes.and_then(|bytes| <[u8; KEY_BYTES]>::try_from(bytes.as_slice()).ok());
-        key.map(|key| Some(Self(Zeroizing::new(key))))
-            .ok_or_else(|| TrustKeyError::Damaged(path.to_owned()))
+        let key = parse(&text).ok_or_else(|| TrustKeyError::Damaged(path.to_owned()))?;
+        Ok(Some(key))
     }
 
     /// Reads the key, or makes one where there is none. Two processes that do so at once get the same key.
@@ -119,6 +123,33 @@ impl TrustKey {
             .chain_update(PURPOSE)
             .chain_update(record)
     }
+}
+
+/// What a key file says; none where there is none.
+fn read(path: &Path) -> Result<Option<Zeroizing<String>>, TrustKeyError> {
+    let io = |source| TrustKeyError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    };
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(error)),
+    };
+    // SAFETY: `geteuid` has no preconditions and cannot fail.
+    let me = unsafe { libc::geteuid() };
+    if private_file::is_shared(&metadata) || metadata.uid() != me {
+        return Err(TrustKeyError::Shared(path.to_owned()));
+    }
+    Ok(Some(Zeroizing::new(fs::read_to_string(path).map_err(io)?)))
+}
+
+/// A key that is written as hex.
+fn parse(text: &str) -> Option<TrustKey> {
+    let bytes = from_hex(text.trim()).map(Zeroizing::new)?;
+    let key = <[u8; KEY_BYTES]>::try_from(bytes.as_slice()).ok()?;
+    Some(TrustKey(Zeroizing::new(key)))
 }
 
 impl std::fmt::Debug for TrustKey {

@@ -1,6 +1,7 @@
 //! `dovetail trust …`: what was accepted of plugins, what changed since, and whether a committed lock covers it.
 
 mod difference;
+mod key;
 mod list;
 mod review;
 mod revoke;
@@ -35,6 +36,8 @@ pub(super) enum TrustCommand {
     Verify(verify::VerifyArgs),
     /// Take back what you granted a plugin. It stays installed.
     Revoke(revoke::RevokeArgs),
+    /// Show where the key is kept that authenticates what you accepted, or keep it elsewhere.
+    Key(key::KeyArgs),
 }
 
 /// Runs a command.
@@ -56,6 +59,7 @@ pub(super) fn dispatch(args: TrustArgs, context: &PluginContext) -> anyhow::Resu
         TrustCommand::Review(args) => review::run(context, &args),
         TrustCommand::Verify(args) => verify::run(context, &args),
         TrustCommand::Revoke(args) => revoke::run(context, &args),
+        TrustCommand::Key(args) => key::run(context, &args),
     }
 }
 
