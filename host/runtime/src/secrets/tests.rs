@@ -113,10 +113,6 @@ fn what_cannot_be_had_names_slot_and_source_but_no_value() {
             "command:true",
             "secret `slot` is not set: output of `true` is missing or empty",
         ),
-        (
-            "keyring:acme",
-            "secret `slot` cannot be read from keyring entry `acme`: keyrings are not supported yet",
-        ),
     ];
     for (source, expected) in cases {
         assert_eq!(world.get(source), Err(expected.to_owned()), "{source}");
