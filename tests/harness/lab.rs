@@ -378,6 +378,8 @@ impl Lab {
         let mut command = command(program, &self.project(), &self.home());
         command.env("DOVETAIL_CACHE", shared_cache(self.binary));
         command.env("HOME", self.outside());
+        // What processes of one user share in memory, they share within this lab.
+        command.env("XDG_RUNTIME_DIR", self.dir.path());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.args(args);
         command

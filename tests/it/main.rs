@@ -45,6 +45,7 @@ mod server_faults;
 mod threads;
 mod threat_model;
 mod tls_server;
+mod token_command;
 mod tools;
 mod websockets;
 mod wires;

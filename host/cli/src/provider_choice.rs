@@ -5,6 +5,7 @@
 
 mod aws_files;
 mod bedrock;
+mod token_place;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,8 @@ const OPENAI: &str = "openai";
 pub(crate) const OPENAI_URL: &str = "https://api.openai.com/v1";
 /// What stands in a table handed to a plugin where the user wrote a token: that it is there, not what it is.
 const HELD_BY_HOST: &str = "held by the host";
+/// The slot of the token that a command printed, which all processes of the user share.
+const SHARED_TOKEN: &str = "token";
 /// Billing headers of `openai`.
 const BILLING: [&str; 2] = ["env:OPENAI_ORGANIZATION", "env:OPENAI_PROJECT"];
 
@@ -129,6 +132,12 @@ impl ProviderTable {
         }
         grant_slots(id, &table, &mut grant, &mut sources);
         grant_command(&table, &mut grant);
+        if let Some(file) = token_place::file(config, &table)
+            && builtin == BuiltinProvider::CommandAuth
+        {
+            grant.owns.extend(SlotName::parse(SHARED_TOKEN).ok());
+            sources.insert(SHARED_TOKEN.to_owned(), SecretSource::File(file));
+        }
         hold_token(&mut table, &mut sources);
         let told = match builtin {
             BuiltinProvider::Openai => Some(login_grant::settings(config, None)),

@@ -1,32 +1,15 @@
 //! Runs the command and judges what it printed. Errors carry its standard error, never its standard output.
 
-use std::fmt;
 use std::time::Duration;
 
+use dovetail_plugin_api::Error;
 use dovetail_plugin_api::process::{Command, Output};
-use dovetail_plugin_api::{Error, is_field_value};
 
 use crate::auth_table::AuthTable;
+use crate::printed::Token;
 
 /// As much of the standard error as fits a message.
 const LONGEST_EXCERPT: usize = 300;
-
-/// A bearer token. `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Token(String);
-
-impl Token {
-    /// The token itself, for a sensitive header.
-    pub(crate) fn text(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
 
 /// Runs the command.
 pub(crate) fn fetch(auth: &AuthTable) -> Result<Token, Error> {
@@ -76,17 +59,7 @@ fn read(auth: &AuthTable, output: &Output) -> Result<Token, Error> {
         Some(code) => return fail(format!("ended with exit code {code}")),
         None => return fail("was ended by a signal".to_owned()),
     }
-    let Ok(text) = std::str::from_utf8(&output.stdout) else {
-        return fail("printed a token that is not UTF-8".to_owned());
-    };
-    let text = text.trim();
-    if text.is_empty() {
-        return fail("printed no token".to_owned());
-    }
-    if !is_field_value(text) {
-        return fail("printed more than one line, or control characters".to_owned());
-    }
-    Ok(Token(text.to_owned()))
+    Token::read(&output.stdout).or_else(fail)
 }
 
 fn subject(auth: &AuthTable) -> String {
@@ -138,17 +111,6 @@ mod tests {
         };
         let expected = format!("auth command `print-token` of provider `corp` {expected}");
         assert_eq!(read(&auth(), &output), Err(Error::Unavailable(expected)));
-    }
-
-    #[test]
-    fn a_token_is_what_was_printed_without_the_blanks_around_it() {
-        let output = Output {
-            exit_code: Some(0),
-            stdout: b"\n tok-1 \r\n".to_vec(),
-            stderr: b"warning".to_vec(),
-        };
-        assert_eq!(read(&auth(), &output), Ok(Token("tok-1".to_owned())));
-        assert_eq!(format!("{:?}", Token("tok-1".to_owned())), "Token(…)");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::{
-    Endpoint, Failure, HeaderTemplate, PluginError, Prepared, Provider, ProviderDescription,
-    ProviderModel, Recovery, RequestHead, Scope,
+    Endpoint, Failure, FailureKind, HeaderTemplate, PluginError, Prepared, Provider,
+    ProviderDescription, ProviderModel, Recovery, RequestHead, Scope,
 };
 use serde_json::Value;
 
@@ -52,7 +52,19 @@ impl Provider for Spoken {
         headers: &[(String, String)],
         excerpt: &str,
     ) -> Result<Failure, PluginError> {
-        self.speaker.classify(status, headers, excerpt).await
+        let told = self.speaker.classify(status, headers, excerpt).await?;
+        if told.kind != FailureKind::Forbidden {
+            return Ok(told);
+        }
+        // Whether a credential may be to blame is for whoever has it to say.
+        let own = self.credential.classify(status, headers, excerpt).await?;
+        Ok(match own.kind {
+            FailureKind::Unauthorized => Failure {
+                kind: own.kind,
+                ..told
+            },
+            _ => told,
+        })
     }
 
     async fn recover(&self, scope: &Scope, failure: &Failure) -> Result<Recovery, PluginError> {
