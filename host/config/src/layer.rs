@@ -113,13 +113,23 @@ impl Layer {
         let Some(text) = read_text(path)? else {
             return Ok(None);
         };
-        let table = parse(&text, index).map_err(|error| malformed(path, &text, &error))?;
-        Ok(Some(Self {
+        Self::of_text(kind, path, &text, index).map(Some)
+    }
+
+    /// The same for the text that a file has, or is to have.
+    pub(crate) fn of_text(
+        kind: LayerKind,
+        path: &Path,
+        text: &str,
+        index: u16,
+    ) -> Result<Self, ConfigError> {
+        let table = parse(text, index).map_err(|error| malformed(path, text, &error))?;
+        Ok(Self {
             kind,
             path: Some(Arc::from(path)),
             flags: Vec::new(),
             table,
-        }))
+        })
     }
 
     /// The defaults of the host.

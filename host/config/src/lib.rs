@@ -21,6 +21,7 @@ mod overrides;
 mod project;
 mod providers;
 mod redact;
+mod replace;
 mod resolve;
 mod settings;
 mod show;
@@ -28,6 +29,7 @@ mod stack;
 mod tree;
 mod trust;
 mod trusted;
+mod user_file;
 
 pub use agents_md::{ProjectDocs, collect_project_docs};
 pub use auth::{ApiKey, AuthError, AuthFile, KeySource, find_api_key};
@@ -43,11 +45,16 @@ pub use json_schema::config_schema;
 pub use layer::{LayerKind, Place, Source};
 pub use overrides::Override;
 pub use project::{Project, is_marker};
-pub use redact::looks_secret;
+pub use providers::{RESERVED_PROVIDERS, is_provider_id};
+pub use redact::{looks_like_token, looks_secret, mask_line};
 pub use settings::{
     Config, Dovetail, History, LoginSettings, PluginPolicy, PluginSettings, ProjectDocSettings,
     ShellEnvironmentPolicy, UnknownKey, WorkspaceWrite,
 };
 pub use show::{ExplainError, Explained, ShownValue};
-pub use stack::{LoadRequest, SYSTEM_CONFIG, load, managed_files};
+pub use stack::{
+    BrokenProvider, LoadRequest, SYSTEM_CONFIG, load, load_with_user_text,
+    load_without_broken_providers, managed_files,
+};
 pub use trust::{TrustError, trust_project};
+pub use user_file::{EditError, UserFile};

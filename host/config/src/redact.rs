@@ -126,13 +126,17 @@ fn without_secrets(text: &str) -> String {
         return format!("{}{MASK}", &text[..=at]);
     }
     let mut shown = text.to_owned();
-    for word in text.split_whitespace().filter(|word| is_token(word)) {
+    for word in text
+        .split_whitespace()
+        .filter(|word| looks_like_token(word))
+    {
         shown = shown.replace(word, MASK);
     }
     shown
 }
 
-fn is_token(word: &str) -> bool {
+/// Whether a word begins like the credentials of a well-known service, and is as long.
+pub fn looks_like_token(word: &str) -> bool {
     word.len() >= SHORTEST_TOKEN && TOKEN_STARTS.iter().any(|start| word.starts_with(start))
 }
 
@@ -158,8 +162,8 @@ fn without_credentials(rest: &str) -> String {
     format!("{user}{path}?{}", parameters.join("&"))
 }
 
-/// A line of a file that could not be parsed, without its value where there may be a secret in it.
-pub(crate) fn mask_line(line: &str) -> String {
+/// A line of a file, which may be no TOML at all, without its value where there may be a secret in it.
+pub fn mask_line(line: &str) -> String {
     let lower = line.to_ascii_lowercase();
     let suspect = SECRET_WORDS.iter().any(|word| lower.contains(word))
         || ["key", "header", "env", "://"]

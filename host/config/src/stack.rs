@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::de;
 use crate::error::ConfigError;
-use crate::layer::{Layer, LayerKind, Origin};
+use crate::layer::{Layer, LayerKind, Origin, Place};
 use crate::overrides::Override;
 use crate::project::Project;
 use crate::resolve;
@@ -69,34 +69,136 @@ const NOT_FOR_PROJECTS: &[&str] = &[
 /// # Errors
 /// Each names the file, the line and what would be right; see [`ConfigError::hint`].
 pub fn load(request: &LoadRequest<'_>) -> Result<Config, ConfigError> {
-    let mut layers = Layers {
-        list: vec![Layer::defaults()?],
-        warnings: Vec::new(),
-    };
-    layers.read(LayerKind::System, request.system)?;
-    let trust = layers.read_user(request)?;
-    if let Some(profile) = request.profile {
-        for layer in &layers.list {
-            check_removed(layer, Some(profile))?;
-        }
-        layers.read_profile(request.home, profile)?;
-    }
-    let flags = command_line(request.overrides);
-    let project = find_project(&layers.list, &flags, request, &trust)?;
-    layers.read_project(request, &project)?;
-    layers.add(flags);
-    for path in request.managed {
-        layers.read(LayerKind::Managed, path)?;
-    }
-    for layer in &layers.list {
-        check_removed(layer, request.profile)?;
-    }
-    layers.keep_one_policy();
-    let table = layers.merged();
-    layers.note_overruled(request.overrides, &table);
-    let Layers { list, warnings } = layers;
-    resolve::resolve(request, project, list, table, warnings)
+    Stack::read(request, None)?.resolve(request)
 }
+
+/// The same with another text in the place of the user's file: what it would lead to.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_user_text(request: &LoadRequest<'_>, text: &str) -> Result<Config, ConfigError> {
+    Stack::read(request, Some(text))?.resolve(request)
+}
+
+/// A provider's table that cannot be used, and is left out.
+#[derive(Debug)]
+pub struct BrokenProvider {
+    /// The id.
+    pub id: String,
+    /// Where it was set.
+    pub place: Option<Place>,
+    /// Why.
+    pub error: ConfigError,
+}
+
+/// Reads all layers without the tables of providers that are errors, for whoever lists them all. Nobody must send a
+/// request by such a configuration.
+///
+/// # Errors
+/// As [`load`], for what is wrong elsewhere.
+pub fn load_without_broken_providers(
+    request: &LoadRequest<'_>,
+) -> Result<(Config, Vec<BrokenProvider>), ConfigError> {
+    let mut stack = Stack::read(request, None)?;
+    let mut broken = Vec::new();
+    loop {
+        match stack.clone().resolve(request) {
+            Ok(config) => return Ok((config, broken)),
+            Err(error) => broken.push(stack.leave_out(error)?),
+        }
+    }
+}
+
+/// All layers, and what they come to together.
+#[derive(Clone)]
+struct Stack {
+    project: Project,
+    layers: Vec<Layer>,
+    table: Table,
+    warnings: Vec<String>,
+}
+
+impl Stack {
+    fn read(request: &LoadRequest<'_>, user: Option<&str>) -> Result<Self, ConfigError> {
+        let mut layers = Layers {
+            list: vec![Layer::defaults()?],
+            warnings: Vec::new(),
+        };
+        layers.read(LayerKind::System, request.system)?;
+        let trust = layers.read_user(request, user)?;
+        if let Some(profile) = request.profile {
+            for layer in &layers.list {
+                check_removed(layer, Some(profile))?;
+            }
+            layers.read_profile(request.home, profile)?;
+        }
+        let flags = command_line(request.overrides);
+        let project = find_project(&layers.list, &flags, request, &trust)?;
+        layers.read_project(request, &project)?;
+        layers.add(flags);
+        for path in request.managed {
+            layers.read(LayerKind::Managed, path)?;
+        }
+        for layer in &layers.list {
+            check_removed(layer, request.profile)?;
+        }
+        layers.keep_one_policy();
+        let table = layers.merged();
+        layers.note_overruled(request.overrides, &table);
+        Ok(Self {
+            project,
+            layers: layers.list,
+            table,
+            warnings: layers.warnings,
+        })
+    }
+
+    fn resolve(self, request: &LoadRequest<'_>) -> Result<Config, ConfigError> {
+        let Self {
+            project,
+            layers,
+            table,
+            warnings,
+        } = self;
+        resolve::resolve(request, project, layers, table, warnings)
+    }
+
+    /// Takes the provider's table out that an error is about; gives the error back where it is about something else.
+    fn leave_out(&mut self, error: ConfigError) -> Result<BrokenProvider, ConfigError> {
+        let id = match &error {
+            ConfigError::ReservedProvider { id, .. } => Some(id.clone()),
+            ConfigError::Invalid { key, .. } | ConfigError::UnknownKey { key, .. } => {
+                self.provider_of(key)
+            }
+            _ => None,
+        };
+        let tables = tree::table_at_mut(&mut self.table, PROVIDERS);
+        let taken = id.and_then(|id| Some((tables?.remove(&id)?, id)));
+        let Some((entry, id)) = taken else {
+            return Err(error);
+        };
+        let layer = self.layers.get(usize::from(entry.origin.layer));
+        Ok(BrokenProvider {
+            id,
+            place: layer.map(|layer| layer.place(entry.origin.line)),
+            error,
+        })
+    }
+
+    /// The provider that a dotted key is about.
+    fn provider_of(&self, key: &str) -> Option<String> {
+        let tables = tree::table_at(&self.table, PROVIDERS)?;
+        let about = |id: &&String| {
+            let own = tree::dotted(&[PROVIDERS, id.as_str()]);
+            key.strip_prefix(&own)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        tables.keys().find(about).cloned()
+    }
+}
+
+/// The table of providers' tables.
+const PROVIDERS: &str = "model_providers";
 
 struct Layers {
     list: Vec<Layer>,
@@ -116,10 +218,19 @@ impl Layers {
         Ok(found)
     }
 
-    /// Reads the user's file and gives its table of projects.
-    fn read_user(&mut self, request: &LoadRequest<'_>) -> Result<Table, ConfigError> {
+    /// Reads the user's file, or the text that is given for it, and gives its table of projects.
+    fn read_user(
+        &mut self,
+        request: &LoadRequest<'_>,
+        given: Option<&str>,
+    ) -> Result<Table, ConfigError> {
         let path = request.home.join("config.toml");
-        let Some(layer) = Layer::read(LayerKind::User, &path, self.next_index())? else {
+        let (kind, index) = (LayerKind::User, self.next_index());
+        let layer = match given {
+            Some(text) => Some(Layer::of_text(kind, &path, text, index)?),
+            None => Layer::read(kind, &path, index)?,
+        };
+        let Some(layer) = layer else {
             return Ok(Table::new());
         };
         let projects = tree::table_at(&layer.table, "projects")

@@ -1,13 +1,12 @@
 //! Writing trust in a project into the user's own file, with every comment kept.
 
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, value};
 
 use crate::error::ConfigError;
 use crate::layer;
+use crate::replace::replace;
 
 /// Why trust could not be written down.
 #[derive(Debug, thiserror::Error)]
@@ -80,27 +79,4 @@ fn set_trust(document: &mut DocumentMut, root: &str) -> Option<()> {
         .as_table_like_mut()?
         .insert("trust_level", value("trusted"));
     Some(())
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(directory)?;
-    let mode =
-        std::fs::metadata(path).map_or(0o600, |metadata| metadata.permissions().mode() & 0o777);
-    let temporary = directory.join(format!(".config.toml.{}", std::process::id()));
-    let write = || {
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    write().inspect_err(|_| {
-        // The first error is the one to report; a leftover is harmless and is overwritten next time.
-        drop(std::fs::remove_file(&temporary));
-    })
 }

@@ -7,6 +7,7 @@ mod explain;
 mod features;
 mod layers;
 mod models;
+mod providers;
 mod reference;
 mod schema;
 mod show;
