@@ -8,6 +8,7 @@ mod client;
 mod file;
 mod identity;
 pub mod proxy;
+pub mod reach;
 
 pub use authorities::{CA_VARIABLE, extra as extra_authorities};
 pub use client::{Way, builder, choose_crypto, is_loopback};
