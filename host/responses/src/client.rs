@@ -54,8 +54,8 @@ pub enum ClientError {
 
 /// A client for one provider: one endpoint, one credential scope.
 pub struct ResponsesClient {
-    service: Arc<Service>,
-    http: Http,
+    pub(crate) service: Arc<Service>,
+    pub(crate) http: Http,
     /// Where the service has them.
     sockets: Option<Sockets>,
     /// What translates, where the service speaks another API.

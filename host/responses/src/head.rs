@@ -96,6 +96,31 @@ impl Head {
         head
     }
 
+    /// The same for a request that asks no model anything. What a template says of the model is left out with it.
+    pub(crate) fn of_look(
+        fixed: &[HeaderTemplate],
+        options: &ClientOptions,
+        headers: &[(&str, &str)],
+    ) -> Self {
+        let mut head = Self::default();
+        head.set("accept", "application/json".to_owned());
+        head.set("originator", options.originator.clone());
+        head.set("user-agent", options.user_agent.clone());
+        for (name, value) in headers {
+            head.set(name, (*value).to_owned());
+        }
+        let names_the_model = |template: &&HeaderTemplate| {
+            let mut parts = template.value.iter();
+            parts.any(|part| matches!(part, ValuePart::Literal(text) if text == MODEL))
+        };
+        for template in fixed {
+            if !names_the_model(&template) {
+                head.add(template.clone());
+            }
+        }
+        head
+    }
+
     /// The same for the upgrade of a connection that is made for a request.
     pub(crate) fn of_upgrade(
         request: &ModelRequest,

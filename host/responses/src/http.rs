@@ -151,7 +151,7 @@ impl Http {
     }
 
     /// The HTTP client, made when it is first needed.
-    fn client(&self) -> Result<&Client, ModelError> {
+    pub(crate) fn client(&self) -> Result<&Client, ModelError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }

@@ -19,6 +19,7 @@ mod http;
 mod interpret;
 pub mod json_values;
 mod limits;
+mod look;
 mod redact;
 mod refusal;
 mod retry_after;
