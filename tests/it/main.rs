@@ -36,6 +36,7 @@ mod native;
 mod packages;
 mod plugin_commands;
 mod plugins;
+mod provider_cmd;
 mod providers;
 mod raw_server;
 mod readme;

@@ -20,6 +20,12 @@ pub(crate) const AUTHORITY: &str = concat!(
 pub(crate) const KEY: &[u8] = include_bytes!("../fixtures/tls/nobody.key.der");
 const CERTIFICATE: &[u8] = include_bytes!("../fixtures/tls/nobody.cert.der");
 
+/// One that was good in 2020, with the same key.
+pub(crate) const EXPIRED: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../tests/fixtures/tls/expired.cert.pem"
+);
+
 /// What a server with that certificate is set up with.
 pub(crate) fn with_own_certificate() -> ServerConfig {
     let builder = builder().with_no_client_auth();
@@ -41,8 +47,21 @@ fn builder() -> ConfigBuilder<ServerConfig, WantsVerifier> {
         .unwrap()
 }
 
+/// What a server with the certificate that has ended is set up with.
+pub(crate) fn with_expired_certificate() -> ServerConfig {
+    let expired = include_bytes!("../fixtures/tls/expired.cert.der");
+    with_chain(builder().with_no_client_auth(), expired)
+}
+
 fn with_certificate(builder: ConfigBuilder<ServerConfig, WantsServerCert>) -> ServerConfig {
-    let chain = vec![CertificateDer::from(CERTIFICATE)];
+    with_chain(builder, CERTIFICATE)
+}
+
+fn with_chain(
+    builder: ConfigBuilder<ServerConfig, WantsServerCert>,
+    certificate: &'static [u8],
+) -> ServerConfig {
+    let chain = vec![CertificateDer::from(certificate)];
     builder
         .with_single_cert(chain, PrivatePkcs8KeyDer::from(KEY).into())
         .unwrap()

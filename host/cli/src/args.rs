@@ -81,6 +81,7 @@ impl Command {
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Auth(_)
+            | Self::Provider(_)
                 if outer.options == ExecOptions::default() =>
             {
                 if let Some(config) = self.config() {
@@ -99,6 +100,7 @@ impl Command {
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Auth(_)
+            | Self::Provider(_)
             | Self::Completions { .. } => {
                 if outer != RunOptions::default() {
                     return Err(wrong("this command does not take the options before it"));
@@ -118,6 +120,7 @@ impl Command {
             Self::Login(args) => Some(args.overrides()),
             Self::Logout(args) => Some(&mut args.config),
             Self::Auth(args) => Some(args.overrides()),
+            Self::Provider(args) => Some(args.overrides()),
             Self::Exec(_)
             | Self::Resume(_)
             | Self::Review(_)
@@ -194,6 +197,8 @@ pub(crate) enum Command {
     Logout(crate::login_cmd::LogoutArgs),
     /// Explain which credential goes where.
     Auth(crate::auth_cmd::AuthArgs),
+    /// List providers of models, add one by its address, and test one step by step.
+    Provider(Box<crate::provider_cmd::ProviderArgs>),
     /// List, inspect, install, grant and remove plugins.
     Plugin(crate::plugin_cmd::PluginArgs),
     /// Show, review, verify and take back what you accepted of plugins.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::open::{Opened, only_fork, open_thread};
 use self::plan::{Plan, Target};
-pub(crate) use self::plan::{load_config, working_directory};
+pub(crate) use self::plan::{load_config, load_config_by, working_directory};
 use self::prepare::{load_plugins, prepare_turn};
 use crate::args::ExecArgs;
 use crate::fatal::{self, Fatal};

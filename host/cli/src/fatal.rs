@@ -80,7 +80,20 @@ pub(crate) fn text(error: &anyhow::Error) -> String {
     text
 }
 
-fn hints(error: &anyhow::Error) -> Vec<String> {
+/// An error and its causes in one line.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(&format!(": {words}"));
+        }
+    }
+    text
+}
+
+/// What to do about an error.
+pub(crate) fn hints(error: &anyhow::Error) -> Vec<String> {
     let mut hints = Vec::new();
     for cause in error.chain() {
         if let Some(fatal) = cause.downcast_ref::<Fatal>() {

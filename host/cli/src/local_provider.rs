@@ -20,7 +20,8 @@ impl LocalProvider {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// What people call it.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ollama => "Ollama",
             Self::Lmstudio => "LM Studio",
@@ -28,7 +29,7 @@ impl LocalProvider {
     }
 
     /// The model asked where the user names none.
-    fn default_model(self) -> &'static str {
+    pub(crate) fn default_model(self) -> &'static str {
         match self {
             Self::Ollama => "gpt-oss:20b",
             Self::Lmstudio => "openai/gpt-oss-20b",
@@ -42,7 +43,8 @@ impl LocalProvider {
         }
     }
 
-    fn start(self) -> &'static str {
+    /// The command that starts it.
+    pub(crate) fn start(self) -> &'static str {
         match self {
             Self::Ollama => "`ollama serve`",
             Self::Lmstudio => "`lms server start`",

@@ -31,6 +31,7 @@ mod plugins;
 mod prompt;
 mod prompt_images;
 mod provider_choice;
+mod provider_cmd;
 mod provider_wire;
 mod rehearse;
 mod render;
@@ -100,6 +101,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Login(args) => login_cmd::run(args).await,
         Command::Logout(args) => login_cmd::log_out(&args).await,
         Command::Auth(args) => auth_cmd::run(args).await,
+        Command::Provider(args) => provider_cmd::run(*args).await,
         Command::Config(args) => config_cmd::run(&args),
         Command::Models(args) => models_cmd::run(&args),
         Command::Features(args) => features_cmd::run(&args),

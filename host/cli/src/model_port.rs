@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use dovetail_config::Config;
 use dovetail_core::event::ThreadInfo;
-use dovetail_core::plugin::{Purpose, Scope};
+use dovetail_core::plugin::{Endpoint, Provider, Purpose, Scope, Wire};
 use dovetail_core::secret::Egress;
 use dovetail_responses::{ClientOptions, PlainHosts, ResponsesClient, WebSocketOptions};
+use dovetail_runtime::services::Services;
 
 use crate::identity;
 use crate::plugins::House;
@@ -27,29 +28,60 @@ pub(crate) fn client(
     config: &Config,
     info: &ThreadInfo,
 ) -> anyhow::Result<ResponsesClient> {
+    let whom = Whom {
+        provider: &house.provider,
+        endpoint: &house.endpoint,
+        wire: house.wire.as_ref(),
+        services: &house.services,
+    };
+    client_of(&whom, config, &info.source, &info.originator)
+}
+
+/// Who answers for a client's requests.
+pub(crate) struct Whom<'w> {
+    /// Authorizes them.
+    pub(crate) provider: &'w Arc<dyn Provider>,
+    /// Where they go.
+    pub(crate) endpoint: &'w Endpoint,
+    /// What translates them.
+    pub(crate) wire: Option<&'w Arc<dyn Wire>>,
+    /// Grants and secrets.
+    pub(crate) services: &'w Services,
+}
+
+/// The same without a session: `source` and `originator` are those of the thread that requests would belong to.
+///
+/// # Errors
+/// As [`client`].
+pub(crate) fn client_of(
+    whom: &Whom<'_>,
+    config: &Config,
+    source: &str,
+    originator: &str,
+) -> anyhow::Result<ResponsesClient> {
     let scope = Scope {
         provider_id: config.model_provider.clone(),
         purpose: Purpose::Turn,
-        session_source: info.source.clone(),
+        session_source: source.to_owned(),
         policy: config.dovetail.auth_policy.clone(),
     };
     let options = ClientOptions {
-        originator: info.originator.clone(),
+        originator: originator.to_owned(),
         user_agent: identity::user_agent(&identity::process_originator()),
         // The provider `openai` sets its own.
         version: None,
         idle_timeout: milliseconds(config, "stream_idle_timeout_ms").unwrap_or(DEFAULT_IDLE),
         websockets: config.dovetail.websockets.then(|| web_sockets(config)),
     };
-    let egress = Arc::clone(house.services.egress()) as Arc<dyn Egress>;
+    let egress = Arc::clone(whom.services.egress()) as Arc<dyn Egress>;
     let client = ResponsesClient::new(
-        Arc::clone(&house.provider),
-        house.endpoint.clone(),
+        Arc::clone(whom.provider),
+        whom.endpoint.clone(),
         egress,
         scope,
         options,
     )?;
-    Ok(match &house.wire {
+    Ok(match whom.wire {
         Some(wire) => client.through(Arc::clone(wire)),
         None => client,
     })

@@ -1,5 +1,6 @@
 //! Finds, judges and loads the plugins of a session, and chooses the one that serves the provider.
 
+mod asked;
 mod complaints;
 mod jsonl_sink;
 mod lone;
@@ -33,6 +34,7 @@ use dovetail_runtime::pump::SinkPump;
 use dovetail_runtime::services::Services;
 use tokio_util::task::AbortOnDropHandle;
 
+pub(crate) use self::asked::{Asked, ProviderPlugins};
 use self::jsonl_sink::{JSONL_SINK, JsonlSink};
 pub(crate) use self::lone::Lone;
 use self::reloading::{Failures, Reloader};

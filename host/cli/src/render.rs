@@ -20,8 +20,7 @@ use dovetail_core::usage::TokenUsage;
 use serde_json::Value;
 
 pub(crate) use self::frame::{Banner, farewell, prompt, warning};
-use self::style::Ink;
-pub(crate) use self::style::Style;
+pub(crate) use self::style::{Ink, Style};
 pub(crate) use self::words::script;
 use self::words::{SUBJECT, WIDTH, changed_lines, columns, paragraph, short_arguments};
 use crate::terminal_text::{grouped, one_line, short_duration, visible};

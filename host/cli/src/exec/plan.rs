@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dovetail_config::{Config, LoadRequest, Override, SYSTEM_CONFIG, TrustLevel};
+use dovetail_config::{Config, ConfigError, LoadRequest, Override, SYSTEM_CONFIG, TrustLevel};
 use dovetail_core::review::ReviewTarget;
 use dovetail_core::turn::Prompt;
 use dovetail_store::ForkAt;
@@ -183,6 +183,19 @@ pub(crate) fn load_config(
     cwd: &Path,
     flags: &ConfigOverrides,
 ) -> anyhow::Result<Config> {
+    load_config_by(home, cwd, flags, dovetail_config::load)
+}
+
+/// The same by another way of reading the layers.
+///
+/// # Errors
+/// As [`load_config`].
+pub(crate) fn load_config_by<T>(
+    home: &Path,
+    cwd: &Path,
+    flags: &ConfigOverrides,
+    read: impl FnOnce(&LoadRequest<'_>) -> Result<T, ConfigError>,
+) -> anyhow::Result<T> {
     let mut overrides = flags
         .overrides
         .iter()
@@ -207,7 +220,7 @@ pub(crate) fn load_config(
         strict: flags.strict_config,
         ignore_user: flags.ignore_user_config,
     };
-    Ok(dovetail_config::load(&request)?)
+    Ok(read(&request)?)
 }
 
 fn target(

@@ -11,7 +11,7 @@ pub(crate) enum Style {
 
 /// A colour with a meaning.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Ink {
+pub(crate) enum Ink {
     Dim,
     Bold,
     Good,
@@ -21,7 +21,7 @@ pub(super) enum Ink {
 
 impl Style {
     /// The text in a colour.
-    pub(super) fn paint(self, ink: Ink, text: &str) -> String {
+    pub(crate) fn paint(self, ink: Ink, text: &str) -> String {
         let code = match ink {
             Ink::Dim => "2",
             Ink::Bold => "1",
