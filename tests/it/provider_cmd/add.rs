@@ -349,3 +349,28 @@ async fn a_table_is_replaced_where_that_is_wanted() {
         )
     );
 }
+
+#[tokio::test]
+async fn secrets_in_the_line_that_changes_are_not_shown() {
+    let server = Api::speaking("responses", &["m-1"]).await;
+    let before = format!(
+        "model_providers = {{ other = {{ name = \"O\", experimental_bearer_token = \"{SECRET}\" }} }}\n"
+    );
+    let lab = lab(&before);
+    let url = server.url("");
+    let ran = lab
+        .run(&["provider", "add", &url, "--id", "acme", "--yes"])
+        .await
+        .expect_code(0);
+    tells_no_secret(&ran);
+    assert!(
+        ran.stdout.contains("+model_providers = <redacted>\n"),
+        "{}",
+        ran.stdout
+    );
+    let after = std::fs::read_to_string(lab.home().join("config.toml")).unwrap();
+    assert!(
+        after.contains(SECRET) && after.contains("acme = {"),
+        "{after}"
+    );
+}

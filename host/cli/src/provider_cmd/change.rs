@@ -22,6 +22,8 @@ const AROUND: usize = 2;
 #[derive(Debug)]
 pub(super) struct Change {
     file: UserFile,
+    /// The keys of lines that are ours alone.
+    keys: Vec<String>,
     /// What of it will not have the effect that it looks like.
     pub(super) warnings: Vec<String>,
 }
@@ -81,8 +83,11 @@ impl Change {
         let config = exec::load_config_by(home, cwd, &args.config, |request| {
             load_with_user_text(request, &text)
         })?;
+        let keys = table.keys().map(String::as_str);
+        let keys = keys.chain(["model", "model_provider"]);
         Ok(Self {
             warnings: warnings(&config, args, id, table),
+            keys: keys.map(str::to_owned).collect(),
             file,
         })
     }
@@ -103,12 +108,21 @@ impl Change {
                 let (line, ink) = match change.tag() {
                     ChangeTag::Equal => (format!(" {}", mask_line(line)), Ink::Dim),
                     ChangeTag::Delete => (format!("-{}", mask_line(line)), Ink::Bad),
-                    ChangeTag::Insert => (format!("+{line}"), Ink::Good),
+                    ChangeTag::Insert if self.is_ours(line) => (format!("+{line}"), Ink::Good),
+                    ChangeTag::Insert => (format!("+{}", mask_line(line)), Ink::Good),
                 };
                 text.push_str(&format!("{}\n", page.style.paint(ink, &visible(&line))));
             }
         }
         text
+    }
+
+    /// Whether nobody else's words are in a line. Where tables stand in one line, those of others are in it, too.
+    fn is_ours(&self, line: &str) -> bool {
+        let key = line.split_once(" = ").map(|(key, _)| key);
+        line.is_empty()
+            || line.starts_with("[model_providers.")
+            || key.is_some_and(|key| self.keys.iter().any(|own| own == key))
     }
 
     /// Writes it.

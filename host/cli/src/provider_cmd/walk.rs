@@ -211,6 +211,7 @@ impl Walk {
     fn last_line(&self) -> String {
         let id = visible(&self.provider);
         match (self.steps.failed(), &self.model) {
+            (Some(_), _) if id.is_empty() => "the configuration cannot be used\n".to_owned(),
             (Some(step), _) => format!("`{id}` cannot be used: {step} failed\n"),
             (None, Some(model)) => format!("`{id}` can be used, with `{}`\n", visible(model)),
             (None, None) => format!("`{id}` can be used\n"),
