@@ -5,7 +5,19 @@ use url::Url;
 
 /// The base URL of an endpoint, with the query appended.
 pub(crate) fn base_url(endpoint: &Endpoint) -> Result<Url, String> {
-    let mut url = Url::parse(&endpoint.base_url).map_err(|error| error.to_string())?;
+    let mut url = checked(&endpoint.base_url)?;
+    if url.cannot_be_a_base() {
+        return Err("it has no path".to_owned());
+    }
+    if !endpoint.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(&endpoint.query);
+    }
+    Ok(url)
+}
+
+/// A URL that requests may go to.
+pub(crate) fn checked(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|error| error.to_string())?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("`{}` is neither `http` nor `https`", url.scheme()));
     }
@@ -15,12 +27,6 @@ pub(crate) fn base_url(endpoint: &Endpoint) -> Result<Url, String> {
         );
     }
     url.set_fragment(None);
-    if url.cannot_be_a_base() {
-        return Err("it has no path".to_owned());
-    }
-    if !endpoint.query.is_empty() {
-        url.query_pairs_mut().extend_pairs(&endpoint.query);
-    }
     Ok(url)
 }
 

@@ -109,14 +109,32 @@ impl Head {
         for (name, value) in headers {
             head.set(name, (*value).to_owned());
         }
-        let names_the_model = |template: &&HeaderTemplate| {
-            let mut parts = template.value.iter();
-            parts.any(|part| matches!(part, ValuePart::Literal(text) if text == MODEL))
-        };
-        for template in fixed {
-            if !names_the_model(&template) {
-                head.add(template.clone());
-            }
+        for template in fixed.iter().filter(|template| !names_model(template)) {
+            head.add(template.clone());
+        }
+        head
+    }
+
+    /// The headers of a question for a list of models; `known` is the tag of the list that is there already.
+    pub(crate) fn of_listing(
+        fixed: &[HeaderTemplate],
+        options: &ClientOptions,
+        known: Option<&str>,
+    ) -> Self {
+        let mut head = Self::default();
+        // What names the model that is asked has nothing to name.
+        for template in fixed.iter().filter(|template| !names_model(template)) {
+            head.add(template.clone());
+        }
+        let chosen_agent = head.position("user-agent").map(|at| head.0.remove(at));
+        head.set("accept", "*/*".to_owned());
+        if let Some(known) = known {
+            head.set("if-none-match", known.to_owned());
+        }
+        head.set("originator", options.originator.clone());
+        match chosen_agent {
+            Some(agent) => head.0.push(agent),
+            None => head.set("user-agent", options.user_agent.clone()),
         }
         head
     }
@@ -261,6 +279,12 @@ impl Head {
 
 /// What stands for the model's name where a part of an endpoint's header is nothing else.
 const MODEL: &str = "{model}";
+
+/// Whether a header of the endpoint says which model is asked.
+fn names_model(template: &HeaderTemplate) -> bool {
+    let mut parts = template.value.iter();
+    parts.any(|part| matches!(part, ValuePart::Literal(text) if text == MODEL))
+}
 
 /// A header of the endpoint for requests to a model.
 fn of_model(template: &HeaderTemplate, model: &str) -> HeaderTemplate {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dovetail_core::model::ModelError;
+use dovetail_core::model::{FailureStage, ModelError};
 use dovetail_core::plugin::Provider;
 use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
@@ -22,6 +22,15 @@ pub(crate) struct Refusal {
     content_type: String,
     /// How the body is compressed, which nobody has asked for.
     coding: Option<String>,
+    /// What was.
+    wanted: Wanted,
+}
+
+/// What a request was sent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Stream,
+    List,
 }
 
 impl Refusal {
@@ -45,6 +54,15 @@ impl Refusal {
             headers: response.headers().clone(),
             content_type,
             coding,
+            wanted: Wanted::Stream,
+        })
+    }
+
+    /// The same where a list was asked for.
+    pub(crate) fn of_listing(response: &Response) -> Option<Self> {
+        Some(Self {
+            wanted: Wanted::List,
+            ..Self::of(response, true)?
         })
     }
 
@@ -57,7 +75,11 @@ impl Refusal {
         redactor: &Redactor,
     ) -> ModelError {
         if self.status.is_success() {
-            return failure::disconnected(&self.no_stream(url, excerpt));
+            let words = self.instead(url, excerpt);
+            return match self.wanted {
+                Wanted::Stream => failure::disconnected(&words),
+                Wanted::List => ModelError::new(FailureStage::Exchange, words),
+            };
         }
         let response = ErrorResponse {
             url,
@@ -70,15 +92,19 @@ impl Refusal {
 }
 
 impl Refusal {
-    /// What came instead of a stream.
-    fn no_stream(&self, url: &str, excerpt: &str) -> String {
+    /// What came instead.
+    fn instead(&self, url: &str, excerpt: &str) -> String {
         if let Some(coding) = &self.coding {
             return format!("`{url}` answered with a body in `{coding}`, which was not asked for");
         }
         let kind = &self.content_type;
         let words =
             failure::own_words(excerpt).map_or_else(String::new, |words| format!(": {words}"));
-        format!("`{url}` answered with `{kind}` instead of an event stream{words}")
+        let wanted = match self.wanted {
+            Wanted::Stream => "an event stream",
+            Wanted::List => "a list of models",
+        };
+        format!("`{url}` answered with `{kind}` instead of {wanted}{words}")
     }
 }
 
