@@ -12,7 +12,7 @@ mod token;
 use std::collections::BTreeMap;
 
 use dovetail_plugin_api::provider::{
-    Capabilities, Description, Endpoint, Failure, FailureKind, Prepared, Recovery, Scope,
+    Capabilities, Description, Endpoint, Failure, FailureKind, Prepared, Purpose, Recovery, Scope,
 };
 use dovetail_plugin_api::{
     Error, PlainHeader, Provider, ProviderTable, clock, export_provider, failure, secrets,
@@ -44,6 +44,15 @@ struct Served {
 }
 
 impl Served {
+    fn new(auth: AuthTable) -> Self {
+        Self {
+            auth,
+            given: None,
+            newest: None,
+            fetched: None,
+        }
+    }
+
     /// The token that is to be used now.
     fn token(
         &mut self,
@@ -110,10 +119,11 @@ impl Served {
     }
 }
 
-/// What was configured, by provider id.
+/// What was configured, by provider id and by what requests are for: a list of models is asked for beside a turn, and may
+/// have got another token meanwhile than the one with which the turn is refused.
 #[derive(Debug, Default)]
 struct CommandAuth {
-    served: BTreeMap<String, Served>,
+    served: BTreeMap<String, Vec<(Purpose, Served)>>,
 }
 
 impl Provider for CommandAuth {
@@ -137,20 +147,13 @@ impl Provider for CommandAuth {
         let auth = AuthTable::parse(&table)?;
         let mut endpoint = table.endpoint(Some(DEFAULT_BASE_URL), secrets::exists)?;
         endpoint.capabilities = table.capabilities(USUAL_CAPABILITIES);
-        self.served.insert(
-            provider_id.to_owned(),
-            Served {
-                auth,
-                given: None,
-                newest: None,
-                fetched: None,
-            },
-        );
+        let served = vec![(Purpose::Turn, Served::new(auth))];
+        self.served.insert(provider_id.to_owned(), served);
         Ok(endpoint)
     }
 
     fn prepare(&mut self, scope: &Scope) -> Result<Prepared, Error> {
-        let served = self.served(&scope.provider_id)?;
+        let served = self.served(scope)?;
         let dated = served.token(&Slot, clock::now_unix_ms, token::fetch)?;
         Ok(Prepared {
             headers: dated.token.headers(),
@@ -172,16 +175,29 @@ impl Provider for CommandAuth {
 
     /// Runs the command again, whatever the token's age, unless another process did since.
     fn recover(&mut self, scope: &Scope, _failure: &Failure) -> Result<Recovery, Error> {
-        let served = self.served(&scope.provider_id)?;
+        let served = self.served(scope)?;
         Ok(served.recover(&Slot, clock::now_unix_ms, token::fetch))
     }
 }
 
 impl CommandAuth {
-    fn served(&mut self, provider_id: &str) -> Result<&mut Served, Error> {
-        self.served
-            .get_mut(provider_id)
-            .ok_or_else(|| Error::Other(format!("provider `{provider_id}` is not configured")))
+    /// What requests of a scope are served with. The newest token is everybody's.
+    fn served(&mut self, scope: &Scope) -> Result<&mut Served, Error> {
+        let id = &scope.provider_id;
+        let served = self.served.get_mut(id);
+        let served =
+            served.ok_or_else(|| Error::Other(format!("provider `{id}` is not configured")))?;
+        let newest = served.iter().filter_map(|(_, other)| other.newest.as_ref());
+        let newest = newest.max_by_key(|dated| dated.fetched_at_ms).cloned();
+        let found = served.iter().position(|(known, _)| *known == scope.purpose);
+        let at = found.unwrap_or_else(|| {
+            let auth = served[0].1.auth.clone();
+            served.push((scope.purpose, Served::new(auth)));
+            served.len() - 1
+        });
+        let served = &mut served[at].1;
+        served.newest = newest;
+        Ok(served)
     }
 }
 
@@ -204,7 +220,6 @@ mod tests {
     use std::cell::{Cell, RefCell};
 
     use dovetail_plugin_api::credentials::Lock;
-    use dovetail_plugin_api::provider::Purpose;
 
     use super::*;
 

@@ -127,7 +127,7 @@ impl Provider for OpenAi {
         let served = served(&self.served, &scope.provider_id)?;
         match credential::choose(&served.table, secrets::exists)? {
             Asked::Own(_) => Ok(Recovery::Unchanged),
-            Asked::Login => self.session.recover(&Host, &self.settings),
+            Asked::Login => self.session.recover(&Host, &self.settings, scope),
         }
     }
 }

@@ -23,10 +23,10 @@ pub(crate) struct Session {
     refresher: Refresher,
     /// The account that the first request was made for. All others must be for it too.
     account: Option<Option<String>>,
-    /// The tokens that requests carry.
-    given: Option<Tokens>,
-    /// Whether the refused tokens were replaced by those of the store, without asking the authority.
-    only_reloaded: bool,
+    /// The tokens that requests carry, by what they are for: some may have newer ones than others.
+    given: Vec<(Purpose, Tokens)>,
+    /// What refused tokens were for that were replaced by those of the store, without asking the authority.
+    only_reloaded: Option<Purpose>,
     /// Tokens that the application gave.
     external: Option<Tokens>,
     /// Whom the personal access token in use belongs to.
@@ -79,7 +79,7 @@ impl Session {
                     && asker.is_first_party
                     && is_model_request(asker.scope);
                 if signs && self.agent_signs(outside, settings, &tokens, asker.scope)? {
-                    self.given = Some(tokens);
+                    self.give(asker.scope.purpose, tokens);
                     return Ok(self.signed(asker.scope, outside.now_ms()));
                 }
                 let good_until = self
@@ -91,7 +91,7 @@ impl Session {
                     tokens.account_id.as_deref(),
                     Claims::of(&tokens.id_token).is_fedramp,
                 );
-                self.given = Some(tokens);
+                self.give(asker.scope.purpose, tokens);
                 Ok(Prepared {
                     expires_at_unix_ms: good_until,
                     ..prepared
@@ -181,13 +181,28 @@ impl Session {
         Ok(matches!(signer, Signer::Agent))
     }
 
+    fn give(&mut self, purpose: Purpose, tokens: Tokens) {
+        self.given.retain(|(known, _)| *known != purpose);
+        self.given.push((purpose, tokens));
+    }
+
+    fn given(&self, purpose: Purpose) -> Option<Tokens> {
+        let found = self.given.iter().find(|(known, _)| *known == purpose);
+        found.map(|(_, tokens)| tokens.clone())
+    }
+
     /// Gets a better credential after one was refused: what somebody else has stored meanwhile, or else the authority's.
     pub(crate) fn recover(
         &mut self,
         outside: &dyn Outside,
         settings: &Settings,
+        scope: &Scope,
     ) -> Result<Recovery, Error> {
-        self.only_reloaded = false;
+        // Only requests to a model have a second step.
+        let is_model_request = is_model_request(scope);
+        if is_model_request {
+            self.only_reloaded = None;
+        }
         let found = login::find(outside, settings)?;
         let Some(Found {
             login,
@@ -197,7 +212,7 @@ impl Session {
         else {
             return Ok(Recovery::Unchanged);
         };
-        let Some(held) = self.given.clone() else {
+        let Some(held) = self.given(scope.purpose) else {
             return Ok(Recovery::Unchanged);
         };
         if refresh::managed(login).is_none() {
@@ -208,7 +223,9 @@ impl Session {
             Err(refusal) => return Ok(outcome(refusal)),
         };
         if current.access_token != held.access_token {
-            self.only_reloaded = true;
+            if is_model_request {
+                self.only_reloaded = Some(scope.purpose);
+            }
             return Ok(Recovery::Changed);
         }
         Ok(self.renewed(outside, settings, &held))
@@ -216,9 +233,10 @@ impl Session {
 
     /// The second step, where the tokens of the first were refused too: asks the authority, if the first did not.
     pub(crate) fn renew(&mut self, outside: &dyn Outside, settings: &Settings) -> Recovery {
-        match (std::mem::take(&mut self.only_reloaded), self.given.clone()) {
-            (true, Some(held)) => self.renewed(outside, settings, &held),
-            _ => Recovery::Unchanged,
+        let reloaded = self.only_reloaded.take();
+        match reloaded.and_then(|purpose| self.given(purpose)) {
+            Some(held) => self.renewed(outside, settings, &held),
+            None => Recovery::Unchanged,
         }
     }
 
