@@ -18,8 +18,10 @@ use crate::digest::{from_hex, to_hex};
 use crate::private_file;
 
 const KEY_BYTES: usize = 32;
-/// Binds a MAC to its use: the key may get others later.
+/// Binds a MAC to its use.
 const PURPOSE: &[u8] = b"dovetail plugins.lock entry v1\0";
+/// The same for names that stand for secrets.
+const PSEUDONYM: &[u8] = b"dovetail pseudonym v1\0";
 
 /// The secret key of this user's trust records, kept in `$CODEX_HOME/dovetail/lock.key`, or where that says.
 pub struct TrustKey(Zeroizing<[u8; KEY_BYTES]>);
@@ -107,6 +109,12 @@ impl TrustKey {
         }
     }
 
+    /// A name that stands for a secret, always the same one: two can be told apart by it. Without this key nobody finds out
+    /// what it stands for, not even by guessing.
+    pub fn pseudonym(&self, secret: &[u8]) -> String {
+        to_hex(&self.code(PSEUDONYM, secret).finalize().into_bytes())
+    }
+
     /// The authentication code of a record, as hex.
     pub(crate) fn sign(&self, record: &[u8]) -> String {
         to_hex(&self.mac(record).finalize().into_bytes())
@@ -118,10 +126,14 @@ impl TrustKey {
     }
 
     fn mac(&self, record: &[u8]) -> Hmac<sha2::Sha256> {
+        self.code(PURPOSE, record)
+    }
+
+    fn code(&self, purpose: &[u8], text: &[u8]) -> Hmac<sha2::Sha256> {
         let mac = Hmac::<sha2::Sha256>::new_from_slice(self.0.as_ref());
         mac.expect("HMAC takes keys of any length")
-            .chain_update(PURPOSE)
-            .chain_update(record)
+            .chain_update(purpose)
+            .chain_update(text)
     }
 }
 
@@ -175,6 +187,9 @@ mod tests {
         assert!(second.verify(b"record", &code));
         assert!(!second.verify(b"recorD", &code));
         assert!(!second.verify(b"record", ""));
+        let name = first.pseudonym(b"record");
+        assert_eq!(name, second.pseudonym(b"record"));
+        assert!(name != code && name != first.pseudonym(b"recorD"));
         assert_eq!(
             fs::read_dir(path.parent().expect("a parent"))
                 .expect("listable")
