@@ -85,9 +85,11 @@ impl Lab {
         self.server.as_ref().expect("this lab has a model")
     }
 
-    /// The requests that the model got.
+    /// The requests that the model got. Questions for its list of models, which some providers are asked beside, are none.
     pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.server().requests()
+        let mut requests = self.server().requests();
+        requests.retain(|request| request.method != "GET" || !is_list(&request.path));
+        requests
     }
 
     /// The body of the newest request.
@@ -412,6 +414,12 @@ impl Lab {
     pub fn rollout_lines(&self) -> Vec<Value> {
         read_lines(&self.rollout())
     }
+}
+
+fn is_list(path: &str) -> bool {
+    path.split('?')
+        .next()
+        .is_some_and(|path| path.ends_with("/models"))
 }
 
 /// The lines of a file of JSON lines.

@@ -1,7 +1,7 @@
 //! Logins at the socket: what they send where, how they are kept fresh, and that nothing goes out without one.
 
 mod agent;
-mod authority;
+pub(crate) mod authority;
 mod commands;
 mod failures;
 mod headers;
@@ -39,7 +39,7 @@ fn jwt(claims: &Value) -> String {
 }
 
 /// An access token that ends in so many seconds.
-fn access_token(name: &str, ends_in: i64) -> String {
+pub(crate) fn access_token(name: &str, ends_in: i64) -> String {
     jwt(&json!({ "jti": name, "exp": now().saturating_add_signed(ends_in) }))
 }
 
@@ -53,7 +53,7 @@ fn id_token(account: &str, is_fedramp: bool) -> String {
 }
 
 /// A stored login of an account.
-fn chatgpt(access_token: &str, refresh_token: &str, account: &str) -> Value {
+pub(crate) fn chatgpt(access_token: &str, refresh_token: &str, account: &str) -> Value {
     json!({
         "auth_mode": "chatgpt", "OPENAI_API_KEY": null,
         "tokens": {

@@ -32,6 +32,7 @@ mod items;
 mod languages;
 mod model_options;
 mod models;
+mod models_online;
 mod native;
 mod packages;
 mod plugin_commands;

@@ -123,7 +123,7 @@ async fn the_list_has_the_catalogue_and_what_the_user_describes() {
     let text = lab.run(&["models", "list"]).await.expect_code(0).stdout;
     assert!(text.contains("* mystery"), "{text}");
     assert!(
-        text.contains("  gpt-5.5          258400  low [medium] high xhigh\n"),
+        text.contains("  gpt-5.5          258400  catalogue  low [medium] high xhigh\n"),
         "{text}"
     );
 }
@@ -139,7 +139,10 @@ async fn a_catalogue_of_ones_own_takes_the_place_of_the_built_in_one() {
     let mine = explained(&lab, &[]).await;
     assert_eq!(
         mine["fields"]["context_window"],
-        json!({"value": 5000, "origin": {"layer": "catalogue"}})
+        json!({
+            "value": 5000,
+            "origin": {"layer": "catalogue", "file": lab.home().join("models.json")},
+        })
     );
     assert_eq!(explained(&lab, &["gpt-5.5"]).await["matched"], Value::Null);
     lab.write_home("models.json", "{\"models\": 5}");

@@ -20,14 +20,16 @@ use tokio_util::sync::CancellationToken;
 use self::open::{Opened, only_fork, open_thread};
 use self::plan::{Plan, Target};
 pub(crate) use self::plan::{load_config, load_config_by, working_directory};
-use self::prepare::{load_plugins, prepare_turn};
+use self::prepare::{learn_models, load_plugins, prepare_turn};
 use crate::args::ExecArgs;
 use crate::fatal::{self, Fatal};
 use crate::output::Printer;
 use crate::plugins::House;
 use crate::render::Thinking;
 use crate::sink_feed::SinkFeed;
-use crate::{git, interrupt, local_provider, model_port, models, notify, out, tools};
+use crate::{
+    git, interrupt, local_provider, model_port, models, notify, out, prompt_images, tools,
+};
 
 /// Runs the command.
 ///
@@ -58,16 +60,20 @@ pub(crate) struct Stage {
 }
 
 async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> {
-    let Some(prompt) = plan.prompt.take() else {
+    let Some(mut prompt) = plan.prompt.take() else {
         return only_fork(&plan);
     };
     let cancel = CancellationToken::new();
     let interrupts = interrupt::watch(cancel.clone());
     let mut opened = open_thread(&plan)?;
-    let planned = review::prepare(&plan, &cancel).await?;
+    let mut planned = review::prepare(&plan, &cancel).await?;
     let working = planned.as_ref().map(|planned| planned.reviewer);
     interrupts.begin(working.unwrap_or(opened.info.thread_id));
     let house = load_plugins(&plan, stage.without_keys, &cancel).await?;
+    let reviewer = planned.as_mut().map(|planned| &mut planned.setup);
+    let source = &opened.info.source;
+    let online = learn_models(&mut plan, reviewer, &house, source, &cancel).await;
+    prompt_images::set_detail(&mut prompt.images, plan.setup.image_detail());
     let reviewer = planned.as_ref().map(|planned| &planned.setup);
     let turn = prepare_turn(&mut plan, &mut opened, &house, &prompt, reviewer)?;
 
@@ -90,6 +96,7 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
                 house: &house,
                 parent: &opened.info,
                 turn: &turn,
+                online: online.as_ref(),
                 tools: tools.clone(),
                 hooks: Arc::clone(&hooks),
             };
@@ -119,7 +126,10 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
         notifier
     });
     let ports = Ports {
-        model: Arc::new(model_port::client(&house, &plan.config, &opened.info)?),
+        model: models::listen(
+            model_port::client(&house, &plan.config, &opened.info)?,
+            online.as_ref(),
+        ),
         tools,
         hooks,
         recorder: opened.recorder,
@@ -150,6 +160,9 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     let printed = printer.end(&outcome, answer_file, !stage.passing);
     drop(thread);
     builtin.manager.shutdown().await;
+    if let Some(online) = online {
+        online.end().await;
+    }
     let synced: Vec<_> = syncers.into_iter().map(|syncer| syncer.wait()).collect();
     house.shut_down().await;
     if let Some(notified) = notified {

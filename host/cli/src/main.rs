@@ -103,7 +103,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Auth(args) => auth_cmd::run(args).await,
         Command::Provider(args) => provider_cmd::run(*args).await,
         Command::Config(args) => config_cmd::run(&args),
-        Command::Models(args) => models_cmd::run(&args),
+        Command::Models(args) => models_cmd::run(&args).await,
         Command::Features(args) => features_cmd::run(&args),
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Completions { shell } => {

@@ -194,7 +194,7 @@ impl Decider<'_> {
     fn fact(&self, value: Option<&str>, field: &str) -> Chosen {
         Chosen {
             value: value.map(str::to_owned),
-            from: origin_text(self.model, self.model.origin(field)),
+            from: origin_text(self.config, self.model, self.model.origin(field)),
         }
     }
 

@@ -19,7 +19,10 @@ use std::time::{Duration, SystemTime};
 
 use dovetail_config::Config;
 use dovetail_core::ids::PluginId;
-use dovetail_core::plugin::{Endpoint, Hook, Provider, ProviderCapabilities, Wire};
+use dovetail_core::plugin::{
+    Endpoint, Hook, Provider, ProviderCapabilities, Scope as RequestScope, Wire,
+};
+use dovetail_core::secret::Egress;
 use dovetail_core::server_tool::ServerTool;
 use dovetail_core::tool::Tool;
 use dovetail_runtime::catalogue::Catalogue;
@@ -45,6 +48,7 @@ pub(crate) use self::trust::settings;
 use self::trust::settings_of;
 use self::trust::trusted_keys;
 use crate::fatal::Fatal;
+use crate::models::Serving;
 use crate::{builtins, out, plugin_cmd};
 
 /// How long the end of a run may wait for sinks that are taking events well. What they did not take by then is kept
@@ -319,6 +323,22 @@ async fn server_tools(loaded: &[Plugin], warnings: &mut Vec<String>) -> Vec<Arc<
 }
 
 impl House {
+    /// Who serves the provider, for questions of this scope; none where its plugin is gone.
+    pub(crate) fn serving(&self, scope: RequestScope) -> Option<Serving> {
+        let id = self.provider.plugin();
+        let plugin = self.plugins.iter().find(|plugin| plugin.id() == id)?;
+        let (account, is_builtin) = Serving::by(plugin);
+        Some(Serving {
+            provider: Arc::clone(&self.provider),
+            endpoint: self.endpoint.clone(),
+            account,
+            egress: Arc::clone(self.services.egress()) as Arc<dyn Egress>,
+            is_builtin,
+            is_translated: self.wire.is_some(),
+            scope,
+        })
+    }
+
     /// Lets sinks finish, within bounds.
     pub(crate) async fn shut_down(&self) {
         self.reloading.abort();

@@ -30,6 +30,15 @@ pub(crate) fn read(
         .collect()
 }
 
+/// Changes how closely the model is to look.
+pub(crate) fn set_detail(images: &mut [PromptImage], wanted: &str) {
+    for image in images {
+        if let ContentItem::InputImage { detail, .. } = &mut image.content {
+            *detail = Some(wanted.to_owned());
+        }
+    }
+}
+
 /// The files that an argument names; one with a comma in its name is taken at its word.
 fn files(argument: &Path) -> Vec<PathBuf> {
     match argument.to_str() {

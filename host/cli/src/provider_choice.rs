@@ -19,8 +19,8 @@ use serde_json::{Map, Value, json};
 pub(crate) use self::bedrock::BEDROCK;
 use crate::args::LocalProvider;
 use crate::fatal::Fatal;
-use crate::login_grant;
 use crate::provider_wire::BuiltinWire;
+use crate::{login_grant, models};
 
 /// The provider id that needs no table.
 const OPENAI: &str = "openai";
@@ -126,7 +126,10 @@ impl ProviderTable {
             .get("base_url")
             .and_then(Value::as_str)
             .unwrap_or(OPENAI_URL);
-        grant.net.insert(origin(id, base_url)?);
+        grant.net.insert(origin(id, "base_url", base_url)?);
+        if let Some(url) = models::catalog_url(&table) {
+            grant.net.insert(origin(id, "model_catalog_url", url)?);
+        }
         if wants_login(id, &table) {
             login_grant::grant(config, None, &mut grant, &mut sources)?;
         }
@@ -175,25 +178,25 @@ fn local_table(url: &str) -> Map<String, Value> {
     table
 }
 
-fn origin(id: &str, base_url: &str) -> anyhow::Result<OriginPattern> {
-    let url = base_url
+fn origin(id: &str, key: &str, text: &str) -> anyhow::Result<OriginPattern> {
+    let url = text
         .parse::<url::Url>()
         .ok()
         .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
     let Some(url) = url else {
         return Err(Fatal::new(format!(
-            "`model_providers.{id}.base_url` is not an http or https URL: `{base_url}`"
+            "`model_providers.{id}.{key}` is not an http or https URL: `{text}`"
         ))
         .hint("write it like https://llm.example.com/v1")
         .into());
     };
     let origin = url.origin().ascii_serialization();
     OriginPattern::parse(&origin)
-        .map_err(|error| Fatal::new(format!("`model_providers.{id}.base_url`: {error}")).into())
+        .map_err(|error| Fatal::new(format!("`model_providers.{id}.{key}`: {error}")).into())
 }
 
 /// Whether a table asks for the login that providers share.
-fn wants_login(id: &str, table: &Map<String, Value>) -> bool {
+pub(crate) fn wants_login(id: &str, table: &Map<String, Value>) -> bool {
     let asks = table.get("requires_openai_auth").and_then(Value::as_bool);
     id == OPENAI || asks.unwrap_or(false)
 }
@@ -269,7 +272,7 @@ mod tests {
 
     #[track_caller]
     fn check_origin(url: &str, matches: &str) {
-        let pattern = origin("x", url).expect("an origin");
+        let pattern = origin("x", "base_url", url).expect("an origin");
         assert!(
             pattern.matches(&matches.parse().expect("a URL")),
             "{url} {matches}"
@@ -286,10 +289,10 @@ mod tests {
             "http://127.0.0.1:8080/v1",
             "http://127.0.0.1:8080/v1/responses",
         );
-        let pattern = origin("x", "https://llm.example/v1").expect("an origin");
+        let pattern = origin("x", "base_url", "https://llm.example/v1").expect("an origin");
         assert!(!pattern.matches(&"https://llm.example:8443/v1".parse().expect("a URL")));
-        assert!(origin("x", "ftp://llm.example").is_err());
-        assert!(origin("x", "not a url").is_err());
+        assert!(origin("x", "base_url", "ftp://llm.example").is_err());
+        assert!(origin("x", "base_url", "not a url").is_err());
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn make(setup: &TurnSetup, config: &Config, house: &House, plan: bool) -> Builti
         || (model.apply_patch_tool_type.is_none() && config.has_feature("apply_patch_freeform"));
     // What the catalogue says is what commands keep to anyway, unless the model asks for more of one.
     let limit = match setup.model.origin("truncation_policy") {
-        Origin::User(_) => Some(model.truncation_policy.in_tokens()),
+        Origin::Said(_) => Some(model.truncation_policy.in_tokens()),
         Origin::Fallback | Origin::Derived | Origin::Catalogue => None,
     };
     dovetail_tools::builtin_tools(ToolOptions {

@@ -1,6 +1,7 @@
 //! How a turn is to run, resolved once from flags, configuration and what is known of the model.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dovetail_config::{ApprovalPolicy, CompactLimitScope, Config, SandboxMode};
 use dovetail_core::compaction::{COMPACT_PROMPT, CompactionOptions, LimitScope};
@@ -17,7 +18,7 @@ use crate::args::ExecOptions;
 use crate::fatal::Fatal;
 use crate::identity::COMPATIBLE_VERSION;
 use crate::model_options::{self, ModelOptions};
-use crate::models::{self, Model};
+use crate::models::{self, Known, Model};
 use crate::{git, surroundings};
 
 /// No provider may be asked more often than this, whatever its table says.
@@ -28,6 +29,8 @@ const MAX_RETRIES: u64 = 100;
 pub(crate) struct TurnSetup {
     /// The working directory.
     pub(crate) cwd: PathBuf,
+    /// What is known of models.
+    pub(crate) known: Arc<Known>,
     /// The model and what is known of it.
     pub(crate) model: Model,
     /// What is asked of it.
@@ -54,7 +57,8 @@ impl TurnSetup {
     /// # Errors
     /// A file that a flag names cannot be used.
     pub(crate) fn of(options: &ExecOptions, config: &Config) -> anyhow::Result<Self> {
-        let model = models::resolve(config, models::chosen(config))?;
+        let known = Known::of(config)?;
+        let model = known.resolve(config, models::chosen(config));
         let sandbox = config.sandbox_mode.unwrap_or_default();
         let added_roots = options
             .add_dir
@@ -65,6 +69,7 @@ impl TurnSetup {
             cwd: config.cwd.clone(),
             asked: model_options::decide(config, &model, sandbox, None),
             model,
+            known: Arc::new(known),
             base_instructions: base_instructions(config)?,
             compact_prompt: compact_prompt(config)?,
             sandbox,
@@ -80,17 +85,21 @@ impl TurnSetup {
     }
 
     /// The same for a reviewer, whose model may be another one.
-    ///
-    /// # Errors
-    /// The catalogue of models cannot be used.
-    pub(crate) fn for_review(&self, config: &Config, model: &str) -> anyhow::Result<Self> {
-        let model = models::resolve(config, model)?;
-        Ok(Self {
+    pub(crate) fn for_review(&self, config: &Config, model: &str) -> Self {
+        let model = self.known.resolve(config, model);
+        Self {
             asked: model_options::decide(config, &model, self.sandbox, None),
             model,
             output_schema: None,
             ..self.clone()
-        })
+        }
+    }
+
+    /// Takes in what has become known of models since.
+    pub(crate) fn learn(&mut self, config: &Config, known: &Arc<Known>) {
+        self.model = known.resolve(config, &self.model.slug);
+        self.asked = model_options::decide(config, &self.model, self.sandbox, None);
+        self.known = Arc::clone(known);
     }
 
     /// How much of an image the model is to see: all of it, where it is known to cope.
@@ -107,22 +116,19 @@ impl TurnSetup {
     }
 
     /// The same for another model.
-    ///
-    /// # Errors
-    /// The catalogue cannot be used.
-    pub(crate) fn with_model(&self, config: &Config, slug: &str) -> anyhow::Result<Self> {
-        let model = models::resolve(config, slug)?;
+    pub(crate) fn with_model(&self, config: &Config, slug: &str) -> Self {
+        let model = self.known.resolve(config, slug);
         let tier = self.asked.service_tier.value.as_deref();
-        Ok(Self {
+        Self {
             asked: model_options::decide(config, &model, self.sandbox, tier),
             model,
             ..self.clone()
-        })
+        }
     }
 
     /// What a person should know of the model and of what is asked of it.
     pub(crate) fn warnings(&self, config: &Config) -> Vec<String> {
-        let mut warnings = models::warnings(config, &self.model);
+        let mut warnings = models::warnings(config, &self.known, &self.model);
         warnings.extend(self.asked.warnings.iter().cloned());
         warnings
     }

@@ -91,7 +91,11 @@ const fn removed(name: &'static str, always: bool, meaning: &'static str) -> Fea
 
 /// All features, sorted by name.
 pub const FEATURES: &[Feature] = &[
-    later("api_key_model_discovery", "ask a provider for its models"),
+    stable(
+        "api_key_model_discovery",
+        true,
+        "ask what `model_catalog_url` names for a provider's models",
+    ),
     stable(
         "apply_patch_freeform",
         false,

@@ -15,6 +15,18 @@ pub struct Catalogue {
     models: Vec<Entry>,
 }
 
+/// The list that an entry is from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum List {
+    /// The one that comes with the host.
+    #[default]
+    Bundled,
+    /// A person's own file.
+    File,
+    /// A server's.
+    Online,
+}
+
 /// A model and what the catalogue says of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Entry {
@@ -23,6 +35,20 @@ pub struct Entry {
     /// What is said.
     #[serde(flatten)]
     pub facts: ModelPatch,
+    /// Where it is said.
+    #[serde(skip)]
+    pub list: List,
+}
+
+impl Entry {
+    /// An entry of no list yet.
+    pub(crate) fn new(slug: String, facts: ModelPatch) -> Self {
+        Self {
+            slug,
+            facts,
+            list: List::default(),
+        }
+    }
 }
 
 /// Why a text is no catalogue.
@@ -61,12 +87,36 @@ impl Catalogue {
             .expect("the catalogue that comes with the host is a catalogue")
     }
 
-    /// Reads one: `{"models": [{"slug": …}, …]}`. Fields that are not known here are left alone.
+    /// Reads a person's file: `{"models": [{"slug": …}, …]}`. Fields that are not known here are left alone.
     ///
     /// # Errors
     /// The text is not JSON, has no such list, or a field has a value of another type.
     pub fn parse(text: &str) -> Result<Self, CatalogueError> {
-        Ok(serde_json::from_str(text)?)
+        let read: Self = serde_json::from_str(text)?;
+        Ok(Self::of(read.models, List::File))
+    }
+
+    /// The entries of a list.
+    pub(crate) fn of(mut models: Vec<Entry>, list: List) -> Self {
+        for entry in &mut models {
+            entry.list = list;
+        }
+        Self { models }
+    }
+
+    /// Puts the entries of a newer list in the place of those of the same name; the others come behind. An empty list
+    /// changes nothing.
+    pub fn replace_with(&mut self, newer: Self) {
+        for entry in newer.models {
+            match self
+                .models
+                .iter_mut()
+                .find(|known| known.slug == entry.slug)
+            {
+                Some(known) => *known = entry,
+                None => self.models.push(entry),
+            }
+        }
     }
 
     /// The models, in the file's order.
@@ -170,6 +220,29 @@ mod tests {
         ] {
             check(slug, None);
         }
+    }
+
+    #[test]
+    fn a_newer_list_replaces_whole_entries_and_adds_others() {
+        let mut catalogue = Catalogue::bundled();
+        let before = catalogue.clone();
+        catalogue.replace_with(Catalogue::of(Vec::new(), List::Online));
+        assert_eq!(catalogue, before);
+        let window = |tokens| ModelPatch {
+            context_window: Some(tokens),
+            ..ModelPatch::default()
+        };
+        let newer = vec![
+            Entry::new("gpt-5.5".to_owned(), window(7)),
+            Entry::new("brand-new".to_owned(), window(8)),
+        ];
+        catalogue.replace_with(Catalogue::of(newer, List::Online));
+        let entry = |slug: &str| catalogue.find(slug).map(|found| found.entry.clone());
+        let replaced = entry("gpt-5.5").expect("an entry");
+        assert_eq!((replaced.list, replaced.facts), (List::Online, window(7)));
+        assert_eq!(entry("brand-new").expect("an entry").list, List::Online);
+        assert_eq!(entry("gpt-6-sol").expect("an entry").list, List::Bundled);
+        assert_eq!(catalogue.entries().len(), before.entries().len() + 1);
     }
 
     #[test]

@@ -1,23 +1,34 @@
-//! Facts laid over each other: what holds for any model, what the catalogue says, what a person says.
+//! Facts laid over each other: what holds for any model, what the catalogue says, what a plugin or a person says.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::catalogue::{self, Catalogue, MatchRule};
+use crate::catalogue::{self, Catalogue, List, MatchRule};
 use crate::info::{ModelInfo, ModelPatch};
 
-/// Where a field's value comes from. `S` is how the caller names a person's setting.
+/// Where a field's value comes from. `S` is how the caller names a plugin or a person's setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin<S> {
     /// Nobody says; it is what holds for a model that nothing is known of.
     Fallback,
     /// It follows from another field.
     Derived,
-    /// The catalogue says so.
+    /// The entry of the catalogue says so; [`Resolved::matched`] is which.
     Catalogue,
-    /// A person says so.
-    User(S),
+    /// A plugin or a person says so.
+    Said(S),
+}
+
+/// The catalogue's entry for a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matched {
+    /// The entry's name.
+    pub slug: String,
+    /// How the model's name led to it.
+    pub rule: MatchRule,
+    /// The list that it is from.
+    pub list: List,
 }
 
 /// A model with all its facts and where they come from.
@@ -26,7 +37,7 @@ pub struct Resolved<S> {
     /// Its name in requests.
     pub slug: String,
     /// The entry it was found under, and by which rule; none where nothing is known of it.
-    pub matched: Option<(String, MatchRule)>,
+    pub matched: Option<Matched>,
     /// The facts.
     pub info: ModelInfo,
     origins: BTreeMap<&'static str, Origin<S>>,
@@ -70,13 +81,17 @@ where
     }
     for (patch, place) in overrides {
         patch.lay_over(&mut info, |name| {
-            origins.insert(name, Origin::User(place.clone()));
+            origins.insert(name, Origin::Said(place.clone()));
         });
     }
     derive(&mut info, &mut origins);
     Resolved {
         slug: slug.to_owned(),
-        matched: found.map(|found| (found.entry.slug.clone(), found.rule)),
+        matched: found.map(|found| Matched {
+            slug: found.entry.slug.clone(),
+            rule: found.rule,
+            list: found.entry.list,
+        }),
         info,
         origins,
     }
@@ -167,8 +182,8 @@ mod tests {
         );
         assert_eq!(model.info.context_window, 2000);
         for (field, origin) in [
-            ("context_window", Origin::User("second")),
-            ("priority", Origin::User("first")),
+            ("context_window", Origin::Said("second")),
+            ("priority", Origin::Said("first")),
             ("default_reasoning_level", Origin::Catalogue),
             ("supports_parallel_tool_calls", Origin::Derived),
             ("supports_reasoning_summaries", Origin::Fallback),

@@ -26,6 +26,10 @@ pub(crate) const QUICK: Duration = Duration::from_secs(2);
 /// What a function that may wait may compute: parsing a token, signing. The rest of its time it waits.
 const WAITING_CPU: Duration = Duration::from_secs(5);
 
+/// A list of models is a convenience, for which a session does not wait as long as for a credential; as long as for a
+/// server's list.
+const LISTING: Duration = Duration::from_secs(5);
+
 /// Of an error response: more than any server's explanation, less than a guest should have to parse.
 pub(crate) const MOST_EXCERPT: usize = 16 << 10;
 
@@ -268,7 +272,9 @@ impl Provider for ProviderPlugin {
 
     async fn list_models(&self, scope: &Scope) -> Result<Vec<ProviderModel>, PluginError> {
         let scope = Arc::new(convert::scope(scope));
-        let answer = self.call(self.waiting("list-models"), move |store, guest| {
+        let mut bounds = self.waiting("list-models");
+        bounds.wall = bounds.wall.min(LISTING);
+        let answer = self.call(bounds, move |store, guest| {
             let scope = Arc::clone(&scope);
             Box::pin(async move { guest.provider.call_list_models(store, &scope).await })
         });

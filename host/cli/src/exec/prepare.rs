@@ -1,5 +1,7 @@
 //! What a turn needs beside its thread: plugins, and what the model is told and asked for.
 
+use std::sync::Arc;
+
 use dovetail_core::turn::{Prompt, TurnOptions};
 use dovetail_store::LastSettings;
 use tokio_util::sync::CancellationToken;
@@ -8,6 +10,7 @@ use super::open::Opened;
 use super::plan::Plan;
 use crate::fatal::Fatal;
 use crate::identity;
+use crate::models::{self, Known, Online, Serving, Source};
 use crate::plugins::{self, House};
 use crate::turn_setup::TurnSetup;
 
@@ -26,6 +29,44 @@ pub(super) async fn load_plugins(
         }
         house = plugins::load(&plan.config, plan.options.strict, without_keys) => house,
     }
+}
+
+/// Takes in what the provider itself says of its models, and sees to it that its list stays up to date. A provider that says
+/// nothing costs nothing.
+pub(super) async fn learn_models(
+    plan: &mut Plan,
+    reviewer: Option<&mut TurnSetup>,
+    house: &House,
+    source: &str,
+    cancel: &CancellationToken,
+) -> Option<Online> {
+    let config = &plan.config;
+    let serving = house.serving(Serving::scope(config, source))?;
+    let mut known = Known::clone(&plan.setup.known);
+    if !serving.is_builtin && config.model_catalog.is_none() {
+        known.add_offer(serving.provider.plugin(), models::offer(&serving).await);
+    }
+    let found = Source::find(config, serving).await;
+    let source = found.unwrap_or_else(|why| {
+        tracing::warn!(%why, "the provider is not asked for its models");
+        None
+    });
+    let used = [Some(&plan.setup), reviewer.as_deref()];
+    let used: Vec<String> = used
+        .into_iter()
+        .flatten()
+        .map(|setup| setup.model.slug.clone())
+        .collect();
+    let online = match source {
+        Some(source) => Some(Online::begin(source, config, &mut known, &used, cancel).await),
+        None => None,
+    };
+    let known = Arc::new(known);
+    plan.setup.learn(config, &known);
+    if let Some(reviewer) = reviewer {
+        reviewer.learn(config, &known);
+    }
+    online
 }
 
 /// Somebody did not want to wait for the turn to begin.
@@ -83,7 +124,6 @@ pub(super) fn prepare_turn(
     let turn = options(&plan.setup);
     let before = model_before(&last, plan)
         .map(|slug| plan.setup.with_model(&plan.config, slug))
-        .transpose()?
         .map(|setup| Box::new(options(&setup)));
     if let Some(resumed) = &mut opened.resumed {
         resumed.previous = before;

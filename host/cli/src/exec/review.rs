@@ -20,6 +20,7 @@ use super::prepare::interrupted_early;
 use crate::args::ReviewArgs;
 use crate::fatal::Fatal;
 use crate::git::{self, Answer, ask};
+use crate::models::Online;
 use crate::plugins::House;
 use crate::sink_feed::SinkFeed;
 use crate::turn_setup::TurnSetup;
@@ -99,7 +100,7 @@ pub(super) async fn prepare(
         changed: seen.changed,
         // Later than the parent's, so that lists have them in that order.
         reviewer: ThreadId::generate(),
-        setup: plan.setup.for_review(&plan.config, model)?,
+        setup: plan.setup.for_review(&plan.config, model),
     }))
 }
 
@@ -243,6 +244,8 @@ pub(super) struct Surroundings<'s> {
     pub(super) parent: &'s ThreadInfo,
     /// The turn that asks for the review.
     pub(super) turn: &'s TurnOptions,
+    /// Who keeps the list of models.
+    pub(super) online: Option<&'s Online>,
     pub(super) tools: Toolbox,
     pub(super) hooks: Arc<HookChain>,
 }
@@ -281,7 +284,7 @@ impl Planned {
             )
         };
         let ports = Ports {
-            model: Arc::new(model_port::client(house, &plan.config, &info)?),
+            model: models::listen(model_port::client(house, &plan.config, &info)?, with.online),
             tools: with.tools,
             hooks: with.hooks,
             recorder: match recorder {

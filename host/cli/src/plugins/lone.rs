@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use dovetail_config::Config;
-use dovetail_core::plugin::{Account, Endpoint};
+use dovetail_core::plugin::{Account, Endpoint, Scope};
+use dovetail_core::secret::Egress;
 use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::host_env::HostEnv;
 use dovetail_runtime::load::Runtime;
@@ -15,6 +16,7 @@ use super::required::Required;
 use super::selection::Selection;
 use super::serving::choose_provider;
 use super::{compiled_dir, places, settings_of};
+use crate::models::Serving;
 use crate::out;
 use crate::provider_choice::ProviderTable;
 
@@ -26,6 +28,8 @@ pub(crate) struct Lone {
     pub(crate) endpoint: Endpoint,
     /// Grants and secrets.
     pub(crate) services: Arc<Services>,
+    /// Whether requests are translated.
+    is_translated: bool,
 }
 
 impl Lone {
@@ -70,7 +74,26 @@ impl Lone {
         Ok(Self {
             plugin,
             endpoint: served.endpoint,
+            is_translated: served.wire.is_some(),
             services: Arc::clone(runtime.services()),
+        })
+    }
+
+    /// Who serves the provider, for questions of this scope.
+    ///
+    /// # Errors
+    /// The plugin is no provider.
+    pub(crate) fn serving(&self, scope: Scope) -> anyhow::Result<Serving> {
+        let none = || anyhow::anyhow!("plugin `{}` is no provider", self.plugin.id());
+        let (account, is_builtin) = Serving::by(&self.plugin);
+        Ok(Serving {
+            provider: Arc::clone(self.plugin.provider().ok_or_else(none)?),
+            endpoint: self.endpoint.clone(),
+            account,
+            egress: Arc::clone(self.services.egress()) as Arc<dyn Egress>,
+            is_builtin,
+            is_translated: self.is_translated,
+            scope,
         })
     }
 

@@ -180,7 +180,7 @@ impl Surroundings {
     ) -> anyhow::Result<BTreeSet<OriginPattern>> {
         let mut origins = BTreeSet::new();
         match table.get("base_url").and_then(Value::as_str) {
-            Some(url) => origins.extend([origin(service.id, url)?]),
+            Some(url) => origins.extend([origin(service.id, "base_url", url)?]),
             None => origins.extend(OriginPattern::parse(service.origin)),
         }
         let elsewhere = |name| {

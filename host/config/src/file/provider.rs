@@ -41,8 +41,7 @@ pub(crate) struct ProviderTable {
     requires_openai_auth: Option<bool>,
     /// Whether it can be asked over a WebSocket. Where it cannot after all, it is asked over HTTP.
     supports_websockets: Option<bool>,
-    /// Where its list of models is.
-    #[schemars(extend("x-not-supported" = "no server is asked for its models; use `model_catalog_json`"))]
+    /// Where its list of models is, `{"models": [{"slug": …}]}`; asked for with the provider's credential.
     model_catalog_url: Option<String>,
     /// Where the credentials for Amazon Bedrock come from. Only for `amazon-bedrock` and `amazon-bedrock-runtime`.
     aws: Option<ProviderAws>,

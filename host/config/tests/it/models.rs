@@ -17,7 +17,7 @@ fn check_window(stage: &Stage, window: u64, place: &str) {
     let model = resolved(stage, "gpt-5.5");
     assert_eq!(
         (model.info.context_window, model.origin("context_window")),
-        (window, &Origin::User(place.to_owned()))
+        (window, &Origin::Said(place.to_owned()))
     );
 }
 

@@ -97,7 +97,13 @@ impl Provider for Misbehaver {
 
     fn list_models(&mut self, _scope: &Scope) -> Result<Vec<Model>, Error> {
         obey("list-models")?;
-        Ok(vec![])
+        Ok(vec![Model {
+            slug: "tame-1".to_owned(),
+            display_name: Some("Tame".to_owned()),
+            context_window: Some(40_000),
+            reasoning_efforts: vec!["low".to_owned()],
+            parallel_tool_calls: false,
+        }])
     }
 }
 
