@@ -107,10 +107,17 @@ impl Thread {
         )
     }
 
-    /// Begins a conversation with the history of another one.
+    /// Begins a conversation with the history of another one, which is taken from its file alone.
     pub fn fork(info: ThreadInfo, mut resumed: Resumed, ports: Ports) -> Self {
         let history = resumed.history(&info.provider_id);
         let initialization = HistoryInitialization::ColdFork;
+        Self::build(info, history, resumed, initialization, ports)
+    }
+
+    /// The same where that one goes on in this process: services may still know its beginning.
+    pub fn fork_beside(info: ThreadInfo, mut resumed: Resumed, ports: Ports) -> Self {
+        let history = resumed.history(&info.provider_id);
+        let initialization = HistoryInitialization::WarmFork;
         Self::build(info, history, resumed, initialization, ports)
     }
 
