@@ -327,6 +327,7 @@ impl<W: Write + Send> Observer for ExecJson<W> {
             | TurnEvent::TextDelta { .. }
             | TurnEvent::MessageAbandoned { .. }
             | TurnEvent::ReasoningDelta { .. }
+            | TurnEvent::ApprovalRequested(_)
             | TurnEvent::ToolCalled { .. }
             | TurnEvent::HookRan(_)
             | TurnEvent::ContextFull { .. }

@@ -458,6 +458,7 @@ impl<W: Write + Send, A: Write + Send> Observer for Transcript<W, A> {
             | TurnEvent::TextDelta { .. }
             | TurnEvent::MessageAbandoned { .. }
             | TurnEvent::ReasoningDelta { .. }
+            | TurnEvent::ApprovalRequested(_)
             | TurnEvent::ToolCalled { success: true, .. }
             | TurnEvent::ContextFull { .. }
             | TurnEvent::CompactionStarted { .. }

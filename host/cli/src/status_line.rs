@@ -102,6 +102,9 @@ impl<W: Write + Send> Observer for StatusLine<W> {
             TurnEvent::Compacted(_) | TurnEvent::CompactionAbandoned { .. } => {
                 terminal.doing = Some("waiting for the model".to_owned());
             }
+            TurnEvent::ApprovalRequested(_) => {
+                terminal.doing = Some("waiting for an answer".to_owned());
+            }
             TurnEvent::WaitingForNetwork { .. } => {
                 terminal.doing = Some("waiting for network".to_owned());
             }

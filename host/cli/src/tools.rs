@@ -42,6 +42,7 @@ fn make(setup: &TurnSetup, config: &Config, house: &House, plan: bool) -> Builti
     dovetail_tools::builtin_tools(ToolOptions {
         sandbox: policy(setup, config),
         approval_policy: setup.approval.as_str().to_owned(),
+        approver: None,
         shell: Some(surroundings::shell().into()),
         learn_profile: config.features.get("shell_snapshot") != Some(&false),
         environment: EnvironmentPolicy {

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::approval::ApprovalRequest;
 use crate::ids::{CallId, PluginId, ThreadId, TurnId, WindowId};
 use crate::item::ResponseItem;
 use crate::lineage::{ParentTurn, SubagentKind};
@@ -364,6 +365,8 @@ pub enum TurnEvent {
         /// How long it took.
         duration: Duration,
     },
+    /// Somebody has to say whether a command that began may run outside of the sandbox.
+    ApprovalRequested(ApprovalRequest),
     /// A tool call ended, visible or not; one for every call.
     ToolCalled {
         /// The call.
@@ -514,7 +517,7 @@ pub trait Observer: Send {
 pub struct EventSender(mpsc::UnboundedSender<TurnEvent>);
 
 impl EventSender {
-    /// Makes a sender with its receiver. Unbounded on purpose: a tool sends two events, never a stream.
+    /// Makes a sender with its receiver. Unbounded on purpose: a tool sends a few events, never a stream.
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<TurnEvent>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self(sender), receiver)
@@ -532,6 +535,11 @@ impl EventSender {
             activity,
             duration,
         });
+    }
+
+    /// Reports that somebody has to answer.
+    pub fn approval_requested(&self, request: ApprovalRequest) {
+        self.send(TurnEvent::ApprovalRequested(request));
     }
 
     /// Reports what a hook did.

@@ -4,6 +4,7 @@
 //! the turn loop runs on them with plain values. JSON values appear only as tool arguments and schemas, and where a
 //! wire type is by definition JSON.
 
+pub mod approval;
 pub mod compaction;
 pub mod context;
 pub mod event;

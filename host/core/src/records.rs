@@ -211,6 +211,23 @@ fn describe(event: &TurnEvent) -> Option<(&'static str, Vec<Field>)> {
                 classed("reason", FieldClass::Location, reason.clone()),
             ],
         ),
+        TurnEvent::ApprovalRequested(request) => (
+            "approval.requested",
+            vec![
+                text("call_id", request.call_id.as_str()),
+                classed("command", FieldClass::Content, request.command.join(" ")),
+                classed(
+                    "cwd",
+                    FieldClass::Location,
+                    request.cwd.display().to_string(),
+                ),
+                classed(
+                    "reason",
+                    FieldClass::Content,
+                    request.reason.clone().unwrap_or_default(),
+                ),
+            ],
+        ),
         TurnEvent::WaitingForNetwork { reason } => (
             "network.awaited",
             vec![classed("reason", FieldClass::Location, reason.clone())],

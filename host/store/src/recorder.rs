@@ -411,6 +411,7 @@ impl Recorder for RolloutRecorder {
             | TurnEvent::MessageAbandoned { .. }
             | TurnEvent::ReasoningDelta { .. }
             | TurnEvent::ToolStarted { .. }
+            | TurnEvent::ApprovalRequested(_)
             | TurnEvent::ToolCalled { .. }
             | TurnEvent::HookRan(_)
             | TurnEvent::Reconnecting { .. }

@@ -123,6 +123,7 @@ fn options(mode: SandboxMode, cwd: PathBuf) -> ToolOptions {
             protected: Vec::new(),
         },
         approval_policy: "never".to_owned(),
+        approver: None,
         shell: Some("/bin/bash".into()),
         learn_profile: true,
         environment: EnvironmentPolicy::default(),

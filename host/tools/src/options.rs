@@ -1,7 +1,9 @@
 //! What the tools are made from.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use dovetail_core::approval::Approver;
 use dovetail_core::shorten::DEFAULT_OUTPUT_TOKENS;
 use dovetail_sandbox::SandboxPolicy;
 
@@ -23,6 +25,8 @@ pub struct ToolOptions {
     pub sandbox: SandboxPolicy,
     /// The approval policy as configuration spells it: `never`, `on-request`, …
     pub approval_policy: String,
+    /// Whoever can be asked to let a command out of the sandbox; none where nobody can.
+    pub approver: Option<Arc<dyn Approver>>,
     /// The shell that commands are given to; none for the user's own.
     pub shell: Option<PathBuf>,
     /// Whether login shells may be spared a profile that does nothing but set variables (`features.shell_snapshot`).

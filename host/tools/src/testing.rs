@@ -92,6 +92,7 @@ impl Bench {
         ToolOptions {
             sandbox,
             approval_policy: "never".to_owned(),
+            approver: None,
             shell: Some(PathBuf::from("/bin/sh")),
             learn_profile: true,
             environment: EnvironmentPolicy::default(),

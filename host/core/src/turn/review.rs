@@ -185,6 +185,7 @@ fn is_work(event: &TurnEvent) -> bool {
     match event {
         TurnEvent::ToolStarted { .. }
         | TurnEvent::ToolFinished { .. }
+        | TurnEvent::ApprovalRequested(_)
         | TurnEvent::ToolCalled { .. }
         | TurnEvent::HookRan(_)
         | TurnEvent::RequestCompleted { .. }

@@ -76,6 +76,7 @@ impl RolloutRecorder {
             | TurnEvent::MessageAbandoned { .. }
             | TurnEvent::ReasoningDelta { .. }
             | TurnEvent::ToolStarted { .. }
+            | TurnEvent::ApprovalRequested(_)
             | TurnEvent::ToolCalled { .. }
             | TurnEvent::HookRan(_)
             | TurnEvent::RequestCompleted { .. }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use dovetail_core::approval::{ApprovalDecision, ApprovalRequest, Approver};
 use dovetail_core::event::{ActivityStatus, ToolActivity};
 use dovetail_core::tool::{CallContext, Tool, ToolCall, ToolInput, ToolOutcome, ToolSpec};
 use dovetail_core::verdict::Cleared;
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::life::Life;
-use super::manager::ExecManager;
+use super::manager::{ExecManager, Order};
 use super::report::{self, State};
 use super::session::Session;
 use super::shell::Invocation;
@@ -27,6 +28,10 @@ const INTERRUPT_GRACE: Duration = Duration::from_millis(80);
 
 const ESCALATION_UNDER_NEVER: &str = "approval policy is Never; reject command — you cannot ask for escalated \
                                       permissions if the approval policy is Never";
+
+/// What a call reads whose command a person did not want outside of the sandbox.
+const DECLINED: &str = "the user did not let this command run outside of the sandbox; nothing was run. Go on without \
+                        it, or within the sandbox.";
 
 /// What a call reads that wants the shell to apply a patch. Carried out here, the patch would pass the hooks that watch
 /// patches by.
@@ -50,6 +55,13 @@ struct Arguments {
     #[serde(default, deserialize_with = "arguments::count")]
     max_output_tokens: Option<u64>,
     sandbox_permissions: Option<Permissions>,
+    justification: Option<String>,
+}
+
+impl Arguments {
+    fn escalated(&self) -> bool {
+        self.sandbox_permissions == Some(Permissions::RequireEscalated)
+    }
 }
 
 #[derive(Deserialize, PartialEq, Eq)]
@@ -83,13 +95,51 @@ impl ExecCommand {
     }
 
     /// Why the call may not be made, if it asks for more than the sandbox gives.
-    fn refusal(&self, arguments: &Arguments) -> Option<String> {
-        let escalated = arguments.sandbox_permissions == Some(Permissions::RequireEscalated);
-        escalated.then(|| match self.manager.approval_policy() {
-            "never" => ESCALATION_UNDER_NEVER.to_owned(),
-            _ => "nobody can be asked for escalated permissions here; run the command without them"
-                .to_owned(),
+    fn refusal(&self, arguments: &Arguments) -> Option<&'static str> {
+        let refused = arguments.escalated() && self.manager.approver().is_none();
+        refused.then(|| match self.manager.approval_policy() {
+            "never" => ESCALATION_UNDER_NEVER,
+            _ => "nobody can be asked for escalated permissions here; run the command without them",
         })
+    }
+
+    /// Asks whether a command may run outside of the sandbox, which is shown from then on: as what is returned. Where it
+    /// may not run, it has ended, and the text is for the model.
+    async fn ask(
+        &self,
+        approver: &dyn Approver,
+        request: ApprovalRequest,
+        context: &CallContext,
+    ) -> Result<ToolActivity, String> {
+        let call_id = request.call_id.clone();
+        let shown = |status| ToolActivity::Command {
+            command: request.command.clone(),
+            cwd: request.cwd.clone(),
+            process_id: None,
+            output: String::new(),
+            exit_code: None,
+            status,
+        };
+        let waiting = shown(ActivityStatus::InProgress);
+        context.started(&call_id, waiting.clone());
+        let asked = Instant::now();
+        let answer = approver.ask(&request);
+        context.events.approval_requested(request.clone());
+        let decision = tokio::select! {
+            biased;
+            () = context.cancel.cancelled() => None,
+            answer = answer => Some(answer.unwrap_or(ApprovalDecision::Decline)),
+        };
+        let told = match decision {
+            Some(ApprovalDecision::Accept) => return Ok(waiting),
+            Some(ApprovalDecision::Decline) => DECLINED.to_owned(),
+            Some(ApprovalDecision::Cancel) | None => report::aborted(asked.elapsed()),
+        };
+        context.finished(&call_id, shown(ActivityStatus::Declined), asked.elapsed());
+        if decision == Some(ApprovalDecision::Cancel) {
+            context.cancel.cancel();
+        }
+        Err(told)
     }
 }
 
@@ -135,7 +185,6 @@ impl Tool for ExecCommand {
 
     async fn run(&self, call: Cleared<ToolCall>, context: &CallContext) -> ToolOutcome {
         let call = call.into_inner();
-        let waiting_since = Instant::now();
         let arguments: Arguments = match arguments::parse(&call) {
             Ok(arguments) => arguments,
             Err(text) => return ToolOutcome::refused(text),
@@ -147,31 +196,49 @@ impl Tool for ExecCommand {
             return ToolOutcome::refused(PATCH_IN_SHELL);
         }
         let invocation = self.invocation(&arguments);
+        let approver = self.manager.approver().filter(|_| arguments.escalated());
         let directory = arguments
             .workdir
             .map_or_else(|| context.cwd.clone(), |path| context.cwd.join(path));
-        let terminal = arguments.tty.unwrap_or(false);
         let wait = wait(arguments.yield_time_ms);
-        let place = tokio::select! {
-            biased;
-            place = self.manager.place(wait) => place,
-            () = context.cancel.cancelled() => {
-                return ToolOutcome::refused(report::aborted(waiting_since.elapsed()));
+        let mut shown = None;
+        if let Some(approver) = approver {
+            let request = ApprovalRequest {
+                thread_id: context.thread_id,
+                turn_id: context.turn_id,
+                call_id: call.call_id.clone(),
+                command: invocation.argv(),
+                cwd: directory.clone(),
+                reason: arguments.justification,
+            };
+            match self.ask(approver, request, context).await {
+                Ok(waiting) => shown = Some(waiting),
+                Err(told) => return ToolOutcome::refused(told),
             }
+        }
+        let waiting_since = Instant::now();
+        let order = Order {
+            invocation,
+            directory,
+            terminal: arguments.tty.unwrap_or(false),
+            approved: shown.is_some(),
         };
-        let started = place.and_then(|place| {
-            self.manager.start(
-                place,
-                invocation,
-                directory,
-                terminal,
-                context,
-                &call.call_id,
-            )
-        });
+        let started = tokio::select! {
+            biased;
+            place = self.manager.place(wait) => place
+                .and_then(|place| self.manager.start(place, order, context, &call.call_id))
+                .map_err(|error| not_run(&error)),
+            () = context.cancel.cancelled() => Err(report::aborted(waiting_since.elapsed())),
+        };
         let (session, mut life) = match started {
             Ok(started) => started,
-            Err(error) => return ToolOutcome::refused(not_run(&error)),
+            Err(told) => {
+                if let Some(waiting) = shown {
+                    let waited = waiting_since.elapsed();
+                    context.finished(&call.call_id, waiting.given_up(), waited);
+                }
+                return ToolOutcome::refused(told);
+            }
         };
         tokio::select! {
             biased;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use dovetail_core::approval::Approver;
 use dovetail_core::ids::CallId;
 use dovetail_core::tool::CallContext;
-use dovetail_sandbox::Sandbox;
+use dovetail_sandbox::{Sandbox, SandboxMode, SandboxPolicy};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,9 +35,12 @@ const SHUTDOWN: Duration = Duration::from_secs(2);
 /// The running commands. Tell it when the session ends: [`ExecManager::shutdown`].
 pub struct ExecManager {
     sandbox: Arc<Sandbox>,
+    /// For commands that somebody let out of the sandbox.
+    outside: Sandbox,
     environment: Environment,
     shell: PathBuf,
     approval_policy: String,
+    approver: Option<Arc<dyn Approver>>,
     version: String,
     token_limit: u64,
     /// What is known of the user's profile; none where it is to be read every time.
@@ -46,6 +50,15 @@ pub struct ExecManager {
     freed: Arc<Notify>,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// What a call wants to be run.
+pub(super) struct Order {
+    pub(super) invocation: Invocation,
+    pub(super) directory: PathBuf,
+    pub(super) terminal: bool,
+    /// Whether it runs outside of the sandbox. Whoever was asked for that sees it already.
+    pub(super) approved: bool,
 }
 
 /// A place among the running commands, and the number of the one that takes it. Dropped, it is free again.
@@ -84,6 +97,10 @@ pub(super) enum RunError {
 impl ExecManager {
     pub(crate) fn new(options: ToolOptions) -> Self {
         let sandbox = Arc::new(Sandbox::new(options.sandbox_policy()));
+        let outside = Sandbox::new(SandboxPolicy {
+            mode: SandboxMode::DangerFullAccess,
+            ..sandbox.policy().clone()
+        });
         let token_limit = options.output_tokens();
         let users = std::env::var_os("SHELL");
         let shell = shell::default_shell(options.shell, users.as_deref());
@@ -98,10 +115,12 @@ impl ExecManager {
         );
         Self {
             sandbox,
+            outside,
             login: options.learn_profile.then(Arc::default),
             shell,
             environment,
             approval_policy: options.approval_policy,
+            approver: options.approver,
             version: options.version,
             token_limit,
             sessions: Mutex::default(),
@@ -145,6 +164,12 @@ impl ExecManager {
         &self.approval_policy
     }
 
+    /// Whoever can be asked; nobody is where the policy is `never`.
+    pub(super) fn approver(&self) -> Option<&dyn Approver> {
+        let approver = self.approver.as_deref();
+        approver.filter(|_| self.approval_policy != "never")
+    }
+
     /// How many tokens a call may show: what it asks for, within what any output may have.
     pub(super) fn token_budget(&self, asked: Option<u64>) -> u64 {
         asked.unwrap_or(self.token_limit).min(self.token_limit)
@@ -171,16 +196,24 @@ impl ExecManager {
     pub(super) fn start(
         &self,
         place: Place<'_>,
-        invocation: Invocation,
-        directory: PathBuf,
-        terminal: bool,
+        order: Order,
         context: &CallContext,
         call_id: &CallId,
     ) -> Result<(Arc<Session>, Life), RunError> {
         let id = place.id;
-        let environment = self.variables(context, call_id, terminal);
+        let Order {
+            invocation,
+            directory,
+            terminal,
+            approved,
+        } = order;
+        let sandbox = match approved {
+            true => &self.outside,
+            false => &*self.sandbox,
+        };
+        let environment = self.variables(sandbox, context, call_id, terminal);
         let (start, trial) = self.prepare(&invocation, directory, environment, terminal);
-        let (child, output) = spawn::spawn(&start, &self.sandbox)?;
+        let (child, output) = spawn::spawn(&start, sandbox)?;
         let session = Session::new(
             id,
             Command {
@@ -193,7 +226,9 @@ impl ExecManager {
             Arc::clone(&self.freed),
         );
         let session = Arc::new(session);
-        context.started(call_id, session.activity());
+        if !approved {
+            context.started(call_id, session.activity());
+        }
         self.sessions().by_id.insert(id, Arc::clone(&session));
         // The session has it now.
         drop(place);
@@ -287,8 +322,14 @@ impl ExecManager {
         Ok(FIRST_SESSION + sessions.begun - 1)
     }
 
-    fn variables(&self, context: &CallContext, call_id: &CallId, terminal: bool) -> Variables {
-        let network_off = !self.sandbox.policy().network_allowed();
+    fn variables(
+        &self,
+        sandbox: &Sandbox,
+        context: &CallContext,
+        call_id: &CallId,
+        terminal: bool,
+    ) -> Variables {
+        let network_off = !sandbox.policy().network_allowed();
         let always = [
             ("CODEX_THREAD_ID", context.thread_id.to_string()),
             ("CODEX_SESSION_ID", context.session_id.to_string()),

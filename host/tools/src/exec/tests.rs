@@ -1,6 +1,7 @@
 //! Real commands in the real sandbox. Where something must have happened before the next step, the step waits for its
 //! trace (output, a file's end, an event), never for time.
 
+mod approval;
 mod profile;
 
 use std::io::Read;
@@ -14,6 +15,7 @@ use dovetail_sandbox::{SandboxMode, SandboxPolicy};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
+use super::manager::Order;
 use super::session::Session;
 use super::shell::Invocation;
 use crate::options::ToolOptions;
@@ -483,14 +485,14 @@ async fn start_endless(lab: &Lab) -> Arc<Session> {
     };
     let directory = lab.bench.cwd().to_owned();
     let call_id = dovetail_core::ids::CallId::new("call");
-    let started = lab.tools.manager.start(
-        place,
+    let order = Order {
         invocation,
         directory,
-        false,
-        &lab.bench.context,
-        &call_id,
-    );
+        terminal: false,
+        approved: false,
+    };
+    let context = &lab.bench.context;
+    let started = lab.tools.manager.start(place, order, context, &call_id);
     started.unwrap().0
 }
 
