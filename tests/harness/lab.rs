@@ -323,6 +323,13 @@ impl Lab {
         Running::start(self.command(args))
     }
 
+    /// Starts the binary in the project, to be told things on its standard input.
+    pub fn start_told(&self, args: &[&str]) -> Running {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped());
+        Running::start(command)
+    }
+
     /// Starts another program in this world.
     pub fn start_other(&self, program: &str, args: &[&str]) -> Running {
         Running::start(self.command_of(program, args))

@@ -114,6 +114,13 @@ impl Running {
         stdin.write_all(input).await.expect("it reads");
     }
 
+    /// Writes a line of JSON to its standard input, which stays open. Only for commands started with one.
+    pub async fn tell(&mut self, line: &Value) {
+        let stdin = self.child.stdin.as_mut().expect("its input is piped");
+        let line = format!("{line}\n");
+        stdin.write_all(line.as_bytes()).await.expect("it reads");
+    }
+
     /// Waits for the end.
     pub async fn finish(self) -> Ran {
         self.finish_within(PATIENCE).await
@@ -122,6 +129,8 @@ impl Running {
     /// Waits for the end of what may take longer than other commands.
     pub async fn finish_within(mut self, patience: Duration) -> Ran {
         let (mut rest, mut errors) = (Vec::new(), Vec::new());
+        // Whoever still listens hears that there is nothing more.
+        drop(self.child.stdin.take());
         let ending = async {
             let (out, err) = tokio::join!(
                 self.stdout.read_to_end(&mut rest),

@@ -44,6 +44,7 @@ mod readme;
 mod review;
 mod sandbox;
 mod server_faults;
+mod session;
 mod threads;
 mod threat_model;
 mod tls_server;

@@ -74,6 +74,12 @@ impl Command {
                 args.run = std::mem::take(&mut args.run).within(outer);
                 check(&args.run.options)?;
             }
+            Self::Dev(DevArgs {
+                command: DevCommand::Session(args),
+            }) => {
+                args.run = std::mem::take(&mut args.run).within(outer);
+                check(&args.run.options)?;
+            }
             Self::Config(_)
             | Self::Models(_)
             | Self::Features(_)
@@ -127,6 +133,7 @@ impl Command {
             | Self::Thread(_)
             | Self::Demo(_)
             | Self::Rehearse(_)
+            | Self::Dev(_)
             | Self::Plugin(_)
             | Self::Trust(_)
             | Self::Completions { .. } => None,
@@ -191,6 +198,9 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Serve a scripted model on loopback, to test hooks, tools, sinks and providers without a model.
     Rehearse(RehearseArgs),
+    /// Tools for those who work on the host or on its clients.
+    #[command(hide = true)]
+    Dev(DevArgs),
     /// Sign in: in a browser, with a code, or with a key or token from standard input.
     Login(crate::login_cmd::LoginArgs),
     /// Sign out: forget the stored login, and have it revoked.
@@ -343,6 +353,44 @@ pub(crate) struct RehearseArgs {
     /// The base URL to forward to, such as `https://llm.example/v1`.
     #[arg(long, value_name = "URL", requires = "record")]
     pub(crate) upstream: Option<String>,
+}
+
+/// `dovetail dev`.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Which tool.
+    #[command(subcommand)]
+    pub(crate) command: DevCommand,
+}
+
+/// The tools of `dovetail dev`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DevCommand {
+    /// Carry on a conversation as a client does, told by JSON lines on standard input.
+    Session(Box<SessionArgs>),
+}
+
+/// `dovetail dev session`.
+#[derive(Debug, Args)]
+pub(crate) struct SessionArgs {
+    /// The client's name, as requests tell it.
+    #[arg(long, value_name = "NAME", default_value = "dovetail_session", value_parser = client_name)]
+    pub(crate) client: String,
+    /// The service that the client starts the conversation for.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service_name: Option<String>,
+    /// Options, as `exec` has them.
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+}
+
+/// The name goes into headers.
+fn client_name(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    match text.trim() {
+        name if !name.is_empty() && name.bytes().all(plain) => Ok(name.to_owned()),
+        _ => Err("a header cannot hold it"),
+    }
 }
 
 #[cfg(test)]

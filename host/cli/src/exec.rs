@@ -4,6 +4,7 @@ mod open;
 mod plan;
 mod prepare;
 mod review;
+pub(crate) mod session;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 
 use dovetail_core::event::Observer;
 use dovetail_core::records::EventRecords;
-use dovetail_core::toolbox::Toolbox;
 use dovetail_core::turn::{Ports, Thread, TurnOptions, TurnOutcome};
 use dovetail_core::verdict::HookChain;
 use dovetail_store::Syncer;
@@ -81,12 +81,8 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
         Some(setup) => tools::for_review(setup, &plan.config, &house),
         None => tools::builtin(&plan.setup, &plan.config, &house),
     };
-    let all_tools = builtin.tools.into_iter().chain(house.tools.iter().cloned());
-    let tools = Toolbox::new(all_tools.collect()).with_output_tokens(builtin.output_tokens);
-    let tools = match tools::can_search(reviewer.unwrap_or(&plan.setup), &plan.config) {
-        true => tools.deferring(),
-        false => tools,
-    };
+    let with = reviewer.unwrap_or(&plan.setup);
+    let tools = tools::toolbox(&builtin, &house, with, &plan.config);
     let hooks = Arc::new(HookChain::new(house.hooks.clone()));
     let mut syncers: Vec<Syncer> = opened.syncer.take().into_iter().collect();
     let review = match planned {

@@ -339,6 +339,12 @@ impl<W: Write + Send> Observer for ExecJson<W> {
     }
 }
 
+/// An activity as an item without an id, for whoever shows it otherwise; none for activities that have no item of their own.
+pub(crate) fn activity(activity: &ToolActivity) -> Option<Value> {
+    // Texts and JSON values always serialize.
+    serde_json::to_value(details(activity)?).ok()
+}
+
 /// An activity as an item; none for activities that have no item of their own.
 fn details(activity: &ToolActivity) -> Option<Details<'_>> {
     match activity {

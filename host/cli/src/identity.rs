@@ -36,6 +36,30 @@ pub(crate) fn process_originator() -> String {
     sources(overridden.as_deref(), None).process()
 }
 
+/// The originator of a thread that a client starts: its service's, else its own name.
+pub(crate) fn client_originator(client: &str, service_name: Option<&str>) -> String {
+    let overridden = env::ORIGINATOR_OVERRIDE.get();
+    OriginatorSources {
+        service_name,
+        ..of_client(overridden.as_deref(), client)
+    }
+    .thread()
+}
+
+/// What begins the user agent where a client uses the host.
+pub(crate) fn client_process(client: &str) -> String {
+    let overridden = env::ORIGINATOR_OVERRIDE.get();
+    of_client(overridden.as_deref(), client).process()
+}
+
+fn of_client<'a>(overridden: Option<&'a str>, client: &'a str) -> OriginatorSources<'a> {
+    OriginatorSources {
+        overridden,
+        process: client,
+        ..OriginatorSources::default()
+    }
+}
+
 fn sources<'a>(overridden: Option<&'a str>, persisted: Option<&'a str>) -> OriginatorSources<'a> {
     OriginatorSources {
         overridden,

@@ -46,7 +46,7 @@ mod turn_setup;
 
 use std::process::ExitCode;
 
-use crate::args::Command;
+use crate::args::{Command, DevCommand};
 use crate::fatal::Fatal;
 
 fn main() -> ExitCode {
@@ -96,6 +96,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Thread(args) => thread_cmd::run(args),
         Command::Demo(args) => demo::run(args).await,
         Command::Rehearse(args) => rehearse::run(args).await,
+        Command::Dev(args) => match args.command {
+            DevCommand::Session(args) => exec::session::run(*args).await,
+        },
         Command::Plugin(args) => plugin_cmd::run(args, &plugins::command_context()?).await,
         Command::Trust(args) => plugin_cmd::trust::run(args, &plugins::command_context()?),
         Command::Login(args) => login_cmd::run(args).await,

@@ -28,13 +28,26 @@ pub(crate) fn client(
     config: &Config,
     info: &ThreadInfo,
 ) -> anyhow::Result<ResponsesClient> {
+    client_as(house, config, info, &identity::process_originator())
+}
+
+/// The same for another process than our own commands: `process` begins the user agent.
+///
+/// # Errors
+/// As [`client`].
+pub(crate) fn client_as(
+    house: &House,
+    config: &Config,
+    info: &ThreadInfo,
+    process: &str,
+) -> anyhow::Result<ResponsesClient> {
     let whom = Whom {
         provider: &house.provider,
         endpoint: &house.endpoint,
         wire: house.wire.as_ref(),
         services: &house.services,
     };
-    client_of(&whom, config, &info.source, &info.originator)
+    make(&whom, config, &info.source, &info.originator, process)
 }
 
 /// Who answers for a client's requests.
@@ -59,6 +72,17 @@ pub(crate) fn client_of(
     source: &str,
     originator: &str,
 ) -> anyhow::Result<ResponsesClient> {
+    let process = identity::process_originator();
+    make(whom, config, source, originator, &process)
+}
+
+fn make(
+    whom: &Whom<'_>,
+    config: &Config,
+    source: &str,
+    originator: &str,
+    process: &str,
+) -> anyhow::Result<ResponsesClient> {
     let scope = Scope {
         provider_id: config.model_provider.clone(),
         purpose: Purpose::Turn,
@@ -67,7 +91,7 @@ pub(crate) fn client_of(
     };
     let options = ClientOptions {
         originator: originator.to_owned(),
-        user_agent: identity::user_agent(&identity::process_originator()),
+        user_agent: identity::user_agent(process),
         // The provider `openai` sets its own.
         version: None,
         idle_timeout: milliseconds(config, "stream_idle_timeout_ms").unwrap_or(DEFAULT_IDLE),

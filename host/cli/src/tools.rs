@@ -1,8 +1,11 @@
 //! The built-in tools of a session, from flags, configuration and what is known of the model.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dovetail_config::{Config, InheritEnv, SYSTEM_CONFIG, SandboxMode as Mode, env};
+use dovetail_core::approval::Approver;
+use dovetail_core::toolbox::Toolbox;
 use dovetail_models::{Origin, PatchToolType};
 use dovetail_sandbox::{SandboxMode, SandboxPolicy};
 use dovetail_tools::{BuiltinTools, EnvironmentPolicy, Inherit, Offer, PatchForm, ToolOptions};
@@ -15,21 +18,49 @@ use crate::turn_setup::TurnSetup;
 
 /// Makes the tools.
 pub(crate) fn builtin(setup: &TurnSetup, config: &Config, house: &House) -> BuiltinTools {
-    make(setup, config, house, true)
+    dovetail_tools::builtin_tools(options(setup, config, house, true))
+}
+
+/// Makes the tools of a session in which somebody can be asked.
+pub(crate) fn for_client(
+    setup: &TurnSetup,
+    config: &Config,
+    house: &House,
+    approver: Arc<dyn Approver>,
+) -> BuiltinTools {
+    dovetail_tools::builtin_tools(ToolOptions {
+        approver: Some(approver),
+        ..options(setup, config, house, true)
+    })
 }
 
 /// Makes the tools of a reviewer: a plan of its own is of no use to anybody.
 pub(crate) fn for_review(setup: &TurnSetup, config: &Config, house: &House) -> BuiltinTools {
-    make(setup, config, house, false)
+    dovetail_tools::builtin_tools(options(setup, config, house, false))
+}
+
+/// All tools of a thread: those that are built in, and those of plugins.
+pub(crate) fn toolbox(
+    builtin: &BuiltinTools,
+    house: &House,
+    setup: &TurnSetup,
+    config: &Config,
+) -> Toolbox {
+    let all = builtin.tools.iter().chain(&house.tools).cloned();
+    let tools = Toolbox::new(all.collect()).with_output_tokens(builtin.output_tokens);
+    match can_search(setup, config) {
+        true => tools.deferring(),
+        false => tools,
+    }
 }
 
 /// Whether the tools of plugins are to be searched for. A model that takes all its tools as an item gets all of them.
-pub(crate) fn can_search(setup: &TurnSetup, config: &Config) -> bool {
+fn can_search(setup: &TurnSetup, config: &Config) -> bool {
     let model = &setup.model.info;
     model.supports_search_tool && !model.use_responses_lite && config.has_feature("tool_search")
 }
 
-fn make(setup: &TurnSetup, config: &Config, house: &House, plan: bool) -> BuiltinTools {
+fn options(setup: &TurnSetup, config: &Config, house: &House, plan: bool) -> ToolOptions {
     let environment = &config.shell_environment_policy;
     let model = &setup.model.info;
     let freeform = model.apply_patch_tool_type == Some(PatchToolType::Freeform)
@@ -39,7 +70,7 @@ fn make(setup: &TurnSetup, config: &Config, house: &House, plan: bool) -> Builti
         Origin::Said(_) => Some(model.truncation_policy.in_tokens()),
         Origin::Fallback | Origin::Derived | Origin::Catalogue => None,
     };
-    dovetail_tools::builtin_tools(ToolOptions {
+    ToolOptions {
         sandbox: policy(setup, config),
         approval_policy: setup.approval.as_str().to_owned(),
         approver: None,
@@ -70,7 +101,7 @@ fn make(setup: &TurnSetup, config: &Config, house: &House, plan: bool) -> Builti
             }),
             plan,
         },
-    })
+    }
 }
 
 fn policy(setup: &TurnSetup, config: &Config) -> SandboxPolicy {

@@ -29,21 +29,25 @@ pub(super) struct Opened {
 
 pub(super) fn open_thread(plan: &Plan) -> anyhow::Result<Opened> {
     match &plan.target {
-        Target::New | Target::Review(_) => Ok(new_thread(plan)),
+        Target::New | Target::Review(_) => {
+            let originator = identity::originator(None);
+            Ok(new_thread(plan, originator, "exec"))
+        }
         Target::Resume(path) => resume_thread(path, plan),
         Target::Fork { path, at } => fork_thread(path, at, plan),
     }
 }
 
-fn new_thread(plan: &Plan) -> Opened {
+/// A thread that begins now: who started it, and with what.
+pub(super) fn new_thread(plan: &Plan, originator: String, source: &str) -> Opened {
     let thread_id = ThreadId::generate();
     let info = ThreadInfo {
         thread_id,
         session_id: thread_id,
         window_id: WindowId::generate(),
         cwd: plan.setup.cwd.clone(),
-        originator: identity::originator(None),
-        source: "exec".to_owned(),
+        originator,
+        source: source.to_owned(),
         thread_source: Some(thread_source(plan)),
         parent_thread_id: None,
         forked_from: None,
@@ -94,7 +98,11 @@ fn fork_thread(path: &Path, at: &ForkAt, plan: &Plan) -> anyhow::Result<Opened> 
 }
 
 /// A thread that goes on from what is on disk.
-fn taken_up(loaded: LoadedThread, recorder: Option<RolloutRecorder>, plan: &Plan) -> Opened {
+pub(super) fn taken_up(
+    loaded: LoadedThread,
+    recorder: Option<RolloutRecorder>,
+    plan: &Plan,
+) -> Opened {
     let warnings = warnings_of(&loaded);
     let mut info = loaded.info;
     info.originator = identity::originator(Some(&info.originator));

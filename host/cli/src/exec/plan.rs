@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use dovetail_config::{Config, ConfigError, LoadRequest, Override, SYSTEM_CONFIG, TrustLevel};
+use dovetail_config::{
+    ApprovalPolicy, Config, ConfigError, LoadRequest, Override, SYSTEM_CONFIG, TrustLevel,
+};
 use dovetail_core::review::ReviewTarget;
 use dovetail_core::turn::Prompt;
 use dovetail_store::ForkAt;
@@ -37,15 +39,18 @@ pub(super) enum Target {
     Review(ReviewTarget),
 }
 
-pub(super) fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
-    let ExecArgs {
-        command,
-        prompt: prompt_text,
-        run: RunOptions {
-            config: mut overrides,
-            mut options,
-        },
-    } = args;
+/// What options and files decide, whatever is said.
+struct Settled {
+    config: Config,
+    options: ExecOptions,
+    local_provider: Option<LocalProvider>,
+}
+
+fn settle(run: RunOptions, home: Option<PathBuf>) -> anyhow::Result<Settled> {
+    let RunOptions {
+        config: mut overrides,
+        options,
+    } = run;
     refuse_unsupported(&options)?;
     overrides.settings.extend(options.settings());
     let home = home.map_or_else(dovetail_config::codex_home, Ok)?;
@@ -70,8 +75,46 @@ pub(super) fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan
         .hint("run it in a git work tree, or add `--skip-git-repo-check` or `--trust`")
         .into());
     }
+    Ok(Settled {
+        config,
+        options,
+        local_provider,
+    })
+}
+
+/// A new conversation in which nothing is said yet, and somebody can be asked.
+pub(super) fn plan_session(run: RunOptions) -> anyhow::Result<Plan> {
+    let Settled {
+        config,
+        options,
+        local_provider,
+    } = settle(run, None)?;
+    let mut setup = TurnSetup::of(&options, &config)?;
+    setup.approval = config.approval_policy.unwrap_or(ApprovalPolicy::OnRequest);
+    Ok(Plan {
+        warnings: config.warnings.clone(),
+        config,
+        setup,
+        options,
+        prompt: None,
+        target: Target::New,
+        local_provider,
+    })
+}
+
+pub(super) fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
+    let ExecArgs {
+        command,
+        prompt: prompt_text,
+        run,
+    } = args;
+    let Settled {
+        config,
+        mut options,
+        local_provider,
+    } = settle(run, home)?;
     let setup = TurnSetup::of(&options, &config)?;
-    let (target, prompt_text) = target(command, prompt_text, &home, &cwd)?;
+    let (target, prompt_text) = target(command, prompt_text, &config.home, &config.cwd)?;
     let prompt_text = prompt::separate(prompt_text, &mut options.images);
     let images = prompt_images::read(&options.images, setup.image_detail())?;
     let prompt = match (&target, prompt_text) {

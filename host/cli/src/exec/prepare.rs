@@ -1,5 +1,6 @@
 //! What a turn needs beside its thread: plugins, and what the model is told and asked for.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use dovetail_core::turn::{Prompt, TurnOptions};
@@ -98,29 +99,8 @@ pub(super) fn prepare_turn(
         ));
     }
 
-    let docs = dovetail_config::collect_project_docs(
-        &plan.config.home,
-        &plan.config.project,
-        &plan.setup.cwd,
-        &plan.config.project_docs,
-    );
-    plan.warnings.extend(docs.warnings);
-    let installation = identity::installation_id(&plan.config.home).map_err(|error| {
-        Fatal::new(format!(
-            "cannot keep an installation id in `{}`: {error}",
-            plan.config.home.join(identity::INSTALLATION_ID).display()
-        ))
-    })?;
-    let agents_md = (!docs.text.is_empty()).then_some(docs.text);
-    let options = |setup: &TurnSetup| {
-        setup.turn_options(
-            &plan.config,
-            installation.clone(),
-            agents_md.clone(),
-            house.capabilities,
-            opened.path.as_deref(),
-        )
-    };
+    let told = Told::now(plan)?;
+    let options = |setup: &TurnSetup| told.options(setup, plan, house, opened.path.as_deref());
     let turn = options(&plan.setup);
     let before = model_before(&last, plan)
         .map(|slug| plan.setup.with_model(&plan.config, slug))
@@ -129,6 +109,55 @@ pub(super) fn prepare_turn(
         resumed.previous = before;
     }
     Ok(turn)
+}
+
+/// What a turn is told that may be another thing in the next one.
+pub(super) struct Told {
+    agents_md: Option<String>,
+    installation: String,
+}
+
+impl Told {
+    /// Reads the project's files.
+    ///
+    /// # Errors
+    /// The installation's id can be neither read nor kept.
+    pub(super) fn now(plan: &mut Plan) -> anyhow::Result<Self> {
+        let docs = dovetail_config::collect_project_docs(
+            &plan.config.home,
+            &plan.config.project,
+            &plan.setup.cwd,
+            &plan.config.project_docs,
+        );
+        plan.warnings.extend(docs.warnings);
+        let installation = identity::installation_id(&plan.config.home).map_err(|error| {
+            Fatal::new(format!(
+                "cannot keep an installation id in `{}`: {error}",
+                plan.config.home.join(identity::INSTALLATION_ID).display()
+            ))
+        })?;
+        Ok(Self {
+            agents_md: (!docs.text.is_empty()).then_some(docs.text),
+            installation,
+        })
+    }
+
+    /// How a turn runs whose thread is kept in a file, if it is.
+    pub(super) fn options(
+        &self,
+        setup: &TurnSetup,
+        plan: &Plan,
+        house: &House,
+        path: Option<&Path>,
+    ) -> TurnOptions {
+        setup.turn_options(
+            &plan.config,
+            self.installation.clone(),
+            self.agents_md.clone(),
+            house.capabilities,
+            path,
+        )
+    }
 }
 
 /// The model that a conversation was with before, where that is another one and can still be asked.
