@@ -71,6 +71,7 @@ const GUESTS: &[(&str, &str, &str, &str)] = &[
         "dovetail-guest-web-caller",
         "tests/guests/web-caller",
     ),
+    ("ECHO", "echo", "dovetail-guest-echo", "tests/guests/echo"),
 ];
 
 /// The same for native ones.

@@ -20,8 +20,8 @@ pub mod script;
 pub use compare::{Change, changes};
 pub use crude::{CRUDE_MANIFEST, crude, crude_guest};
 pub use guests::{
-    ACME, AGENT_SIGNER, BEDROCK, COUNTER, Guest, MISBEHAVER, MOODY, NO_RM, NOTES, OLD_CONTRACT,
-    REWRITE, TOO_GREEDY, WEB_CALLER, WIRE_BREAKER,
+    ACME, AGENT_SIGNER, BEDROCK, COUNTER, ECHO, Guest, MISBEHAVER, MOODY, NO_RM, NOTES,
+    OLD_CONTRACT, REWRITE, TOO_GREEDY, WEB_CALLER, WIRE_BREAKER,
 };
 pub use lab::{Lab, read_lines};
 pub use normal::{normal, normal_json};

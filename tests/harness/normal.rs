@@ -22,8 +22,8 @@ const VARYING: &[(&str, &str)] = &[
     (r"\bresp_[0-9]+\b", "<response>"),
     (r"\b[0-9a-f]{40}\b", "<commit>"),
     (
-        r"codex_exec/(\S+) \([^)]*\) (\S+) \([^)]*\)",
-        "codex_exec/$1 (<system>) $2 (<client>)",
+        r"\b(codex_\w+)/(\S+) \([^)]*\) (\S+) \([^)]*\)",
+        "$1/$2 (<system>) $3 (<client>)",
     ),
 ];
 

@@ -2,6 +2,7 @@
 //! headers and metadata, event lines and rollout lines, as whole values. Nothing may differ but what `differences` lists.
 
 mod basic_turn;
+mod client_session;
 pub(crate) mod differences;
 mod fallback;
 mod fork;

@@ -1,6 +1,7 @@
 //! The differences that are meant, in one place. Each names a row of `docs/differences.md`, which tells users, and the
 //! captures it shows in. What is not listed fails the comparison, and so does an entry that no longer shows.
 
+mod client_session;
 mod compaction;
 
 use dovetail_tests::Change;
@@ -30,6 +31,7 @@ const REQUESTS: &[&str] = &[
     "tool-search",
     "remote-compaction",
     "local-compaction",
+    "client-session",
 ];
 /// Those of models that take tools as a list.
 const LISTED: &[&str] = &[
@@ -43,6 +45,7 @@ const LISTED: &[&str] = &[
     "tool-search",
     "remote-compaction",
     "local-compaction",
+    "client-session",
 ];
 /// Those of them that are not of a reviewer, which is offered less.
 const WHOLE_LISTS: &[&str] = &[
@@ -55,6 +58,7 @@ const WHOLE_LISTS: &[&str] = &[
     "tool-search",
     "remote-compaction",
     "local-compaction",
+    "client-session",
 ];
 /// Those of `gpt-5.5`.
 const KNOWN_MODEL: &[&str] = &[
@@ -67,6 +71,7 @@ const KNOWN_MODEL: &[&str] = &[
     "tool-search",
     "remote-compaction",
     "local-compaction",
+    "client-session",
 ];
 /// Those of them in which agents can be started, and nothing else is to be searched for.
 const WITH_AGENTS: &[&str] = &[
@@ -87,6 +92,7 @@ const WITH_METADATA: &[&str] = &[
     "review",
     "tool-search",
     "remote-compaction",
+    "client-session",
 ];
 /// Those with an upgrade.
 const UPGRADED: &[&str] = &["fallback", "websocket"];
@@ -243,7 +249,7 @@ const KNOWN: &[Difference] = &[
         "it is offered",
     ),
     known(
-        &["many-calls"],
+        &["many-calls", "client-session"],
         "requests.*.headers.x-codex-turn-metadata.workspaces.*.has_changes",
         "`workspaces.*.has_changes`",
         "costs a `git status`",
@@ -274,6 +280,7 @@ const KNOWN: &[Difference] = &[
             "review",
             "tool-search",
             "remote-compaction",
+            "client-session",
         ],
         "requests.*.body.client_metadata.mcp_attribution",
         "`mcp_attribution`",
@@ -320,6 +327,12 @@ const KNOWN: &[Difference] = &[
         "requests.1.headers.x-codex-turn-metadata.forked_from_ordinal_exclusive",
         ROLLOUT_LINES,
         "a line less in each file",
+    ),
+    known(
+        &["fork"],
+        "requests.1.headers.x-codex-turn-metadata.context_window_id",
+        ROLLOUT_LINES,
+        "the first line names the window that the fork is in",
     ),
     known(
         &["fork"],
@@ -481,7 +494,10 @@ const KNOWN: &[Difference] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static Difference> {
-    KNOWN.iter().chain(compaction::KNOWN)
+    KNOWN
+        .iter()
+        .chain(compaction::KNOWN)
+        .chain(client_session::KNOWN)
 }
 
 const fn known(

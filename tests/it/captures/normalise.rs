@@ -50,10 +50,17 @@ pub(crate) fn normalised<S: AsRef<str>>(document: Value, directories: &[(S, &str
 /// Ids that have a meaning, with a name for it.
 fn names(document: &Value) -> Vec<(String, String)> {
     let mut names: Vec<(String, String)> = Vec::new();
+    // A second id of a kind is another one.
     let mut add = |id: &Value, name: String| {
         if let Some(id) = id.as_str().filter(|id| !id.is_empty())
             && !names.iter().any(|(known, _)| known == id)
         {
+            let start = name.trim_end_matches('>');
+            let before = names.iter().filter(|(_, known)| known.starts_with(start));
+            let name = match before.count() {
+                0 => name,
+                count => format!("{start} {}>", count + 1),
+            };
             names.push((id.to_owned(), name));
         }
     };
@@ -86,8 +93,10 @@ fn names(document: &Value) -> Vec<(String, String)> {
     let turns = recorded
         .map(|line| &line["payload"]["turn_id"])
         .chain(blobs().map(|blob| &blob["turn_id"]));
-    for (index, turn) in turns.enumerate() {
-        add(turn, format!("<turn {}>", index + 1));
+    let events = || document["events"].as_array().into_iter().flatten();
+    let turns = turns.chain(events().map(|event| &event["turn"]));
+    for turn in turns {
+        add(turn, "<turn>".to_owned());
     }
     // Of a turn that works for another one; others are their own.
     for line in rollout {
@@ -97,8 +106,9 @@ fn names(document: &Value) -> Vec<(String, String)> {
         // A reviewer's, among the lines of the thread that it works for.
         add(&line["payload"]["thread_id"], "<reviewer>".to_owned());
     }
-    for event in document["events"].as_array().into_iter().flatten() {
+    for event in events() {
         add(&event["thread_id"], "<thread>".to_owned());
+        add(&event["thread"]["id"], "<thread>".to_owned());
     }
     names
 }

@@ -6,8 +6,8 @@ const BOTH: &[&str] = &["remote-compaction", "local-compaction"];
 const REMOTE: &[&str] = &["remote-compaction"];
 const LOCAL: &[&str] = &["local-compaction"];
 
-const COUNTED: &str = "tokens of a compaction by the service";
-const ESTIMATE: &str = "tokens of a conversation right after";
+pub(super) const COUNTED: &str = "tokens of a compaction by the service";
+pub(super) const ESTIMATE: &str = "tokens of a conversation right after";
 
 pub(super) const KNOWN: &[Difference] = &[
     known(
