@@ -82,7 +82,7 @@ struct ListArgs {
 /// `dovetail provider add`.
 #[derive(Debug, Args)]
 struct AddArgs {
-    /// Where the server is, such as https://llm.example.com/v1.
+    /// Where the server is, such as `https://llm.example.com/v1`.
     #[arg(value_name = "URL")]
     url: String,
     /// The provider's id; made of the host's name where it is left out.
