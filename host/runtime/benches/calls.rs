@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use dovetail_core::ids::{CallId, PluginId, ThreadId};
 use dovetail_core::plugin::{
-    HeaderTemplate, HookEvent, HookToolUse, Purpose, RequestHead, Scope, ValuePart,
+    HeaderTemplate, HookEvent, HookToolUse, Provider, Purpose, RequestHead, Scope, ValuePart,
 };
 use dovetail_core::secret::Egress as _;
 use dovetail_runtime::capability::SlotName;
@@ -24,6 +25,9 @@ use dovetail_runtime::plugin_settings::PluginSettings;
 use dovetail_runtime::services::Services;
 use dovetail_tests::{ACME, BEDROCK, COUNTER, Guest, NO_RM, REWRITE};
 use serde_json::{Value, json};
+
+/// Calls of one measurement.
+const IN_A_ROW: usize = 100;
 
 fn main() {
     divan::main();
@@ -180,8 +184,33 @@ fn provider_call(bencher: Bencher<'_, '_>) {
         url: "https://llm.acme.example/v1/responses".to_owned(),
         headers: (0..12).map(header).collect(),
     };
-    let call = || provider.authorize(black_box(&scope), black_box(&head), [7; 32]);
-    bencher.bench_local(|| tokio.block_on(call()).expect("it answers"));
+    bench_authorize(bencher, &tokio, provider, &scope, &head, &[]);
+}
+
+/// Has requests authorized one after the other, as a turn does that runs on the runtime's threads. From outside of them each
+/// call would also cost waking one up, twice.
+fn bench_authorize(
+    bencher: Bencher<'_, '_>,
+    tokio: &tokio::runtime::Runtime,
+    provider: &Arc<dyn Provider>,
+    scope: &Scope,
+    head: &RequestHead,
+    body: &[u8],
+) {
+    let calls = || {
+        let (provider, scope, head) = (Arc::clone(provider), scope.clone(), head.clone());
+        let body = body.to_vec();
+        async move {
+            for _ in 0..IN_A_ROW {
+                let digest = *Sha256::of(black_box(&body)).bytes();
+                let call = provider.authorize(black_box(&scope), black_box(&head), digest);
+                black_box(call.await.expect("it answers"));
+            }
+        }
+    };
+    bencher
+        .counter(ItemsCount::new(IN_A_ROW))
+        .bench_local(|| tokio.block_on(tokio.spawn(calls())).expect("it ends"));
 }
 
 /// A request of 64 KB, digested and signed as for Amazon Bedrock.
@@ -231,12 +260,7 @@ fn provider_signature(bencher: Bencher<'_, '_>) {
         headers: (0..12).map(header).collect(),
     };
     let body = vec![b'x'; 64 << 10];
-    bencher.bench_local(|| {
-        let digest = *Sha256::of(black_box(&body)).bytes();
-        tokio
-            .block_on(provider.authorize(&scope, black_box(&head), digest))
-            .expect("it is signed")
-    });
+    bench_authorize(bencher, &tokio, provider, &scope, &head, &body);
 }
 
 fn slots(names: &[&str]) -> Vec<SlotName> {

@@ -33,12 +33,16 @@ fn main() {
         for n in 0..WARM_UP {
             plugins.push(warm(&runtime, n).await);
         }
-        let before = resident();
+        let (all, own) = (resident("VmRSS:"), resident("RssAnon:"));
         for n in WARM_UP..WARM_UP + PLUGINS {
             plugins.push(warm(&runtime, n).await);
         }
-        let each = (resident() - before) / PLUGINS as u64;
-        println!("an idle warm plugin holds {each} KiB");
+        let each = |before: u64, after: u64| after.saturating_sub(before) / PLUGINS as u64;
+        let own = each(own, resident("RssAnon:"));
+        let mapped = each(all, resident("VmRSS:")).saturating_sub(own);
+        println!(
+            "an idle warm plugin holds {own} KiB of its own, and maps {mapped} KiB of compiled code, which all processes share"
+        );
     });
 }
 
@@ -75,10 +79,10 @@ async fn warm(runtime: &Runtime, n: usize) -> Plugin {
     plugin
 }
 
-/// What this process has in memory, in KiB.
-fn resident() -> u64 {
+/// What this process has in memory of one kind, in KiB.
+fn resident(kind: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux says");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(kind));
     let words = line.expect("it has memory").split_whitespace().next();
     words
         .and_then(|number| number.parse().ok())
