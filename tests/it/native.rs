@@ -322,10 +322,10 @@ fn agent(socket: &Path) {
     });
 }
 
-#[tokio::test]
-async fn the_example_signs_each_request_with_a_key_that_it_never_sees() {
+/// A lab whose provider is the example, granted to send to the lab's server; with the address of that.
+async fn signed(responses: &str) -> (Lab, String) {
     let mut lab = Lab::bare(DOVETAIL);
-    lab.play(&script::answer("signed and sent")).await;
+    lab.play(responses).await;
     let url = lab.server().base_url();
     lab.write_config(&format!(
         "model = \"m\"\nmodel_provider = \"signed\"\n[model_providers.signed]\nbase_url = \"{url}\"\n{ALLOW}\n"
@@ -338,6 +338,29 @@ async fn the_example_signs_each_request_with_a_key_that_it_never_sees() {
         .manifest
         .replace("https://llm.acme.example", origin);
     lab.install_with(&AGENT_SIGNER, &manifest).await;
+    (lab, url)
+}
+
+#[tokio::test]
+async fn commands_about_logins_and_models_load_a_native_provider() {
+    let (lab, url) = signed(&script::answer("never")).await;
+    let explained = lab.run(&["auth", "explain"]).await.expect_code(0);
+    let expected = format!("result: sent to {url} by plugin `agent-signer`\n");
+    assert!(
+        explained.stdout.starts_with(&expected),
+        "{}",
+        explained.stdout
+    );
+    assert_eq!(explained.stderr, "");
+    let listed = lab.run(&["models", "list", "--json"]).await;
+    let listed = listed.expect_code(0);
+    assert!(!listed.stderr.contains("agent-signer"), "{}", listed.stderr);
+    assert!(lab.requests().is_empty());
+}
+
+#[tokio::test]
+async fn the_example_signs_each_request_with_a_key_that_it_never_sees() {
+    let (mut lab, url) = signed(&script::answer("signed and sent")).await;
     let ran = lab.exec(&["hello"]).await.expect_code(0);
     assert_eq!(ran.stdout, "signed and sent\n");
     let request = &lab.requests()[0];
@@ -352,7 +375,7 @@ async fn the_example_signs_each_request_with_a_key_that_it_never_sees() {
     let expected = STANDARD.encode(sha2::Sha256::digest(text.as_bytes()));
     assert_eq!(signature, format!("fake {expected}"));
 
-    fs::remove_file(&socket).unwrap();
+    fs::remove_file(lab.outside().join("agent")).unwrap();
     lab.play(&script::answer("never")).await;
     let failed = lab.exec(&["hello"]).await.expect_code(1);
     assert!(lab.requests().is_empty(), "nothing leaves unsigned");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::ConfigOverrides;
 use crate::fatal::Fatal;
-use crate::plugins::Lone;
+use crate::plugins::Asked;
 use crate::provider_choice::ProviderTable;
 use crate::terminal_text::visible;
 use crate::{exec, out};
@@ -91,23 +91,23 @@ pub(crate) async fn run(args: AuthArgs) -> anyhow::Result<ExitCode> {
         config.model_provider = provider;
     }
     let table = ProviderTable::of(&config)?;
-    let lone = Lone::load(&config, table.clone()).await?;
+    let asked = Asked::load(&config, table.clone()).await?;
     let scope = Scope {
         provider_id: config.model_provider.clone(),
         purpose: purpose.into(),
         session_source: "exec".to_owned(),
         policy: config.dovetail.auth_policy.clone(),
     };
-    let explained = match lone.account() {
+    let explained = match asked.account() {
         Some(account) => account
             .explain(&scope)
             .await
             .map_err(|error| Fatal::new(error.to_string()))?,
-        None => by_grant(&lone),
+        None => by_grant(&asked),
     };
     out::stdout(&match json {
-        true => format!("{:#}\n", as_json(&config, &lone, &scope, &explained)),
-        false => as_text(&lone, &explained),
+        true => format!("{:#}\n", as_json(&config, &asked, &scope, &explained)),
+        false => as_text(&asked, &explained),
     });
     Ok(match explained.problem {
         Some(_) => ExitCode::FAILURE,
@@ -116,9 +116,9 @@ pub(crate) async fn run(args: AuthArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// What the host itself knows of a plugin that does not explain itself: the slots and commands that it was granted.
-fn by_grant(lone: &Lone) -> CredentialExplained {
-    let (id, egress) = (lone.plugin.id(), lone.services.egress());
-    let granted = lone.plugin.grant().capabilities();
+fn by_grant(asked: &Asked) -> CredentialExplained {
+    let (id, egress) = (asked.plugin.id(), asked.services.egress());
+    let granted = asked.plugin.grant().capabilities();
     let commands = granted.process.iter().map(|argv| LookedAt {
         name: "command".to_owned(),
         finding: format!("`{argv}` prints a token"),
@@ -128,7 +128,7 @@ fn by_grant(lone: &Lone) -> CredentialExplained {
         let source = egress.secrets().source(id, slot.as_str());
         let place = source.map_or_else(|| "no source".to_owned(), |source| source.to_string());
         let is_set = egress
-            .secret_exists(id, lone.plugin.grant(), slot.as_str())
+            .secret_exists(id, asked.plugin.grant(), slot.as_str())
             .unwrap_or(false);
         LookedAt {
             name: format!("secret {slot}"),
@@ -141,12 +141,12 @@ fn by_grant(lone: &Lone) -> CredentialExplained {
         headers: vec![format!(
             "what plugin `{id}` makes of that when a request is sent"
         )],
-        destination: lone.endpoint.base_url.clone(),
+        destination: asked.endpoint.base_url.clone(),
         problem: None,
     }
 }
 
-fn as_text(lone: &Lone, explained: &CredentialExplained) -> String {
+fn as_text(asked: &Asked, explained: &CredentialExplained) -> String {
     let widest = explained
         .sources
         .iter()
@@ -169,7 +169,7 @@ fn as_text(lone: &Lone, explained: &CredentialExplained) -> String {
             text.push_str(&format!(
                 "result: sent to {} by plugin `{}`\n",
                 visible(&explained.destination),
-                lone.plugin.id()
+                asked.plugin.id()
             ));
             for header in &explained.headers {
                 text.push_str(&format!("        {}\n", visible(header)));
@@ -179,7 +179,12 @@ fn as_text(lone: &Lone, explained: &CredentialExplained) -> String {
     text
 }
 
-fn as_json(config: &Config, lone: &Lone, scope: &Scope, explained: &CredentialExplained) -> Value {
+fn as_json(
+    config: &Config,
+    asked: &Asked,
+    scope: &Scope,
+    explained: &CredentialExplained,
+) -> Value {
     let purpose = match scope.purpose {
         Purpose::Turn => "turn",
         Purpose::Compact => "compact",
@@ -190,7 +195,7 @@ fn as_json(config: &Config, lone: &Lone, scope: &Scope, explained: &CredentialEx
     json!({
         "provider": config.model_provider,
         "purpose": purpose,
-        "plugin": lone.plugin.id().as_str(),
+        "plugin": asked.plugin.id().as_str(),
         "policy": scope.policy,
         "sources": explained.sources.iter().map(source).collect::<Vec<_>>(),
         "headers": explained.headers,

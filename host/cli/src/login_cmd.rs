@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::args::ConfigOverrides;
 use crate::fatal::Fatal;
-use crate::plugins::Lone;
+use crate::plugins::Asked;
 use crate::provider_choice::ProviderTable;
 use crate::{exec, out};
 use flow::PROVIDER;
@@ -99,8 +99,8 @@ pub(crate) async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
         .hint("set CODEX_API_KEY or CODEX_ACCESS_TOKEN for a run, or keep logins in a file")
         .into());
     }
-    let lone = openai(&config, args.issuer.as_deref()).await?;
-    let account = account(&lone)?;
+    let asked = openai(&config, args.issuer.as_deref()).await?;
+    let account = account(&asked)?;
     let words = if args.with_api_key {
         done(flow::begin(account, Way::ApiKey(input("an API key")?)).await?)?
     } else if args.with_access_token {
@@ -120,8 +120,8 @@ pub(crate) async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
 /// The login could not be removed.
 pub(crate) async fn log_out(args: &LogoutArgs) -> anyhow::Result<ExitCode> {
     let config = load(&args.config)?;
-    let lone = openai(&config, None).await?;
-    match account(&lone)?
+    let asked = openai(&config, None).await?;
+    match account(&asked)?
         .logout(PROVIDER)
         .await
         .map_err(flow::fatal)?
@@ -134,8 +134,8 @@ pub(crate) async fn log_out(args: &LogoutArgs) -> anyhow::Result<ExitCode> {
 
 async fn status(json: bool, overrides: &ConfigOverrides) -> anyhow::Result<ExitCode> {
     let config = load(overrides)?;
-    let lone = openai(&config, None).await?;
-    let known = account(&lone)?
+    let asked = openai(&config, None).await?;
+    let known = account(&asked)?
         .status(PROVIDER)
         .await
         .map_err(flow::fatal)?;
@@ -216,14 +216,14 @@ fn load(overrides: &ConfigOverrides) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-async fn openai(config: &Config, issuer: Option<&str>) -> anyhow::Result<Lone> {
+async fn openai(config: &Config, issuer: Option<&str>) -> anyhow::Result<Asked> {
     let table = ProviderTable::with_issuer(config, issuer)?;
-    Lone::load(config, table).await
+    Asked::load(config, table).await
 }
 
-fn account(lone: &Lone) -> anyhow::Result<&Arc<dyn Account>> {
-    lone.account().ok_or_else(|| {
-        let id = lone.plugin.id();
+fn account(asked: &Asked) -> anyhow::Result<&Arc<dyn Account>> {
+    asked.account().ok_or_else(|| {
+        let id = asked.plugin.id();
         Fatal::new(format!(
             "plugin `{id}`, which serves the provider `{PROVIDER}`, has no login"
         ))

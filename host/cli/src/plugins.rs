@@ -3,7 +3,6 @@
 mod asked;
 mod complaints;
 mod jsonl_sink;
-mod lone;
 mod reloading;
 mod required;
 mod selection;
@@ -39,7 +38,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use self::asked::{Asked, ProviderPlugins};
 use self::jsonl_sink::{JSONL_SINK, JsonlSink};
-pub(crate) use self::lone::Lone;
 use self::reloading::{Failures, Reloader};
 use self::required::Required;
 use self::selection::{Selection, configured_sources};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Asking;
 use crate::fatal::Fatal;
 use crate::models::{self, Known, Serving, Source, Strategy};
-use crate::plugins::Lone;
+use crate::plugins::Asked;
 use crate::provider_choice::ProviderTable;
 
 /// What is known, and from where.
@@ -64,8 +64,8 @@ pub(super) async fn gather(config: &Config, asking: Asking) -> anyhow::Result<Ga
 
 async fn serving(config: &Config) -> anyhow::Result<Serving> {
     let table = ProviderTable::of(config)?;
-    let lone = Lone::load(config, table).await?;
-    lone.serving(Serving::scope(config, "cli"))
+    let asked = Asked::load(config, table).await?;
+    Ok(asked.serving(Serving::scope(config, "cli")))
 }
 
 impl Gathered {

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use dovetail_config::Config;
-use dovetail_core::plugin::{Endpoint, Provider, Wire};
+use dovetail_core::plugin::{Account, Endpoint, Provider, Scope, Wire};
+use dovetail_core::secret::Egress;
 use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::host_env::HostEnv;
 use dovetail_runtime::load::Runtime;
@@ -16,6 +17,8 @@ use super::required::Required;
 use super::selection::Selection;
 use super::serving::{Served, choose_provider};
 use super::{compiled_dir, places, settings_of};
+use crate::models::Serving;
+use crate::out;
 use crate::provider_choice::ProviderTable;
 
 /// A provider that can be asked.
@@ -32,21 +35,63 @@ pub(crate) struct Asked {
     pub(crate) services: Arc<Services>,
 }
 
+impl Asked {
+    /// Loads the one that serves the chosen provider, and says on standard error what else could not be loaded.
+    ///
+    /// # Errors
+    /// Nobody serves it, or its table is refused.
+    pub(crate) async fn load(
+        config: &Config,
+        table: Option<ProviderTable>,
+    ) -> anyhow::Result<Self> {
+        let plugins = ProviderPlugins::load_for(config, table).await?;
+        for warning in &plugins.warnings {
+            out::stderr(&format!("warning: {warning}\n"));
+        }
+        plugins.choose(config).await
+    }
+
+    /// The login that its plugin has, if it has one.
+    pub(crate) fn account(&self) -> Option<&Arc<dyn Account>> {
+        self.plugin.account()
+    }
+
+    /// Who serves the provider, for questions of this scope.
+    pub(crate) fn serving(&self, scope: Scope) -> Serving {
+        let (account, is_builtin) = Serving::by(&self.plugin);
+        Serving {
+            provider: Arc::clone(&self.provider),
+            endpoint: self.endpoint.clone(),
+            account,
+            egress: Arc::clone(self.services.egress()) as Arc<dyn Egress>,
+            is_builtin,
+            is_translated: self.wire.is_some(),
+            scope,
+        }
+    }
+}
+
 /// The provider plugins of a configuration.
 pub(crate) struct ProviderPlugins {
     table: Option<ProviderTable>,
     loaded: Vec<Plugin>,
     selection: Selection,
     services: Arc<Services>,
+    /// What cannot be loaded, and why.
+    warnings: Vec<String>,
 }
 
 impl ProviderPlugins {
-    /// Loads those that may serve the chosen provider.
+    /// Loads those that may serve the chosen provider. What cannot be loaded is said where it is wanted, and by
+    /// `plugin list`.
     ///
     /// # Errors
     /// The provider's table is wrong, or nothing can be loaded at all.
     pub(crate) async fn load(config: &Config) -> anyhow::Result<Self> {
-        let table = ProviderTable::of(config)?;
+        Self::load_for(config, ProviderTable::of(config)?).await
+    }
+
+    async fn load_for(config: &Config, table: Option<ProviderTable>) -> anyhow::Result<Self> {
         let settings = settings_of(config, table.as_ref())?;
         let mut catalogue = Catalogue::survey(&places(config), &settings);
         catalogue
@@ -55,7 +100,6 @@ impl ProviderPlugins {
         let services = Services::new(HostEnv::current(), &config.home, &config.cwd)
             .with_native(config.dovetail.allow_native);
         let (runtime, _refused) = Runtime::new(&compiled_dir(config), services)?;
-        // What cannot be loaded is said where it is wanted, and by `plugin list`.
         let mut warnings = Vec::new();
         let required = Required::of(&settings, &catalogue)?;
         let mut selection =
@@ -72,6 +116,7 @@ impl ProviderPlugins {
             loaded,
             selection,
             services: Arc::clone(runtime.services()),
+            warnings,
         })
     }
 
