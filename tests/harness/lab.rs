@@ -449,9 +449,12 @@ fn toml_pair((key, value): (&String, &Value)) -> String {
     format!("{key} = {value}")
 }
 
-/// Compiled plugins are shared by all tests: what is in there is named by its content.
-fn shared_cache(binary: &str) -> PathBuf {
-    let dir = Path::new(binary).with_file_name("dovetail-test-cache");
+/// Where compiled plugins are kept beside a program, for all tests: what is in there is named by its content.
+///
+/// # Panics
+/// It cannot be made.
+pub fn shared_cache(binary: impl AsRef<Path>) -> PathBuf {
+    let dir = binary.as_ref().with_file_name("dovetail-test-cache");
     match fs::DirBuilder::new().mode(0o700).create(&dir) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}

@@ -16,6 +16,7 @@ mod lab;
 mod normal;
 mod run;
 pub mod script;
+mod service;
 
 pub use compare::{Change, changes};
 pub use crude::{CRUDE_MANIFEST, crude, crude_guest};
@@ -23,6 +24,7 @@ pub use guests::{
     ACME, AGENT_SIGNER, BEDROCK, COUNTER, ECHO, Guest, MISBEHAVER, MOODY, NO_RM, NOTES,
     OLD_CONTRACT, REWRITE, TOO_GREEDY, WEB_CALLER, WIRE_BREAKER,
 };
-pub use lab::{Lab, read_lines};
+pub use lab::{Lab, read_lines, shared_cache};
 pub use normal::{normal, normal_json};
 pub use run::{Ran, Running};
+pub use service::{Answer, Asked, Service};

@@ -119,7 +119,7 @@ async fn a_code_is_shown_and_asked_after() {
         .replace(':', "%3A")
         .replace('/', "%2F");
     assert_eq!(
-        asked[3].body,
+        asked[3].text(),
         format!(
             "grant_type=authorization_code&client_id=app_EMoamEEZ73f0CkXaXp7hrann&code=c-1&redirect_uri={callback}&code_verifier=v-1"
         )
@@ -190,7 +190,7 @@ async fn a_browser_comes_back_with_a_code() {
         ran.stdout,
         "Successfully logged in: ChatGPT of ada@example.org, account acct-1, plan pro\n"
     );
-    let body = &world.authority.asked()[0].body;
+    let body = world.authority.asked()[0].text().to_owned();
     let verifier = body.rsplit("code_verifier=").next().unwrap();
     let digest = <sha2::Sha256 as sha2::Digest>::digest(verifier);
     let challenge =

@@ -222,7 +222,7 @@ async fn a_service_that_cannot_be_asked_now_is_asked_again() {
         "{}",
         ran.failure()
     );
-    assert!(cloud.asked().len() > 1, "{:?}", cloud.lines());
+    assert!(cloud.asked().len() > 1, "{:?}", cloud.paths());
     assert_eq!(lab.requests().len(), 0);
 }
 

@@ -112,7 +112,7 @@ async fn a_role_that_is_assumed_with_another_profile() {
     let signed = Arrived {
         method: &asked.method,
         path: &asked.path,
-        headers: &asked.headers,
+        headers: asked.headers(),
         body: &asked.body,
     }
     .check();
@@ -134,7 +134,7 @@ async fn a_token_of_an_identity_provider() {
     let asked = cloud.asked();
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].header("authorization"), None);
-    let body = String::from_utf8(asked[0].body.clone()).unwrap();
+    let body = asked[0].text().to_owned();
     assert!(body.ends_with("&WebIdentityToken=web.token"), "{body}");
 }
 
@@ -258,7 +258,7 @@ async fn an_instance_which_knows_its_region_too() {
             .skip(3)
             .all(|asked| asked.header("x-aws-ec2-metadata-token") == Some("metadata-token"))
     );
-    assert_eq!(asked.len(), 5, "{:?}", cloud.lines());
+    assert_eq!(asked.len(), 5, "{:?}", cloud.paths());
 }
 
 #[tokio::test]

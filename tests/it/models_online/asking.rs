@@ -51,7 +51,7 @@ async fn a_model_that_only_the_list_knows_is_waited_for() {
         lines,
         ["/v1/models?client_version=0.169.0", "/v1/responses"]
     );
-    assert_eq!(asked[1].body["reasoning"]["effort"], "high");
+    assert_eq!(asked[1].json()["reasoning"]["effort"], "high");
     // The next session has it, and an old list is better than none.
     world.change_kept("fetched_at", json!("2020-01-01T00:00:00Z"));
     world.turn().await;

@@ -222,7 +222,7 @@ async fn a_turn_goes_by_what_a_plugin_says_of_its_models() {
         1,
         "its plugin is asked, not the service: {asked:#?}"
     );
-    assert_eq!(asked[0].body["parallel_tool_calls"], false);
+    assert_eq!(asked[0].json()["parallel_tool_calls"], false);
     let model = world.explained("tame-1").await;
     let of_plugin = json!({"layer": "plugin", "plugin": "misbehaver"});
     assert_eq!(
