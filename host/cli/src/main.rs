@@ -6,7 +6,7 @@ mod builtins;
 mod closed_gate;
 mod config_cmd;
 #[cfg(test)]
-mod connected_app_tests;
+mod credential_tests;
 mod demo;
 mod doctor;
 mod exec;

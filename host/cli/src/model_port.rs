@@ -7,7 +7,9 @@ use dovetail_config::Config;
 use dovetail_core::event::ThreadInfo;
 use dovetail_core::plugin::{Endpoint, Provider, Purpose, Scope, Wire};
 use dovetail_core::secret::Egress;
-use dovetail_responses::{ClientOptions, PlainHosts, ResponsesClient, WebSocketOptions};
+use dovetail_responses::{
+    ClientOptions, Credentials, PlainHosts, ResponsesClient, WebSocketOptions,
+};
 use dovetail_runtime::services::Services;
 
 use crate::identity;
@@ -46,6 +48,7 @@ pub(crate) fn client_as(
         endpoint: &house.endpoint,
         wire: house.wire.as_ref(),
         services: &house.services,
+        credentials: &house.credentials,
     };
     make(&whom, config, &info.source, &info.originator, process)
 }
@@ -60,6 +63,8 @@ pub(crate) struct Whom<'w> {
     pub(crate) wire: Option<&'w Arc<dyn Wire>>,
     /// Grants and secrets.
     pub(crate) services: &'w Services,
+    /// Shared by all clients of the provider.
+    pub(crate) credentials: &'w Credentials,
 }
 
 /// The same without a session: `source` and `originator` are those of the thread that requests would belong to.
@@ -96,6 +101,7 @@ fn make(
         version: None,
         idle_timeout: milliseconds(config, "stream_idle_timeout_ms").unwrap_or(DEFAULT_IDLE),
         websockets: config.dovetail.websockets.then(|| web_sockets(config)),
+        credentials: whom.credentials.clone(),
     };
     let egress = Arc::clone(whom.services.egress()) as Arc<dyn Egress>;
     let client = ResponsesClient::new(

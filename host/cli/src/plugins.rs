@@ -24,6 +24,7 @@ use dovetail_core::plugin::{
 use dovetail_core::secret::Egress;
 use dovetail_core::server_tool::ServerTool;
 use dovetail_core::tool::Tool;
+use dovetail_responses::Credentials;
 use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::discovery::{Builtin, Places, Project, SYSTEM_DIR};
 use dovetail_runtime::host_env::HostEnv;
@@ -82,6 +83,8 @@ pub(crate) struct House {
     pub(crate) warnings: Vec<String>,
     /// Grants and secrets, for the client that sends requests.
     pub(crate) services: Arc<Services>,
+    /// The provider's credentials, for all who send requests to it.
+    pub(crate) credentials: Credentials,
     /// Environment variables that hold secrets of plugins.
     pub(crate) secret_variables: Vec<String>,
     strict: bool,
@@ -184,6 +187,7 @@ pub(crate) async fn load(
         pump,
         warnings,
         services: Arc::clone(runtime.services()),
+        credentials: Credentials::default(),
         secret_variables,
         strict,
         plugins: loaded,
@@ -333,6 +337,7 @@ impl House {
             egress: Arc::clone(self.services.egress()) as Arc<dyn Egress>,
             is_builtin,
             is_translated: self.wire.is_some(),
+            credentials: self.credentials.clone(),
             scope,
         })
     }

@@ -10,12 +10,13 @@ use dovetail_core::retry::RecoveryStep;
 use dovetail_core::secret::Egress;
 use tokio_util::sync::CancellationToken;
 
+use crate::credential::Credentials;
 use crate::failure;
 use crate::http::Http;
 use crate::service::Service;
 use crate::socket::{Asked, PlainHosts, Sockets};
 
-/// What requests say of this host, and how patient it is.
+/// What requests say of this host, how patient it is, and with whom it shares.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
     /// The `originator` header.
@@ -28,6 +29,8 @@ pub struct ClientOptions {
     pub idle_timeout: Duration,
     /// WebSockets, for services that have them; none asks everybody over HTTP.
     pub websockets: Option<WebSocketOptions>,
+    /// Shared by the clients of a provider.
+    pub credentials: Credentials,
 }
 
 /// How WebSockets are tried.

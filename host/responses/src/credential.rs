@@ -25,7 +25,7 @@ pub(crate) struct Credential {
 #[derive(Debug, Default)]
 struct Slot {
     generation: u64,
-    held: Option<Held>,
+    held: Vec<(Scope, Held)>,
 }
 
 #[derive(Debug)]
@@ -34,31 +34,33 @@ struct Held {
     good_until: Option<SystemTime>,
 }
 
-/// The credential of one scope.
+/// The credentials of one provider, by scope. Clients that are given clones share them, so that however many threads
+/// are refused at once, one of them has the provider recover.
 ///
 /// The lock is held while the provider works on purpose: whoever comes meanwhile wants that same credential, and a
-/// caller that is cancelled gives the turn to the next.
+/// caller that is cancelled gives the turn to the next. There is one generation for all scopes: what a provider recovers
+/// is behind all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials(Arc<Shared>);
+
 #[derive(Debug, Default)]
-pub(crate) struct CredentialCache {
+struct Shared {
     slot: Mutex<Slot>,
     /// The newest generation that a server refused.
     refused: AtomicU64,
 }
 
-impl CredentialCache {
+impl Credentials {
     /// The credential: the one that is held, or a new one.
     pub(crate) async fn get(
         &self,
         provider: &dyn Provider,
         scope: &Scope,
     ) -> Result<Credential, PluginError> {
-        let mut slot = self.slot.lock().await;
+        let mut slot = self.0.slot.lock().await;
         let generation = slot.generation;
-        if let Some(held) = slot
-            .held
-            .as_ref()
-            .filter(|held| held.is_good(SystemTime::now()))
-        {
+        let held = slot.held.iter().find(|(known, _)| known == scope);
+        if let Some((_, held)) = held.filter(|(_, held)| held.is_good(SystemTime::now())) {
             return Ok(Credential {
                 headers: Arc::clone(&held.headers),
                 generation,
@@ -66,7 +68,8 @@ impl CredentialCache {
         }
         let held = Held::new(provider.prepare(scope).await?, SystemTime::now());
         let headers = Arc::clone(&held.headers);
-        slot.held = Some(held);
+        slot.forget(scope);
+        slot.held.push((scope.clone(), held));
         Ok(Credential {
             headers,
             generation,
@@ -74,13 +77,13 @@ impl CredentialCache {
     }
 
     /// Forgets a credential that the provider itself cannot use any more: the next request asks for another.
-    pub(crate) async fn forget(&self) {
-        self.slot.lock().await.held = None;
+    pub(crate) async fn forget(&self, scope: &Scope) {
+        self.0.slot.lock().await.forget(scope);
     }
 
     /// Notes that a server refused a credential.
     pub(crate) fn refuse(&self, generation: u64) {
-        self.refused.fetch_max(generation, Ordering::Relaxed);
+        self.0.refused.fetch_max(generation, Ordering::Relaxed);
     }
 
     /// Has the provider recover the refused credential, unless somebody else has done that since.
@@ -91,11 +94,11 @@ impl CredentialCache {
         failure: &Failure,
         step: RecoveryStep,
     ) -> Recovery {
-        let mut slot = self.slot.lock().await;
-        if slot.generation > self.refused.load(Ordering::Relaxed) {
+        let mut slot = self.0.slot.lock().await;
+        if slot.generation > self.0.refused.load(Ordering::Relaxed) {
             return Recovery::Changed;
         }
-        slot.held = None;
+        slot.held.clear();
         let asked = match step {
             RecoveryStep::First => provider.recover(scope, failure).await,
             RecoveryStep::Second => provider.renew(scope).await,
@@ -109,6 +112,12 @@ impl CredentialCache {
             slot.generation += 1;
         }
         recovery
+    }
+}
+
+impl Slot {
+    fn forget(&mut self, scope: &Scope) {
+        self.held.retain(|(known, _)| known != scope);
     }
 }
 

@@ -34,5 +34,6 @@ mod transport;
 mod usage;
 
 pub use client::{ClientError, ClientOptions, ResponsesClient, WebSocketOptions};
+pub use credential::Credentials;
 pub use listing::{Listing, ListingOptions, list_models};
 pub use socket::PlainHosts;

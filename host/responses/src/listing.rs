@@ -14,6 +14,7 @@ use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
 use crate::client::ClientOptions;
+use crate::credential::Credentials;
 use crate::head::Head;
 use crate::redact::Redactor;
 use crate::refusal::{self, Refusal};
@@ -40,6 +41,8 @@ pub struct ListingOptions {
     pub known: Option<String>,
     /// The longest wait for the answer, its body included. What a provider needs for a credential is its own to bound.
     pub timeout: Duration,
+    /// Shared with the clients of the provider.
+    pub credentials: Credentials,
 }
 
 /// What a server says of its models.
@@ -77,6 +80,7 @@ pub async fn list_models(
         version: None,
         idle_timeout: options.timeout,
         websockets: None,
+        credentials: options.credentials.clone(),
     };
     let service = Service::new(provider, endpoint, egress, scope, client_options)
         .map_err(|error| failure::unsendable(error.to_string()))?;

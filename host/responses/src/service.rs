@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::client::{ClientError, ClientOptions};
-use crate::credential::{Credential, CredentialCache};
+use crate::credential::Credential;
 use crate::head::{Head, HeadError};
 use crate::redact::Redactor;
 use crate::{address, failure, limits};
@@ -31,7 +31,6 @@ pub(crate) struct Service {
     pub(crate) url: Url,
     pub(crate) scope: Scope,
     egress: Arc<dyn Egress>,
-    credentials: CredentialCache,
 }
 
 impl Service {
@@ -60,7 +59,6 @@ impl Service {
             egress,
             scope,
             options,
-            credentials: CredentialCache::default(),
         })
     }
 
@@ -75,6 +73,7 @@ impl Service {
             .check_url(self.provider.plugin(), url.as_str())
             .map_err(|error| failure::of_credential(&error))?;
         let credential = self
+            .options
             .credentials
             .get(self.provider.as_ref(), &self.scope)
             .await;
@@ -84,7 +83,7 @@ impl Service {
     /// Notes that the server refused a credential, if that is what an error says.
     pub(crate) fn note_refusal(&self, generation: u64, error: &ModelError) {
         if failure::is_unauthorized(error) {
-            self.credentials.refuse(generation);
+            self.options.credentials.refuse(generation);
         }
     }
 
@@ -95,7 +94,8 @@ impl Service {
             message: Some(failure.message.clone()),
             retry_after: failure.retry_after,
         };
-        self.credentials
+        self.options
+            .credentials
             .recover(self.provider.as_ref(), &self.scope, &failure, step)
             .await
     }
@@ -129,7 +129,7 @@ impl Service {
                 .authorize(&self.scope, &head.unsigned(method, url), digest)
                 .await;
             if signature.is_err() {
-                self.credentials.forget().await;
+                self.options.credentials.forget(&self.scope).await;
             }
             head.add_credential(&signature?);
             head.fill(self.egress.as_ref(), self.provider.plugin(), url, redactor)

@@ -11,7 +11,7 @@ use dovetail_config::Config;
 use dovetail_core::plugin::{Account, Endpoint, Provider, Purpose, Scope};
 use dovetail_core::secret::Egress;
 use dovetail_models::{KeptList, Whose, identity, listed};
-use dovetail_responses::{Listing, ListingOptions, list_models};
+use dovetail_responses::{Credentials, Listing, ListingOptions, list_models};
 use dovetail_runtime::lock;
 use dovetail_runtime::plugin::Plugin;
 use serde_json::{Map, Value};
@@ -38,6 +38,8 @@ pub(crate) struct Serving {
     pub(crate) is_builtin: bool,
     /// Whether requests are translated for it.
     pub(crate) is_translated: bool,
+    /// Shared with those who ask its models.
+    pub(crate) credentials: Credentials,
     /// On whose behalf.
     pub(crate) scope: Scope,
 }
@@ -152,6 +154,7 @@ impl Source {
             url: self.url.clone(),
             known: known.and_then(KeptList::etag).map(str::to_owned),
             timeout: PATIENCE,
+            credentials: self.serving.credentials.clone(),
         };
         let serving = &self.serving;
         let listing = list_models(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dovetail_config::Config;
 use dovetail_core::plugin::{Account, Endpoint, Provider, Scope, Wire};
 use dovetail_core::secret::Egress;
+use dovetail_responses::Credentials;
 use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::host_env::HostEnv;
 use dovetail_runtime::load::Runtime;
@@ -17,6 +18,7 @@ use super::required::Required;
 use super::selection::Selection;
 use super::serving::{Served, choose_provider};
 use super::{compiled_dir, places, settings_of};
+use crate::model_port::Whom;
 use crate::models::Serving;
 use crate::out;
 use crate::provider_choice::ProviderTable;
@@ -33,6 +35,7 @@ pub(crate) struct Asked {
     pub(crate) plugin: Plugin,
     /// Grants and secrets.
     pub(crate) services: Arc<Services>,
+    credentials: Credentials,
 }
 
 impl Asked {
@@ -56,6 +59,17 @@ impl Asked {
         self.plugin.account()
     }
 
+    /// Who answers for requests to its models.
+    pub(crate) fn whom(&self) -> Whom<'_> {
+        Whom {
+            provider: &self.provider,
+            endpoint: &self.endpoint,
+            wire: self.wire.as_ref(),
+            services: &self.services,
+            credentials: &self.credentials,
+        }
+    }
+
     /// Who serves the provider, for questions of this scope.
     pub(crate) fn serving(&self, scope: Scope) -> Serving {
         let (account, is_builtin) = Serving::by(&self.plugin);
@@ -66,6 +80,7 @@ impl Asked {
             egress: Arc::clone(self.services.egress()) as Arc<dyn Egress>,
             is_builtin,
             is_translated: self.wire.is_some(),
+            credentials: self.credentials.clone(),
             scope,
         }
     }
@@ -153,6 +168,7 @@ impl ProviderPlugins {
             wire,
             plugin,
             services: Arc::clone(&self.services),
+            credentials: Credentials::default(),
         })
     }
 }

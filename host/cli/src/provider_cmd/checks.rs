@@ -12,7 +12,7 @@ use super::step::{Failed, Outcome, Told};
 use super::talk::{Answer, Called, Talk};
 use super::walk::Chosen;
 use crate::args::LocalProvider;
-use crate::model_port::{self, Whom};
+use crate::model_port;
 use crate::plugins::{Asked, ProviderPlugins};
 use crate::terminal_text::{grouped, one_line, short_duration};
 use crate::{fatal, identity, models};
@@ -24,14 +24,8 @@ pub(super) async fn load(chosen: &Chosen) -> Outcome<(Asked, ResponsesClient, Ur
     let config = &chosen.config;
     let loaded = async {
         let asked = ProviderPlugins::load(config).await?.choose(config).await?;
-        let whom = Whom {
-            provider: &asked.provider,
-            endpoint: &asked.endpoint,
-            wire: asked.wire.as_ref(),
-            services: &asked.services,
-        };
         let originator = identity::originator(None);
-        let client = model_port::client_of(&whom, config, "exec", &originator)?;
+        let client = model_port::client_of(&asked.whom(), config, "exec", &originator)?;
         let url = Url::parse(&asked.endpoint.base_url).context("its base URL is no URL")?;
         anyhow::Ok((asked, client, url))
     };

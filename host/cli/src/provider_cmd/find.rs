@@ -15,7 +15,7 @@ use super::model_list::{self, Listed};
 use super::page::Page;
 use super::talk::{Called, Talk};
 use crate::fatal::Fatal;
-use crate::model_port::{self, Whom};
+use crate::model_port;
 use crate::plugins::{Asked, ProviderPlugins};
 use crate::render::Ink;
 use crate::terminal_text::one_line;
@@ -180,14 +180,8 @@ impl<'s> Search<'s> {
             .await?
             .choose(&config)
             .await?;
-        let whom = Whom {
-            provider: &asked.provider,
-            endpoint: &asked.endpoint,
-            wire: asked.wire.as_ref(),
-            services: &asked.services,
-        };
         let originator = identity::originator(None);
-        let client = model_port::client_of(&whom, &config, "exec", &originator)?;
+        let client = model_port::client_of(&asked.whom(), &config, "exec", &originator)?;
         let around = Around {
             id: self.draft.id.clone(),
             base_url: base_url.to_owned(),

@@ -147,26 +147,27 @@ async fn a_refused_credential_is_recovered_once_for_all_who_used_it() {
     )
     .await;
     let provider = Arc::new(TestProvider::default());
-    let client = client(
-        Arc::clone(&provider),
-        endpoint(&server.base_url()),
-        options(),
-    );
-    let (first, second) = tokio::join!(refused(&client), refused(&client));
+    let options = options();
+    let of_a_thread = || {
+        let provider = Arc::clone(&provider);
+        client(provider, endpoint(&server.base_url()), options.clone())
+    };
+    let (one, other) = (of_a_thread(), of_a_thread());
+    let (first, second) = tokio::join!(refused(&one), refused(&other));
     assert_eq!(
         (first.kind, second.kind),
         (FailureKind::Unauthorized, FailureKind::Unauthorized)
     );
     assert_eq!(
-        client.recover(&first, RecoveryStep::First).await,
+        one.recover(&first, RecoveryStep::First).await,
         Recovery::Changed
     );
     assert_eq!(
-        client.recover(&second, RecoveryStep::First).await,
+        other.recover(&second, RecoveryStep::First).await,
         Recovery::Changed
     );
     assert_eq!(provider.recovered.load(Ordering::SeqCst), 1);
-    assert_eq!(exchange(&client).await.1, None);
+    assert_eq!(exchange(&other).await.1, None);
     assert_eq!(provider.prepared.load(Ordering::SeqCst), 2);
 }
 

@@ -22,7 +22,9 @@ use dovetail_core::snapshot::{
     Extras, HistoryInitialization, Identity, RequestKind, RequestSnapshot, TurnIdentity,
 };
 use dovetail_rehearsal::{RehearsalServer, Script};
-use dovetail_responses::{ClientOptions, PlainHosts, ResponsesClient, WebSocketOptions};
+use dovetail_responses::{
+    ClientOptions, Credentials, PlainHosts, ResponsesClient, WebSocketOptions,
+};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -211,6 +213,7 @@ pub fn options() -> ClientOptions {
         version: None,
         idle_timeout: Duration::from_secs(20),
         websockets: None,
+        credentials: Credentials::default(),
     }
 }
 
