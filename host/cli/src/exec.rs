@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use dovetail_core::event::Observer;
+use dovetail_core::event::{Observer, ThreadInfo};
 use dovetail_core::records::EventRecords;
-use dovetail_core::turn::{Ports, Thread, TurnOptions, TurnOutcome};
+use dovetail_core::turn::{Ports, Resumed, Thread, TurnOptions, TurnOutcome};
 use dovetail_core::verdict::HookChain;
 use dovetail_store::Syncer;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ pub(crate) use self::plan::{load_config, load_config_by, working_directory};
 use self::prepare::{learn_models, load_plugins, prepare_turn};
 use crate::args::ExecArgs;
 use crate::fatal::{self, Fatal};
+use crate::notify::Notifier;
 use crate::output::Printer;
 use crate::plugins::House;
 use crate::render::Thinking;
@@ -106,21 +107,8 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
     let shown = review.as_ref().map_or(&turn, |review| &review.options);
     let mut printer = printer(&plan, &opened, shown);
     printer.begin(&prompt, &plan.warnings);
-    let mut observers: Vec<Box<dyn Observer>> = vec![printer.observer()];
-    if let Some(pump) = &house.pump {
-        let records = EventRecords::new(opened.info.clone());
-        let feed = SinkFeed::start(records, Arc::clone(pump), opened.resumed.is_some());
-        observers.push(Box::new(feed.with_news(&house.services)));
-    }
-    let notifier = notify::prepare(
-        &plan.config.notify,
-        plan.setup.cwd.clone(),
-        tools::secret_variables(&plan.config, &house),
-    )
-    .map(|(follower, notifier)| {
-        observers.push(Box::new(follower));
-        notifier
-    });
+    let mut observers = vec![printer.observer()];
+    let notifier = add_observers(&plan, &opened, &house, &mut observers);
     let ports = Ports {
         model: models::listen(
             model_port::client(&house, &plan.config, &opened.info)?,
@@ -131,13 +119,7 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
         recorder: opened.recorder,
         observers,
     };
-    let mut thread = match opened.resumed {
-        Some(resumed) if matches!(plan.target, Target::Fork { .. }) => {
-            Thread::fork(opened.info, resumed, ports)
-        }
-        Some(resumed) => Thread::resume(opened.info, resumed, ports),
-        None => Thread::start(opened.info, ports),
-    };
+    let mut thread = thread_of(&plan.target, opened.info, opened.resumed, ports);
     let workspaces = turn.workspaces.clone();
     let trusted = plan.config.project.trusted();
     let looking = trusted.then(|| git::look_for_changes(workspaces));
@@ -179,6 +161,37 @@ async fn run_plan(mut plan: Plan, mut stage: Stage) -> anyhow::Result<ExitCode> 
         TurnOutcome::Completed(_) | TurnOutcome::Failed(_) | TurnOutcome::Interrupted => {
             complained.map(|()| code)
         }
+    }
+}
+
+/// Adds those who are told what happens besides the screen: the sinks, and the user's program, which is to be started when the
+/// turn is over.
+fn add_observers(
+    plan: &Plan,
+    opened: &Opened,
+    house: &House,
+    observers: &mut Vec<Box<dyn Observer>>,
+) -> Option<Notifier> {
+    if let Some(pump) = &house.pump {
+        let records = EventRecords::new(opened.info.clone());
+        let feed = SinkFeed::start(records, Arc::clone(pump), opened.resumed.is_some());
+        observers.push(Box::new(feed.with_news(&house.services)));
+    }
+    let secrets = tools::secret_variables(&plan.config, house);
+    let (follower, notifier) =
+        notify::prepare(&plan.config.notify, plan.setup.cwd.clone(), secrets)?;
+    observers.push(Box::new(follower));
+    Some(notifier)
+}
+
+/// The thread that the turn belongs to.
+fn thread_of(target: &Target, info: ThreadInfo, resumed: Option<Resumed>, ports: Ports) -> Thread {
+    match resumed {
+        Some(resumed) if matches!(target, Target::Fork { .. }) => {
+            Thread::fork(info, resumed, ports)
+        }
+        Some(resumed) => Thread::resume(info, resumed, ports),
+        None => Thread::start(info, ports),
     }
 }
 

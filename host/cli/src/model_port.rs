@@ -43,14 +43,13 @@ pub(crate) fn client_as(
     info: &ThreadInfo,
     process: &str,
 ) -> anyhow::Result<ResponsesClient> {
-    let whom = Whom {
-        provider: &house.provider,
-        endpoint: &house.endpoint,
-        wire: house.wire.as_ref(),
-        services: &house.services,
-        credentials: &house.credentials,
-    };
-    make(&whom, config, &info.source, &info.originator, process)
+    make(
+        &house.whom(),
+        config,
+        &info.source,
+        &info.originator,
+        process,
+    )
 }
 
 /// Who answers for a client's requests.

@@ -21,7 +21,6 @@ use dovetail_core::ids::PluginId;
 use dovetail_core::plugin::{
     Endpoint, Hook, Provider, ProviderCapabilities, Scope as RequestScope, Wire,
 };
-use dovetail_core::secret::Egress;
 use dovetail_core::server_tool::ServerTool;
 use dovetail_core::tool::Tool;
 use dovetail_responses::Credentials;
@@ -47,6 +46,7 @@ pub(crate) use self::trust::settings;
 use self::trust::settings_of;
 use self::trust::trusted_keys;
 use crate::fatal::Fatal;
+use crate::model_port::Whom;
 use crate::models::Serving;
 use crate::{builtins, out, plugin_cmd};
 
@@ -329,17 +329,18 @@ impl House {
     pub(crate) fn serving(&self, scope: RequestScope) -> Option<Serving> {
         let id = self.provider.plugin();
         let plugin = self.plugins.iter().find(|plugin| plugin.id() == id)?;
-        let (account, is_builtin) = Serving::by(plugin);
-        Some(Serving {
-            provider: Arc::clone(&self.provider),
-            endpoint: self.endpoint.clone(),
-            account,
-            egress: Arc::clone(self.services.egress()) as Arc<dyn Egress>,
-            is_builtin,
-            is_translated: self.wire.is_some(),
-            credentials: self.credentials.clone(),
-            scope,
-        })
+        Some(Serving::of(&self.whom(), plugin, scope))
+    }
+
+    /// Who answers for requests to its models.
+    pub(crate) fn whom(&self) -> Whom<'_> {
+        Whom {
+            provider: &self.provider,
+            endpoint: &self.endpoint,
+            wire: self.wire.as_ref(),
+            services: &self.services,
+            credentials: &self.credentials,
+        }
     }
 
     /// Lets sinks finish, within bounds.

@@ -2,7 +2,9 @@
 //!
 //! The recorder (rollout), the command line, and sinks are all fed from it, so that they cannot disagree.
 
+mod activity;
 mod compacted;
+mod rate_limits;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -18,125 +20,9 @@ use crate::review::{ReviewOutput, ReviewTarget};
 use crate::snapshot::CompactionTrigger;
 use crate::usage::TokenUsage;
 
+pub use activity::{ActivityStatus, FileChange, FileChangeKind, PlanStep, ToolActivity};
 pub use compacted::Compacted;
-
-/// How a visible piece of work stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ActivityStatus {
-    /// Going on.
-    InProgress,
-    /// Done.
-    Completed,
-    /// Tried without success.
-    Failed,
-    /// Not done, because a hook, a policy or a person said no.
-    Declined,
-}
-
-/// What a patch does to a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileChange {
-    /// The file, absolute.
-    pub path: PathBuf,
-    /// What happens to it.
-    pub kind: FileChangeKind,
-    /// A unified diff.
-    pub diff: String,
-    /// Where it is moved to.
-    pub moved_to: Option<PathBuf>,
-}
-
-/// The kinds of change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileChangeKind {
-    /// The file is new.
-    Add,
-    /// The file goes away.
-    Delete,
-    /// The file changes.
-    Update,
-}
-
-/// A step of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanStep {
-    /// What to do.
-    pub step: String,
-    /// `pending`, `in_progress` or `completed`.
-    pub status: String,
-}
-
-/// Work that can be seen: a command, a patch, a tool of a server.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ToolActivity {
-    /// A command.
-    Command {
-        /// The argv, shell included.
-        command: Vec<String>,
-        /// Where it runs.
-        cwd: PathBuf,
-        /// The process, while it runs.
-        process_id: Option<u32>,
-        /// All output so far (bounded), standard error included.
-        output: String,
-        /// The exit code, once there is one.
-        exit_code: Option<i32>,
-        /// How it stands.
-        status: ActivityStatus,
-    },
-    /// A patch.
-    Patch {
-        /// The changes, in order.
-        changes: Vec<FileChange>,
-        /// How it stands.
-        status: ActivityStatus,
-    },
-    /// A call of a tool server.
-    Server {
-        /// The server.
-        server: String,
-        /// The tool.
-        tool: String,
-        /// The arguments.
-        arguments: Value,
-        /// The result in MCP's shape (`content`, `structured_content`), once there is one.
-        result: Option<Value>,
-        /// What went wrong, if the server could not answer.
-        error: Option<String>,
-        /// How it stands.
-        status: ActivityStatus,
-    },
-    /// A plan was made or changed.
-    Plan {
-        /// Why, where the model said.
-        explanation: Option<String>,
-        /// The steps, in order.
-        steps: Vec<PlanStep>,
-    },
-    /// An image was looked at.
-    Image {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-impl ToolActivity {
-    /// The same, given up before it could end by itself.
-    #[must_use]
-    pub fn given_up(mut self) -> Self {
-        match &mut self {
-            Self::Command { status, .. } | Self::Patch { status, .. } => {
-                *status = ActivityStatus::Failed;
-            }
-            Self::Server { status, error, .. } => {
-                *status = ActivityStatus::Failed;
-                error.get_or_insert_with(|| "aborted by user".to_owned());
-            }
-            Self::Plan { .. } | Self::Image { .. } => {}
-        }
-        self
-    }
-}
+pub use rate_limits::{Credits, RateLimitWindow, RateLimits};
 
 /// What a hook did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,56 +57,6 @@ pub enum HookResult {
         /// Whether the thing was stopped.
         closed: bool,
     },
-}
-
-/// A window of a rate limit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RateLimitWindow {
-    /// How much of it is used, 0 to 100.
-    pub used_percent: f64,
-    /// Its length.
-    pub window_minutes: Option<u64>,
-    /// When it starts again, in seconds since 1970.
-    pub resets_at: Option<u64>,
-}
-
-/// Paid credit beside the windows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credits {
-    /// Whether there is any.
-    pub has_credits: bool,
-    /// Whether it has no end.
-    pub unlimited: bool,
-    /// How much there is, as the service writes it.
-    pub balance: Option<String>,
-}
-
-/// Rate limits as last reported.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RateLimits {
-    /// Which limit this is; none is the usual one, `codex`.
-    pub limit_id: Option<String>,
-    /// Its name for people.
-    pub limit_name: Option<String>,
-    /// The short window.
-    pub primary: Option<RateLimitWindow>,
-    /// The long window.
-    pub secondary: Option<RateLimitWindow>,
-    /// Paid credit.
-    pub credits: Option<Credits>,
-    /// The plan, such as `plus`.
-    pub plan_type: Option<String>,
-    /// What kind of limit was reached, in the service's word.
-    pub reached: Option<String>,
-}
-
-impl RateLimits {
-    /// Puts a newer report in place. Not every report tells of credit and plan, which change rarely: they are kept.
-    pub fn update(&mut self, newer: Self) {
-        let old = std::mem::replace(self, newer);
-        self.credits = self.credits.take().or(old.credits);
-        self.plan_type = self.plan_type.take().or(old.plan_type);
-    }
 }
 
 /// How a turn was interrupted.

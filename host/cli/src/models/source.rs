@@ -19,6 +19,7 @@ use url::Url;
 
 use super::owner;
 use crate::identity::{self as client, COMPATIBLE_VERSION};
+use crate::model_port::Whom;
 use crate::provider_choice::wants_login;
 
 /// The longest wait for a list; the same as for existing clients.
@@ -55,10 +56,18 @@ impl Serving {
         }
     }
 
-    /// What plugin a provider is served by.
-    pub(crate) fn by(plugin: &Plugin) -> (Option<Arc<dyn Account>>, bool) {
-        let is_builtin = plugin.scope() == &lock::Scope::Builtin;
-        (plugin.account().map(Arc::clone), is_builtin)
+    /// Who answers for requests, with the plugin that has the credential.
+    pub(crate) fn of(whom: &Whom<'_>, plugin: &Plugin, scope: Scope) -> Self {
+        Self {
+            provider: Arc::clone(whom.provider),
+            endpoint: whom.endpoint.clone(),
+            account: plugin.account().map(Arc::clone),
+            egress: Arc::clone(whom.services.egress()) as Arc<dyn Egress>,
+            is_builtin: plugin.scope() == &lock::Scope::Builtin,
+            is_translated: whom.wire.is_some(),
+            credentials: whom.credentials.clone(),
+            scope,
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use dovetail_config::Config;
 use dovetail_core::plugin::{Account, Endpoint, Provider, Scope, Wire};
-use dovetail_core::secret::Egress;
 use dovetail_responses::Credentials;
 use dovetail_runtime::catalogue::Catalogue;
 use dovetail_runtime::host_env::HostEnv;
@@ -72,17 +71,7 @@ impl Asked {
 
     /// Who serves the provider, for questions of this scope.
     pub(crate) fn serving(&self, scope: Scope) -> Serving {
-        let (account, is_builtin) = Serving::by(&self.plugin);
-        Serving {
-            provider: Arc::clone(&self.provider),
-            endpoint: self.endpoint.clone(),
-            account,
-            egress: Arc::clone(self.services.egress()) as Arc<dyn Egress>,
-            is_builtin,
-            is_translated: self.wire.is_some(),
-            credentials: self.credentials.clone(),
-            scope,
-        }
+        Serving::of(&self.whom(), &self.plugin, scope)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Real components, loaded and called: what they may, what they must not, and what is left after they break.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use dovetail_core::ids::{CallId, ThreadId};
 use dovetail_core::plugin::{
-    EventRecord, HookEvent, HookOutcome, HookToolUse, OnFailure, PluginError, PluginToolResult,
-    Purpose, Scope, ToolContent,
+    EventRecord, HookEvent, HookOutcome, HookToolUse, OnFailure, PluginError, PluginFault,
+    PluginToolResult, Purpose, Scope, ToolContent,
 };
 use dovetail_tests::{ACME, Guest, MISBEHAVER, NO_RM, NOTES, TOO_GREEDY};
 use serde_json::json;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::digest::Sha256;
 use crate::host_env::HostEnv;
+use crate::inspect::InspectError;
 use crate::lock;
 use crate::manifest::Manifest;
 use crate::pump::SinkPump;
