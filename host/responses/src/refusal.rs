@@ -81,11 +81,16 @@ impl Refusal {
                 Wanted::List => ModelError::new(FailureStage::Exchange, words),
             };
         }
+        // Compressed words are no words.
+        let coded = self
+            .coding
+            .as_ref()
+            .map(|coding| format!("its words came in `{coding}`, which was not asked for"));
         let response = ErrorResponse {
             url,
             status: self.status,
             headers: &self.headers,
-            excerpt,
+            excerpt: coded.as_deref().unwrap_or(excerpt),
         };
         failure::of_response(provider, &response, redactor).await
     }

@@ -83,6 +83,8 @@ pub struct Thought {
     /// What [`Answer::end_reasoning`](super::Answer::end_reasoning) put on it. None on the reasoning of services that
     /// give it no seal; never that of another provider, which the host leaves out.
     pub seal: Option<String>,
+    /// How much of [`Said::text`] came before it, in bytes. Most models think before they speak, where it is 0.
+    pub at: usize,
 }
 
 /// A call that the model asks for.
@@ -236,12 +238,14 @@ impl Reading<'_> {
                 summary
             },
             seal: item["encrypted_content"].as_str().map(str::to_owned),
+            at: 0,
         };
         // The model thinks before it speaks: this is a further answer.
         if !self.said.calls.is_empty() {
             self.answer_calls();
         }
-        self.said.thoughts.push(thought);
+        let at = self.said.text.len();
+        self.said.thoughts.push(Thought { at, ..thought });
     }
 
     /// The model says something: in another answer, if the last one was answered.

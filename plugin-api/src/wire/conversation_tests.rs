@@ -74,7 +74,8 @@ fn results_follow_their_calls_whatever_came_between() {
             Entry::Model(Said {
                 thoughts: vec![Thought {
                     text: "hm".to_owned(),
-                    seal: Some("S".to_owned())
+                    seal: Some("S".to_owned()),
+                    at: 0,
                 }],
                 text: "I will".to_owned(),
                 calls: vec![

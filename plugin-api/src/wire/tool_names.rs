@@ -81,10 +81,10 @@ impl ToolNames {
     /// The item of a call. `name` is what the model said; a name that is not offered is passed on, and the model will be
     /// told. Without a name it is no call that can be made, which the host tells the user.
     pub(super) fn call(&self, call_id: &str, name: Option<&str>, arguments: &str) -> Value {
-        let arguments = if arguments.trim().is_empty() {
-            "{}"
-        } else {
-            arguments
+        let unwrapped = object_in_text(arguments);
+        let arguments = match arguments.trim().is_empty() {
+            true => "{}",
+            false => unwrapped.as_deref().unwrap_or(arguments),
         };
         let Some(name) = name else {
             return json!({ "type": "function_call", "arguments": arguments, "call_id": call_id });
@@ -249,6 +249,17 @@ fn plain_input(arguments: &str) -> String {
     }
 }
 
+/// The object in arguments that some servers write down twice: as a JSON text with the object in it.
+fn object_in_text(arguments: &str) -> Option<String> {
+    if !arguments.trim_start().starts_with('"') {
+        return None;
+    }
+    // What is no such text is left as it is.
+    let text: String = serde_json::from_str(arguments).ok()?;
+    let is_object = serde_json::from_str::<Map<String, Value>>(&text).is_ok();
+    is_object.then_some(text)
+}
+
 /// Arguments as an object. What is none is told to the service as one: it would refuse every further request otherwise.
 pub(super) fn arguments_object(arguments: &str) -> Map<String, Value> {
     match serde_json::from_str(arguments) {
@@ -348,6 +359,16 @@ mod tests {
             assert_eq!(plain_input(arguments), "x", "{arguments}");
         }
         assert_eq!(plain_input(r#"{"a":"x","b":"y"}"#), r#"{"a":"x","b":"y"}"#);
+    }
+
+    #[test]
+    fn arguments_that_are_written_down_twice_are_read_twice() {
+        let names = names(json!([{ "type": "function", "name": "f" }]));
+        let arguments = |given: &str| names.call("c", Some("f"), given)["arguments"].clone();
+        assert_eq!(arguments(r#""{\"a\":1}""#), r#"{"a":1}"#);
+        for other in [r#""a""#, r#""{""#, r#"{"a":"{}"}"#] {
+            assert_eq!(arguments(other), other);
+        }
     }
 
     #[test]

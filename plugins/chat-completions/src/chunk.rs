@@ -15,6 +15,10 @@ pub(crate) struct Chunk<'c> {
     pub(crate) pieces: Vec<Piece<'c>>,
     /// Why the model stopped, once it did.
     pub(crate) finish_reason: Option<&'c str>,
+    /// Whether it is the whole answer and not a piece of it: nothing follows that could say why the model stopped.
+    pub(crate) is_whole: bool,
+    /// Whether it is anything that such servers send.
+    pub(crate) is_known: bool,
     /// What was used so far.
     pub(crate) usage: Option<Usage>,
 }
@@ -52,6 +56,7 @@ impl<'c> Chunk<'c> {
             usage: usage(json),
             ..Self::default()
         };
+        chunk.is_known = json["choices"].is_array() || chunk.usage.is_some();
         let choices = one_or_more(&json["choices"]);
         let first = choices
             .iter()
@@ -60,10 +65,10 @@ impl<'c> Chunk<'c> {
             return chunk;
         };
         chunk.finish_reason = text(&choice["finish_reason"]);
-        let message = if choice["delta"].is_object() {
-            &choice["delta"]
-        } else {
-            &choice["message"]
+        chunk.is_whole = choice["message"].is_object() && !choice["delta"].is_object();
+        let message = match chunk.is_whole {
+            true => &choice["message"],
+            false => &choice["delta"],
         };
         chunk.reasoning(message);
         chunk.content(&message["content"]);
@@ -86,7 +91,7 @@ impl<'c> Chunk<'c> {
     }
 
     fn reasoning(&mut self, message: &'c Value) {
-        for field in ["reasoning_content", "reasoning"] {
+        for field in ["reasoning_content", "reasoning", "thinking"] {
             if let Some(piece) = text(&message[field]) {
                 // Servers that send both send the same twice.
                 self.pieces.push(Piece::Reasoning(field, piece));
@@ -230,6 +235,10 @@ mod tests {
         check(
             json!({ "choices": [{ "message": { "content": "whole", "refusal": "no" }, "finish_reason": "stop" }] }),
             &[Piece::Text("whole"), Piece::Text("no")],
+        );
+        check(
+            delta(json!({ "thinking": "t" })),
+            &[Piece::Reasoning("thinking", "t")],
         );
     }
 

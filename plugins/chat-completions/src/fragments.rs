@@ -1,5 +1,7 @@
 //! Tool calls put together from fragments, whichever way a server tells which call a fragment belongs to.
 
+use serde_json::Value;
+
 use crate::chunk::Fragment;
 
 /// More calls than a model makes at once, with room: a server that streams more is broken, and would have each of its
@@ -65,16 +67,34 @@ impl Calls {
         match fragment.id {
             // Servers exist that count no calls, and such that give each the number 0: an id of its own tells them apart.
             Some(id) => by_id(id).or_else(|| by_count.filter(|at| self.0[*at].id.is_none())),
-            // Some leave out both: then a name begins a call, unless the one before it has none yet.
+            // Some leave out both: then a name begins a call, unless the one before it has none yet, or has the same
+            // and is not whole: there are servers that name the call in each of its fragments.
             None if fragment.index.is_none() && fragment.name.is_some() => {
-                by_count.filter(|at| self.0[*at].name.is_none())
+                by_count.filter(|at| self.0[*at].may_be_called(fragment.name))
             }
-            None => by_count,
+            // And some give whole calls the number 0 and no ids.
+            None => by_count.filter(|at| !self.0[*at].is_followed_by(fragment)),
         }
     }
 }
 
 impl Call {
+    /// Whether a fragment with this name may go on with it.
+    fn may_be_called(&self, name: Option<&str>) -> bool {
+        self.name.is_none() || self.name.as_deref() == name && !self.is_whole()
+    }
+
+    /// Whether a fragment of its number is another call: it is whole, and that one has a name and arguments.
+    fn is_followed_by(&self, fragment: &Fragment<'_>) -> bool {
+        fragment.name.is_some() && !fragment.arguments.is_empty() && self.is_whole()
+    }
+
+    fn is_whole(&self) -> bool {
+        let arguments = self.arguments.trim_end();
+        // Looked at first, because most fragments end elsewhere: reading all of them again would take long.
+        arguments.ends_with('}') && serde_json::from_str::<Value>(arguments).is_ok()
+    }
+
     fn add(&mut self, fragment: &Fragment<'_>) {
         if self.id.is_none() {
             self.id = fragment.id.map(str::to_owned);
@@ -170,6 +190,33 @@ mod tests {
             ],
             &[(None, Some("f"), "{}"), (None, Some("g"), "{\"z\":3}")],
         );
+    }
+
+    #[test]
+    fn whole_calls_that_all_have_the_same_number_and_no_id_are_told_apart() {
+        check(
+            &[
+                (Some(0), None, Some("f"), "{}"),
+                (Some(0), None, Some("f"), "{\"y\":2}"),
+                (Some(0), None, Some("f"), ""),
+            ],
+            &[(None, Some("f"), "{}"), (None, Some("f"), "{\"y\":2}")],
+        );
+    }
+
+    #[test]
+    fn a_call_that_is_named_in_each_fragment_is_one() {
+        for index in [None, Some(0)] {
+            check(
+                &[
+                    (index, None, Some("f"), ""),
+                    (index, None, Some("f"), "{\"z\":{}"),
+                    (index, None, Some("f"), "}"),
+                    (index, None, Some("g"), "{}"),
+                ],
+                &[(None, Some("f"), "{\"z\":{}}"), (None, Some("g"), "{}")],
+            );
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod failure;
 mod fragments;
 mod request;
 mod stream;
+mod thinking;
 
 use std::collections::BTreeMap;
 

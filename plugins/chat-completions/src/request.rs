@@ -4,7 +4,8 @@
 use dovetail_plugin_api::wire::{Conversation, Entry, Part, Said, ToolNames, ToolResult};
 use serde_json::{Value, json};
 
-use crate::stream::REASONING_SEAL;
+use crate::stream::{IN_TEXT, REASONING_SEAL};
+use crate::thinking;
 
 pub(crate) fn body(request: &Value, conversation: &Conversation) -> Value {
     let mut body = json!({
@@ -100,8 +101,16 @@ fn assistant(said: &Said) -> Option<Value> {
         return Some(message);
     }
     // Models that think between calls lose their thread without their thoughts; after an answer nobody needs them.
-    for (field, text) in thoughts(said) {
-        message[field] = json!(text);
+    for (field, thought) in thoughts(said) {
+        message[field] = match field {
+            IN_TEXT => json!(format!(
+                "{}\n{thought}\n{}\n\n{}",
+                thinking::BEGIN,
+                thinking::END,
+                said.text
+            )),
+            _ => json!(thought),
+        };
     }
     message["tool_calls"] = said
         .calls

@@ -63,6 +63,20 @@ fn options_that_the_user_chose_are_sent() {
 }
 
 #[test]
+fn reasoning_that_stood_in_the_text_goes_back_there() {
+    let body = sent(json!({ "input": [
+        said("user", text("go")),
+        { "type": "reasoning", "summary": [{ "type": "summary_text", "text": "hm" }], "encrypted_content": "chat-completions:content" },
+        said("assistant", text("I will")),
+        { "type": "function_call", "name": "f", "arguments": "{}", "call_id": "1" },
+    ] }));
+    assert_eq!(
+        body["messages"][1]["content"],
+        "<think>\nhm\n</think>\n\nI will"
+    );
+}
+
+#[test]
 fn reasoning_goes_back_with_its_calls_under_its_own_name() {
     let reasoning = |seal: Option<&str>| json!({ "type": "reasoning", "summary": [{ "type": "summary_text", "text": "hm" }], "encrypted_content": seal });
     let call = |id: &str| json!({ "type": "function_call", "name": "f", "arguments": "{\"a\": 1}", "call_id": id });

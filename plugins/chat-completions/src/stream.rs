@@ -6,9 +6,16 @@ use serde_json::{Value, json};
 
 use crate::chunk::{Chunk, Piece};
 use crate::fragments::{Calls, TooMany};
+use crate::thinking::{Split, Told};
 
 /// What reasoning is sealed with: this, and the key that it came under.
 pub(crate) const REASONING_SEAL: &str = "chat-completions:";
+
+/// The key of reasoning that stood in the text.
+pub(crate) const IN_TEXT: &str = "content";
+
+/// What of an answer that is none is shown.
+const FEW_WORDS: usize = 200;
 
 /// The end of most streams.
 const DONE: &str = "[DONE]";
@@ -20,8 +27,13 @@ pub(crate) struct Stream {
     id: String,
     /// The key of the reasoning that is being streamed.
     thinking: Option<&'static str>,
+    text: Split,
     calls: Calls,
     usage: Option<Usage>,
+    /// The start of the first thing that such servers do not send.
+    unknown: Option<String>,
+    /// Whether there was anything that they do.
+    is_known: bool,
     /// Whether the model has stopped by itself. What it used may follow.
     stopped: bool,
 }
@@ -46,11 +58,12 @@ impl Stream {
         for piece in chunk.pieces {
             self.piece(piece)?;
         }
-        if let Some(reason) = chunk.finish_reason.filter(|_| !self.stopped) {
+        let whole = chunk.is_whole.then_some("stop");
+        if let Some(reason) = chunk.finish_reason.or(whole).filter(|_| !self.stopped) {
             self.stop(reason)?;
         }
         if self.stopped && chunk.usage.is_some() {
-            self.complete();
+            self.complete()?;
         }
         Ok(())
     }
@@ -62,14 +75,36 @@ impl Stream {
                 self.answer.reasoning(text);
             }
             Piece::Text(text) => {
-                self.end_thinking();
-                self.answer.text(text);
+                for told in self.text.push(text) {
+                    self.told(told);
+                }
             }
             Piece::Call(fragment) => self.calls.add(&fragment).map_err(|TooMany| {
                 Error::invalid("the server streams more tool calls than a model makes")
             })?,
         }
         Ok(())
+    }
+
+    fn told(&mut self, told: Told) {
+        match told {
+            Told::Thought(text) => {
+                self.thinking = Some(IN_TEXT);
+                self.answer.reasoning(&text);
+            }
+            Told::Text(text) => {
+                self.end_thinking();
+                self.answer.text(&text);
+            }
+        }
+    }
+
+    /// There is no more text or reasoning.
+    fn end_text(&mut self) {
+        if let Some(told) = self.text.finish() {
+            self.told(told);
+        }
+        self.end_thinking();
     }
 
     fn end_thinking(&mut self) {
@@ -95,12 +130,12 @@ impl Stream {
     }
 
     fn cut(&mut self, reason: &str) {
-        self.end_thinking();
+        self.end_text();
         self.answer.incomplete(reason);
     }
 
     fn calls(&mut self) -> Result<(), Error> {
-        self.end_thinking();
+        self.end_text();
         self.answer.close();
         for call in self.calls.take() {
             self.answer
@@ -109,8 +144,11 @@ impl Stream {
         Ok(())
     }
 
-    fn complete(&mut self) {
+    fn complete(&mut self) -> Result<(), Error> {
+        // Also what some servers send behind the reason to stop.
+        self.calls()?;
         self.answer.complete(&self.id, self.usage);
+        Ok(())
     }
 
     /// The stream says that it ends here.
@@ -122,11 +160,25 @@ impl Stream {
                 ));
             }
             // Servers exist that never say why the model stopped.
-            self.calls()?;
             self.stopped = true;
         }
-        self.complete();
-        Ok(())
+        self.complete()
+    }
+
+    /// The stream ended before the model stopped.
+    fn cut_short(&self) -> Error {
+        Error::retryable(match &self.unknown {
+            Some(start) if !self.is_known => {
+                format!("what the server answers is no Chat Completions stream: {start}")
+            }
+            _ => "the stream ended before the answer did".to_owned(),
+        })
+    }
+
+    fn note_unknown(&mut self, data: &str) {
+        if self.unknown.is_none() {
+            self.unknown = Some(data.chars().take(FEW_WORDS).collect());
+        }
     }
 }
 
@@ -140,8 +192,18 @@ impl Decoder for Stream {
             self.done()?;
         } else {
             match serde_json::from_str(data) {
-                Ok(json) => self.take(Chunk::read(&json))?,
-                Err(error) => log::warn(format!("a chunk that is no JSON is left out: {error}")),
+                Ok(json) => {
+                    let chunk = Chunk::read(&json);
+                    match chunk.is_known {
+                        true => self.is_known = true,
+                        false => self.note_unknown(data),
+                    }
+                    self.take(chunk)?;
+                }
+                Err(error) => {
+                    self.note_unknown(data);
+                    log::warn(format!("a chunk that is no JSON is left out: {error}"));
+                }
             }
         }
         Ok(self.answer.take())
@@ -150,9 +212,9 @@ impl Decoder for Stream {
     fn finish(&mut self) -> Result<Vec<Value>, Error> {
         if !self.answer.has_ended() {
             if !self.stopped {
-                return Err(Error::retryable("the stream ended before the answer did"));
+                return Err(self.cut_short());
             }
-            self.complete();
+            self.complete()?;
         }
         Ok(self.answer.take())
     }

@@ -192,3 +192,50 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn reasoning_in_the_text_is_told_as_reasoning() {
+    let thought = json!({ "type": "reasoning", "summary": [{ "type": "summary_text", "text": "hm" }], "content": null,
+        "encrypted_content": "chat-completions:content" });
+    let delta = |text: &str| json!({ "choices": [{ "delta": { "content": text } }] }).to_string();
+    let (begin, end) = (delta("<think>\nhm\n</th"), delta("ink>\n\nHi"));
+    assert_eq!(
+        told(&[&begin, &end, STOP, DONE]),
+        [thought.clone(), message("Hi"), Value::Null]
+    );
+    let cut = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
+    assert_eq!(told(&[&delta("<think>hm"), cut])[0], thought);
+}
+
+#[test]
+fn calls_behind_the_reason_to_stop_are_made() {
+    let late = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"exec_command","arguments":"{}"}}]}}]}"#;
+    assert_eq!(
+        told(&[TEXT, STOP, late, DONE]),
+        [message("Hi"), call("a", "{}"), Value::Null]
+    );
+}
+
+#[test]
+fn a_whole_answer_needs_no_reason_to_stop() {
+    for end in ["", r#","finish_reason":null"#] {
+        let whole = format!(r#"{{"choices":[{{"message":{{"content":"Hi"}}{end}}}]}}"#);
+        assert_eq!(told(&[&whole]), [message("Hi"), Value::Null]);
+    }
+}
+
+#[test]
+fn what_is_no_such_stream_is_shown() {
+    let error = run(&[r#"{"status":"ok"}"#]).expect_err("no answer");
+    assert_eq!(
+        error,
+        Error::retryable(
+            r#"what the server answers is no Chat Completions stream: {"status":"ok"}"#
+        )
+    );
+    let error = run(&["null", TEXT]).expect_err("cut short");
+    assert_eq!(
+        error,
+        Error::retryable("the stream ended before the answer did")
+    );
+}

@@ -77,6 +77,7 @@ mod tests {
         let thought = |seal: Option<String>| Thought {
             text: "hm".to_owned(),
             seal,
+            at: 0,
         };
         assert_eq!(
             thinking(&thought(Some(signed("S")))),

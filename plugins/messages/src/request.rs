@@ -98,8 +98,14 @@ fn messages(entries: &[Entry]) -> Vec<Value> {
 }
 
 fn assistant(said: &Said) -> Vec<Value> {
-    let mut content: Vec<Value> = said.thoughts.iter().filter_map(block::thinking).collect();
-    content.extend(block::text(&said.text));
+    let mut content = Vec::new();
+    let mut told = 0;
+    for thought in &said.thoughts {
+        content.extend(text_between(&said.text, told, thought.at));
+        content.extend(block::thinking(thought));
+        told = thought.at;
+    }
+    content.extend(text_between(&said.text, told, said.text.len()));
     content.extend(said.calls.iter().map(|call| {
         // Arguments are an object, always.
         let input = serde_json::from_str(&call.arguments).unwrap_or_else(|_| Map::new());
@@ -111,6 +117,16 @@ fn assistant(said: &Said) -> Vec<Value> {
         content.clear();
     }
     content
+}
+
+/// What was said between two thoughts.
+fn text_between(text: &str, from: usize, to: usize) -> Option<Value> {
+    let piece = text.get(from..to)?;
+    block::text(match from {
+        0 => piece,
+        // The blank line that keeps it apart from what was said before is nobody's.
+        _ => piece.trim_start_matches('\n'),
+    })
 }
 
 fn result(result: &ToolResult) -> Value {

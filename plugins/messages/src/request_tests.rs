@@ -144,6 +144,22 @@ fn a_turn_that_began_without_thinking_goes_on_without() {
 }
 
 #[test]
+fn thinking_between_texts_stays_where_it_was() {
+    let thinking =
+        |signature: &str| json!({ "type": "thinking", "thinking": "hm", "signature": signature });
+    let body = sent(json!({ "input": [
+        said("user", "go"),
+        reasoning("messages:signed:1"), said("assistant", "one"),
+        reasoning("messages:signed:2"), said("assistant", "two"), call("1"), output("1"),
+    ] }));
+    let content = body["messages"][1]["content"].as_array().expect("blocks");
+    assert_eq!(
+        content[..4],
+        [thinking("1"), text("one"), thinking("2"), text("two")]
+    );
+}
+
+#[test]
 fn roles_take_turns_and_the_user_begins() {
     let body = sent(json!({ "input": [
         said("assistant", "hello"), reasoning("messages:signed:S"),
