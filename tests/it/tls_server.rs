@@ -53,6 +53,12 @@ pub(crate) fn with_expired_certificate() -> ServerConfig {
     with_chain(builder().with_no_client_auth(), expired)
 }
 
+/// What a server is set up with that shows an authority's own certificate, as `openssl req -x509` makes it.
+pub(crate) fn with_authoritys_certificate() -> ServerConfig {
+    let authority = include_bytes!("../fixtures/tls/authority.cert.der");
+    with_chain(builder().with_no_client_auth(), authority)
+}
+
 fn with_certificate(builder: ConfigBuilder<ServerConfig, WantsServerCert>) -> ServerConfig {
     with_chain(builder, CERTIFICATE)
 }

@@ -52,6 +52,8 @@ pub enum CertificateFault {
     NotYetValid,
     /// It is for another name.
     WrongName,
+    /// It is an authority's own, which no server may show.
+    Authority,
     /// Anything else.
     Other,
 }
@@ -141,10 +143,17 @@ fn of_tls(error: &rustls::Error) -> Unreached {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             CertificateFault::WrongName
         }
+        // The TLS library has no word of its own for it.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            CertificateFault::Authority
+        }
         _ => CertificateFault::Other,
     };
-    Unreached::Untrusted {
-        fault,
-        why: error.to_string(),
-    }
+    let why = match fault {
+        CertificateFault::Authority => "the server's certificate is one of an authority, as \
+             self-signed ones often are"
+            .to_owned(),
+        _ => error.to_string(),
+    };
+    Unreached::Untrusted { fault, why }
 }

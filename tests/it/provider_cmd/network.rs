@@ -4,11 +4,15 @@ use std::net::TcpListener;
 
 use dovetail_tests::Lab;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::api::{Api, spoken};
 use super::{failure, lab, told, vendor};
 use crate::raw_server::RawServer;
-use crate::tls_server::{AUTHORITY, EXPIRED, answering, answering_as, with_expired_certificate};
+use crate::tls_server::{
+    AUTHORITY, EXPIRED, answering, answering_as, with_authoritys_certificate,
+    with_expired_certificate,
+};
 
 /// What answers every request, the end of a turn.
 const TURN: &[u8] =
@@ -233,4 +237,84 @@ async fn a_proxy_leads_on_and_what_is_not_encrypted_is_warned_of() {
         (&added["id"], &added["warnings"]),
         (&json!("example"), &json!([warning]))
     );
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_an_authoritys_own_fails_at_tls() {
+    let address = answering_as(with_authoritys_certificate(), TURN);
+    let lab = lab(&vendor(&format!("https://{address}/v1"), ""));
+    fails(
+        &lab,
+        "tls",
+        "no secure connection to 127.0.0.1: the server's certificate is one of an authority",
+        "basicConstraints=critical,CA:FALSE",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_of_tls_that_is_asked_without_is_said_to_be_one() {
+    let address = answering(TURN);
+    let lab = lab(&vendor(&format!("http://{address}/v1"), ""));
+    fails(
+        &lab,
+        "stream",
+        "no answer from `http://127.0.0.1:<port>/v1/responses`: ",
+        "does it speak TLS? Then base_url begins with https://; it is written in user: /home/config.toml:4",
+    )
+    .await;
+}
+
+/// A SOCKS proxy without a password, which leads everywhere to one address.
+async fn socks(to: std::net::SocketAddr) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                // The greeting, then the name and the port. Some connections are only made and closed.
+                let mut head = [0; 3];
+                if client.read_exact(&mut head).await.is_err() {
+                    return;
+                }
+                assert_eq!(head, [5, 1, 0]);
+                client.write_all(&[5, 0]).await.unwrap();
+                let mut wish = [0; 5];
+                client.read_exact(&mut wish).await.unwrap();
+                assert_eq!(wish[..4], [5, 1, 0, 3], "the proxy is given the name");
+                let mut name = vec![0; usize::from(wish[4]) + 2];
+                client.read_exact(&mut name).await.unwrap();
+                assert_eq!(&name[..name.len() - 2], b"llm.example.invalid");
+                client
+                    .write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0])
+                    .await
+                    .unwrap();
+                let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut client, &mut server).await);
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_proxy_may_speak_socks() {
+    let server = Api::speaking("chat", &["m-1"]).await;
+    let to = server
+        .url("")
+        .trim_start_matches("http://")
+        .parse()
+        .unwrap();
+    let mut lab = lab(&vendor(
+        "http://llm.example.invalid/v1",
+        "wire_api = \"chat\"",
+    ));
+    lab.set_env("ALL_PROXY", &format!("socks5h://{}", socks(to).await));
+    let ran = lab
+        .run(&["provider", "test", "--json"])
+        .await
+        .expect_code(0);
+    assert_eq!(told(&lab, &ran)["ok"], true);
+    assert_eq!(server.requests().len(), 4);
 }

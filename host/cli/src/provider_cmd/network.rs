@@ -236,6 +236,10 @@ impl Way {
             CertificateFault::NotYetValid => {
                 vec![format!("is this machine's clock right? It says {}", now())]
             }
+            CertificateFault::Authority => vec![
+                "give the server a certificate of its own, without CA:TRUE: openssl req -x509 … -addext basicConstraints=critical,CA:FALSE".to_owned(),
+                format!("then name it here: {CA_VARIABLE}=/path/to/certificate.pem"),
+            ],
             CertificateFault::WrongName => vec![format!(
                 "use the name that the certificate is for; base_url is written in {}",
                 self.place
