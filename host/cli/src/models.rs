@@ -6,7 +6,7 @@ mod known;
 mod listening;
 mod online;
 mod owner;
-mod source;
+pub(crate) mod source;
 
 use std::sync::Arc;
 

@@ -46,6 +46,12 @@ pub enum EditError {
         /// The file.
         path: PathBuf,
     },
+    /// Whoever made it says that it stays as it is.
+    #[error("`{}` is read-only", path.display())]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
     /// It cannot be written.
     #[error("cannot write `{}`", path.display())]
     Write {
@@ -192,8 +198,15 @@ impl UserFile {
     /// Replaces the file in one step, unless somebody else did meanwhile. Its mode stays; a new one is for the user alone.
     ///
     /// # Errors
-    /// It was changed, or cannot be written; it is then as it was.
+    /// It was changed, is read-only, or cannot be written; it is then as it was.
     pub fn write(&self) -> Result<(), EditError> {
+        // A file that cannot be looked at cannot be written either, which is said below.
+        let read_only = std::fs::metadata(&self.path).is_ok_and(|it| it.permissions().readonly());
+        if read_only {
+            return Err(EditError::ReadOnly {
+                path: self.path.clone(),
+            });
+        }
         let now = layer::read_text(&self.path)?.unwrap_or_default();
         if now != self.original {
             return Err(EditError::Changed {
@@ -389,6 +402,18 @@ mod tests {
         );
         let refused = file.write();
         assert!(matches!(refused, Err(EditError::Changed { .. })));
+    }
+
+    #[test]
+    fn a_file_that_is_read_only_stays_as_it_is() {
+        let (_home, mut file) = file("a = 1\n");
+        let read_only = std::fs::Permissions::from_mode(0o444);
+        std::fs::set_permissions(file.path(), read_only).expect("a mode");
+        file.set("a", "x").expect("a value");
+        let error = file.write().expect_err("refused");
+        assert!(matches!(error, EditError::ReadOnly { .. }), "{error}");
+        let text = std::fs::read_to_string(file.path()).expect("readable");
+        assert_eq!(text, "a = 1\n");
     }
 
     #[test]

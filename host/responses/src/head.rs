@@ -96,25 +96,6 @@ impl Head {
         head
     }
 
-    /// The same for a request that asks no model anything. What a template says of the model is left out with it.
-    pub(crate) fn of_look(
-        fixed: &[HeaderTemplate],
-        options: &ClientOptions,
-        headers: &[(&str, &str)],
-    ) -> Self {
-        let mut head = Self::default();
-        head.set("accept", "application/json".to_owned());
-        head.set("originator", options.originator.clone());
-        head.set("user-agent", options.user_agent.clone());
-        for (name, value) in headers {
-            head.set(name, (*value).to_owned());
-        }
-        for template in fixed.iter().filter(|template| !names_model(template)) {
-            head.add(template.clone());
-        }
-        head
-    }
-
     /// The headers of a question for a list of models; `known` is the tag of the list that is there already.
     pub(crate) fn of_listing(
         fixed: &[HeaderTemplate],
@@ -261,7 +242,8 @@ impl Head {
             .position(|(candidate, _)| candidate.eq_ignore_ascii_case(name))
     }
 
-    fn set(&mut self, name: &str, value: String) {
+    /// Sets a header, in the place of the one that there is.
+    pub(crate) fn set(&mut self, name: &str, value: String) {
         self.put(name.to_owned(), Value::Plain(value));
     }
 

@@ -1,5 +1,6 @@
 //! One request over HTTP: send, and open the stream.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use dovetail_core::model::{ModelError, ModelRequest, ModelStream};
@@ -41,6 +42,8 @@ pub(crate) struct Sent {
 pub(crate) struct Http {
     pub(crate) service: Arc<Service>,
     shown_url: String,
+    /// Whether the last answer was one JSON document.
+    pub(crate) in_one_piece: AtomicBool,
     client: OnceLock<Client>,
     drains: Arc<Drains>,
 }
@@ -62,6 +65,7 @@ impl Http {
         Self {
             shown_url: address::shown(&service.url),
             service,
+            in_one_piece: AtomicBool::new(false),
             client: OnceLock::new(),
             drains: Arc::default(),
         }

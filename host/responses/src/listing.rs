@@ -33,8 +33,10 @@ pub struct ListingOptions {
     pub originator: String,
     /// The `user-agent` header.
     pub user_agent: String,
-    /// `client_version` in the query: which models a server offers depends on it.
-    pub client_version: String,
+    /// `client_version` in the query, for servers whose list depends on it.
+    pub client_version: Option<String>,
+    /// Headers that the service's API wants beside the credential.
+    pub headers: Vec<(String, String)>,
     /// Where the list is; none is `models` below the base URL.
     pub url: Option<String>,
     /// The tag of the list that the caller has.
@@ -116,8 +118,9 @@ fn address_of(service: &Service, options: &ListingOptions) -> Result<Url, ModelE
         Some(url) => address::checked(url).map_err(unusable)?,
         None => address::below(&service.base, "models").map_err(|why| unusable(why.to_owned()))?,
     };
-    url.query_pairs_mut()
-        .append_pair("client_version", &options.client_version);
+    if let Some(version) = &options.client_version {
+        url.query_pairs_mut().append_pair("client_version", version);
+    }
     Ok(url)
 }
 
@@ -135,6 +138,9 @@ impl Asking<'_> {
         let credential = self.service.credential_for(&self.url).await?;
         let known = self.options.known.as_deref();
         let mut head = Head::of_listing(&self.service.headers, &self.service.options, known);
+        for (name, value) in &self.options.headers {
+            head.set(name, value.clone());
+        }
         head.add_credential(&credential.headers);
         let mut redactor = Redactor::default();
         let signed = self

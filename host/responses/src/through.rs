@@ -1,5 +1,7 @@
 //! One request to a service that speaks another API: encoded by a plugin, sent like any other, decoded by the plugin.
 
+use std::sync::atomic::Ordering;
+
 use dovetail_core::model::{ModelError, ModelRequest, ModelStream};
 use dovetail_core::plugin::{Wire, WireRequest};
 use tokio_util::sync::CancellationToken;
@@ -74,6 +76,10 @@ impl Http {
         let content_type = content_type
             .and_then(|value| value.to_str().ok()) // What is no text names no type.
             .unwrap_or_default();
+        let document = content_type
+            .to_ascii_lowercase()
+            .starts_with("application/json");
+        self.in_one_piece.store(document, Ordering::Relaxed);
         let framing = Framing::of(content_type);
         let source = Source::Wire(Box::new(Translation::new(decoder, framing)));
         Ok(self.stream(&request.model, response, redactor, source, cancel))

@@ -158,8 +158,9 @@ async fn a_refused_token_is_renewed_once_for_the_whole_test() {
         told["steps"][6]["fact"],
         "the command `sh`; sent as Authorization"
     );
-    let fact = told["steps"][8]["fact"].as_str().unwrap();
-    assert!(fact.ends_with("; the credential was renewed"), "{fact}");
+    // By the question for the list; what follows goes with the new one.
+    assert_eq!(told["steps"][7]["fact"], "1 listed; asking `m-1`");
+    assert_eq!(told["requests"], 3);
     assert_eq!(std::fs::read_to_string(count).unwrap(), "x\nx\n");
 }
 
@@ -287,4 +288,80 @@ async fn a_plugins_provider_is_tested_once_it_is_granted() {
     assert_eq!(requests.len(), 3);
     let signed = |request: &RecordedRequest| request.header("x-acme-key") == Some(SECRET);
     assert!(requests.iter().all(signed));
+}
+
+/// A Chat Completions server that answers each question with one JSON document.
+async fn unstreamed() -> Api {
+    Api::start(|request| {
+        let body = request.body.to_string();
+        let message = match body.contains("dovetail_check") && !body.contains("acorn") {
+            true => json!({ "tool_calls": [{ "id": "c", "type": "function",
+                "function": { "name": "dovetail_check", "arguments": "{\"word\":\"oak\"}" } }] }),
+            false => json!({ "content": "ready" }),
+        };
+        match request.line.as_str() {
+            "POST /v1/chat/completions" => Reply::Json(
+                200,
+                json!({ "choices": [{ "message": message, "finish_reason": "stop" }] }),
+            ),
+            _ => super::api::not_found(),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_stream_is_said_to_be_one() {
+    let server = unstreamed().await;
+    let lab = lab(&vendor(&server.url("/v1"), "wire_api = \"chat\""));
+    let ran = lab
+        .run(&["provider", "test", "--json"])
+        .await
+        .expect_code(0);
+    let told_of = told(&lab, &ran);
+    assert_eq!(
+        told_of["steps"][8],
+        step(
+            "stream",
+            "ok",
+            "it says \"ready\"; in one piece: this server does not stream, so nothing is seen until an answer is whole"
+        )
+    );
+
+    let added = lab
+        .run(&["provider", "add", &server.url("/v1"), "--dry-run", "--json"])
+        .await
+        .expect_code(0);
+    let added = told(&lab, &added);
+    assert_eq!(
+        (&added["found"]["streaming"], &added["found"]["tools"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(
+        added["attempts"][1]["message"],
+        "answers in one piece and calls tools"
+    );
+    assert_eq!(
+        added["warnings"],
+        json!(["this server does not stream: nothing is seen until an answer is whole"])
+    );
+}
+
+#[tokio::test]
+async fn the_list_that_a_table_names_is_the_one_that_is_looked_at() {
+    let server = Api::start(|request| match request.line.as_str() {
+        "GET /lists/all?client_version=0.169.0" => super::api::listing(&["m-7", "m-1"]),
+        _ => spoken("responses", &["elsewhere"], request),
+    })
+    .await;
+    let more = format!("model_catalog_url = \"{}\"", server.url("/lists/all"));
+    let lab = lab(&vendor(&server.url("/v1"), &more));
+    let ran = lab
+        .run(&["provider", "test", "--json"])
+        .await
+        .expect_code(0);
+    assert_eq!(
+        told(&lab, &ran)["steps"][7]["fact"],
+        "2 listed; asking `m-1`"
+    );
 }

@@ -257,7 +257,7 @@ async fn tools_that_are_not_called_fail_the_last_step() {
         &config,
         "tools",
         "it answered with text instead of a call",
-        "try another model with -m, such as m-1, m-2",
+        "try another model with -m, such as m-2",
     )
     .await;
 

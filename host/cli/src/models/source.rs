@@ -25,7 +25,7 @@ use crate::provider_choice::wants_login;
 /// The longest wait for a list; the same as for existing clients.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The feature that lets `model_catalog_url` be asked.
-const DISCOVERY: &str = "api_key_model_discovery";
+pub(crate) const DISCOVERY: &str = "api_key_model_discovery";
 
 /// Who serves the chosen provider.
 #[derive(Clone)]
@@ -159,7 +159,8 @@ impl Source {
         let options = ListingOptions {
             originator: client::originator(None),
             user_agent: client::user_agent(&client::process_originator()),
-            client_version: COMPATIBLE_VERSION.to_owned(),
+            client_version: Some(COMPATIBLE_VERSION.to_owned()),
+            headers: Vec::new(),
             url: self.url.clone(),
             known: known.and_then(KeptList::etag).map(str::to_owned),
             timeout: PATIENCE,

@@ -211,6 +211,11 @@ impl Added<'_> {
                 self.looked.found.model
             ));
         }
+        if !self.looked.found.streams {
+            warnings.push(
+                "this server does not stream: nothing is seen until an answer is whole".to_owned(),
+            );
+        }
         warnings.extend(self.change.warnings.iter().cloned());
         warnings
     }
@@ -269,7 +274,7 @@ impl Added<'_> {
                 "base_url": found.base_url,
                 "models": found.models,
                 "model": found.model,
-                "streaming": true,
+                "streaming": found.streams,
                 "tools": found.without_tools.is_none(),
             },
             "attempts": self.looked.attempts,

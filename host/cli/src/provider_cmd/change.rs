@@ -165,7 +165,16 @@ fn told(error: EditError) -> Fatal {
             .hint("or choose another id: --id"),
         EditError::Changed { .. } => fatal.hint("nothing was written: try again"),
         EditError::InTheWay { .. } => fatal.hint("correct it by hand; nothing was written"),
-        EditError::Malformed { .. } | EditError::Write { .. } => fatal,
+        EditError::ReadOnly { path } => fatal
+            .hint(format!(
+                "nothing was written; to allow it: chmod u+w {}",
+                path.display()
+            ))
+            .hint("or add the table elsewhere by hand: --dry-run shows it"),
+        EditError::Write { .. } => {
+            fatal.hint("nothing was written; --dry-run shows the table, to add it by hand")
+        }
+        EditError::Malformed { .. } => fatal,
     }
 }
 

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::fix::{self, Around};
-use super::known::{self, Server, Source, Speaks};
+use super::known::{Server, Source, Speaks};
 use super::model_list::{self, Listed};
 use super::step::{Failed, Outcome, Told};
 use super::talk::{Answer, Called, Talk};
@@ -72,15 +72,13 @@ pub(super) async fn credential(client: &ResponsesClient, around: &Around) -> Out
 /// Lists the models, and chooses the one to ask.
 pub(super) async fn list(
     asked: &Asked,
-    client: &ResponsesClient,
     chosen: &Chosen,
     around: &Around,
     named: Option<String>,
     cancel: CancellationToken,
 ) -> Outcome<(Listed, String)> {
     let config = &chosen.config;
-    let scope = known::scope(config);
-    let listed = model_list::ask(asked, client, around.speaks, &scope, &cancel).await;
+    let listed = model_list::ask(config, asked, around.speaks, &cancel).await;
     let listed =
         listed.map_err(|error| Failed::new(error.message.clone(), fix::of(&error, around)))?;
     // The model of another provider is none of this one's.
@@ -147,7 +145,12 @@ fn told(answer: &Answer, remarks: &[String]) -> String {
         "" => "an answer without text".to_owned(),
         text => format!("it says \"{}\"", one_line(text, FEW_WORDS)),
     }];
-    if let Some(first) = answer.first {
+    if answer.in_one_piece {
+        words.push(
+            "in one piece: this server does not stream, so nothing is seen until an answer is whole"
+                .to_owned(),
+        );
+    } else if let Some(first) = answer.first {
         words.push(format!("first words after {}", short_duration(first)));
     }
     if let Some(usage) = &answer.usage {

@@ -32,8 +32,38 @@ pub(super) struct Found {
     pub(super) models: Vec<String>,
     /// The one that answered.
     pub(super) model: String,
+    /// Whether its answers come as streams.
+    pub(super) streams: bool,
     /// Why it calls no tools, if it does not.
     pub(super) without_tools: Option<String>,
+}
+
+impl Found {
+    /// Whether nothing is missing.
+    fn is_whole(&self) -> bool {
+        self.streams && self.without_tools.is_none()
+    }
+
+    /// What it does, for people.
+    fn words(&self) -> String {
+        let streams = match self.streams {
+            true => "streams",
+            false => "answers in one piece",
+        };
+        match &self.without_tools {
+            None => format!("{streams} and calls tools"),
+            Some(why) => format!("{streams}, and calls no tools: {why}"),
+        }
+    }
+
+    /// The better of two: turns need tools more than streams.
+    fn better(self, other: Self) -> Self {
+        let worth = |found: &Self| (found.without_tools.is_none(), found.streams);
+        match worth(&other) > worth(&self) {
+            true => other,
+            false => self,
+        }
+    }
 }
 
 /// A search in progress.
@@ -99,19 +129,24 @@ impl<'s> Search<'s> {
         &self.attempts
     }
 
-    /// The first way that streams and calls tools, else the first that streams.
+    /// The first way that streams and calls tools, else the first that does at least one of them.
     ///
     /// # Errors
     /// There is none; says what came of each.
     pub(super) async fn run(&mut self) -> anyhow::Result<Found> {
-        let mut second_best = None;
+        let mut second_best: Option<Found> = None;
         for base_url in self.address.bases() {
             let before = self.attempts.len();
             for speaks in self.order.clone() {
                 let found = self.try_one(&base_url, speaks).await?;
                 match found {
-                    Some(found) if found.without_tools.is_none() => return Ok(found),
-                    Some(found) => drop(second_best.get_or_insert(found)),
+                    Some(found) if found.is_whole() => return Ok(found),
+                    Some(found) => {
+                        second_best = Some(match second_best {
+                            Some(best) => best.better(found),
+                            None => found,
+                        });
+                    }
                     None => {}
                 }
                 let wants_a_key = self.attempts.last().map(|last| last.came) == Some(Came::Refused)
@@ -135,8 +170,12 @@ impl<'s> Search<'s> {
             Ok(()) => self.say(&mut ready).await,
             Err(error) => Err(error),
         };
+        let mut streams = false;
         let (came, words, fix) = match asked {
-            Ok(()) => (Came::Works, "streams".to_owned(), Vec::new()),
+            Ok(has_streamed) => {
+                streams = has_streamed;
+                (Came::Works, String::new(), Vec::new())
+            }
             Err(error) => {
                 let fix = fix::of(&error, &ready.around);
                 if matches!(error.stage, FailureStage::Auth | FailureStage::Connect) {
@@ -156,17 +195,16 @@ impl<'s> Search<'s> {
         let mut found = None;
         if came == Came::Works {
             let without_tools = self.call(&ready).await?;
-            attempt.words = match &without_tools {
-                None => "streams and calls tools".to_owned(),
-                Some(why) => format!("streams, and calls no tools: {why}"),
-            };
-            found = Some(Found {
+            let works = Found {
                 base_url: base_url.to_owned(),
                 speaks,
                 models: self.models.clone(),
                 model: ready.around.model,
+                streams,
                 without_tools,
-            });
+            };
+            attempt.words = works.words();
+            found = Some(works);
         }
         self.tell(&attempt);
         self.attempts.push(attempt);
@@ -219,16 +257,15 @@ impl<'s> Search<'s> {
         if !self.models.is_empty() || asked_before && speaks != Speaks::Messages {
             return Ok(());
         }
-        let scope = known::scope(&ready.config);
-        let listed =
-            model_list::ask(&ready.asked, &ready.client, speaks, &scope, &self.cancel).await?;
+        let listed = model_list::ask(&ready.config, &ready.asked, speaks, &self.cancel).await?;
         if let Listed::Models(models) = listed {
             self.models = models;
         }
         Ok(())
     }
 
-    async fn say(&mut self, ready: &mut Ready) -> Result<(), ModelError> {
+    /// Whether the answer came as a stream.
+    async fn say(&mut self, ready: &mut Ready) -> Result<bool, ModelError> {
         let usual = models::chosen(&ready.config).to_owned();
         let named = self.model.as_deref();
         let picked = || model_list::pick(&self.models, &[&usual]);
@@ -237,7 +274,7 @@ impl<'s> Search<'s> {
         let mut talk = self.talk(ready)?;
         let said = talk.say().await;
         self.budget = talk.budget;
-        said.map(drop)
+        said.map(|answer| !answer.in_one_piece)
     }
 
     /// Why the model calls no tools; none where it does.

@@ -45,6 +45,9 @@ pub(super) fn of(error: &ModelError, around: &Around) -> Vec<String> {
         | (FailureStage::Status(402), _) => {
             vec!["look at the plan and the billing of this account".to_owned()]
         }
+        (FailureStage::Status(407), _) => vec![
+            "the proxy asks who you are: HTTP_PROXY=http://user:password@host:port".to_owned(),
+        ],
         (_, FailureKind::UsageLimitReached | FailureKind::RateLimited)
         | (FailureStage::Status(429), _) => {
             vec!["wait, or ask whoever runs the service for a higher limit".to_owned()]
@@ -72,6 +75,13 @@ pub(super) fn of(error: &ModelError, around: &Around) -> Vec<String> {
                 "the server wants a certificate of yours: {CERTIFICATE_VARIABLE}, and its host in {HOSTS_VARIABLE}"
             )]
         }
+        (FailureStage::Exchange, _) if around.base_url.starts_with("http://") => vec![
+            format!(
+                "does it speak TLS? Then base_url begins with https://; it is written in {}",
+                around.place
+            ),
+            "it could be reached a moment ago: try again".to_owned(),
+        ],
         (FailureStage::Connect | FailureStage::Exchange | FailureStage::Upgrade, _) => {
             vec!["it could be reached a moment ago: try again".to_owned()]
         }
@@ -214,9 +224,9 @@ fn find_out(around: &Around) -> String {
 pub(super) fn for_tools(around: &Around) -> Vec<String> {
     let mut fix = vec![format!(
         "turns need tool calls: try another model with -m{}",
-        match around.models.len() {
-            0 | 1 => String::new(),
-            _ => format!(", such as {}", model_list::some(&around.models)),
+        match model_list::others(&around.models, &around.model) {
+            none if none.is_empty() => String::new(),
+            others => format!(", such as {}", model_list::some(&others)),
         }
     )];
     if around.local {
@@ -282,6 +292,44 @@ mod tests {
         assert_eq!(
             of(&error, &around(&["m-1"])),
             ["`m-1` is listed, and cannot be used like this: try another one with -m"]
+        );
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_told_from_the_service() {
+        let plain = Around {
+            base_url: "http://a.example/v1".to_owned(),
+            ..around(&[])
+        };
+        let reset = error(
+            FailureStage::Exchange,
+            "no answer: Connection reset by peer",
+        );
+        assert_eq!(
+            of(&reset, &plain)[0],
+            "does it speak TLS? Then base_url begins with https://; it is written in config.toml:3"
+        );
+        assert_eq!(
+            of(&reset, &around(&[])),
+            ["it could be reached a moment ago: try again"]
+        );
+        let proxy = error(FailureStage::Status(407), "who are you");
+        assert_eq!(
+            of(&proxy, &plain),
+            ["the proxy asks who you are: HTTP_PROXY=http://user:password@host:port"]
+        );
+    }
+
+    #[test]
+    fn another_model_for_tools_is_one_that_was_not_tried_and_talks() {
+        let fix = |models: &[&str]| for_tools(&around(models)).remove(0);
+        assert_eq!(
+            fix(&["text-embed", "m-1", "m-2"]),
+            "turns need tool calls: try another model with -m, such as m-2"
+        );
+        assert_eq!(
+            fix(&["m-1"]),
+            "turns need tool calls: try another model with -m"
         );
     }
 

@@ -1,16 +1,20 @@
 //! Which models a service lists, and which of them to try.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use dovetail_config::Config;
 use dovetail_core::model::{FailureStage, ModelError};
 use dovetail_core::plugin::{Purpose, Scope};
-use dovetail_responses::ResponsesClient;
+use dovetail_core::secret::Egress;
+use dovetail_responses::{Listing, ListingOptions, list_models};
 use dovetail_runtime::lock;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::known::Speaks;
-use crate::identity::COMPATIBLE_VERSION;
+use super::known::{self, Speaks};
+use crate::identity::{self, COMPATIBLE_VERSION};
+use crate::models::source;
 use crate::plugins::Asked;
 use crate::terminal_text::one_line;
 
@@ -64,20 +68,19 @@ impl Listed {
     }
 }
 
-/// Asks for the list: the plugin first, which may know it, then the service.
+/// Asks for the list of the chosen provider: the plugin first, which may know it, then the service.
 ///
 /// # Errors
 /// The service cannot be reached or asked at all.
 pub(super) async fn ask(
+    config: &Config,
     asked: &Asked,
-    client: &ResponsesClient,
     speaks: Speaks,
-    scope: &Scope,
     cancel: &CancellationToken,
 ) -> Result<Listed, ModelError> {
     let scope = Scope {
         purpose: Purpose::Models,
-        ..scope.clone()
+        ..known::scope(config)
     };
     let own = asked.provider.list_models(&scope).await;
     // A plugin without a list may still have a service with one.
@@ -87,27 +90,54 @@ pub(super) async fn ask(
             own.into_iter().map(|model| model.slug).collect(),
         ));
     }
-    if asked.plugin.scope() != &lock::Scope::Builtin {
+    let table = config.model_providers.get(&scope.provider_id);
+    let url = table
+        .and_then(Value::as_object)
+        .and_then(source::catalog_url)
+        .filter(|_| config.has_feature(source::DISCOVERY));
+    if url.is_none() && asked.plugin.scope() != &lock::Scope::Builtin {
         return Ok(Listed::Nothing("its plugin lists none".to_owned()));
     }
-    let path = match scope.provider_id.as_str() {
-        "openai" => format!("models?client_version={COMPATIBLE_VERSION}"),
-        _ => "models".to_owned(),
+    let options = ListingOptions {
+        originator: identity::originator(None),
+        user_agent: identity::user_agent(&identity::process_originator()),
+        // As a session asks. Others may refuse what they do not know.
+        client_version: (url.is_some() || scope.provider_id == "openai")
+            .then(|| COMPATIBLE_VERSION.to_owned()),
+        headers: match speaks {
+            Speaks::Messages => {
+                vec![(MESSAGES_VERSION.0.to_owned(), MESSAGES_VERSION.1.to_owned())]
+            }
+            Speaks::Responses | Speaks::Chat | Speaks::Own => Vec::new(),
+        },
+        url: url.map(str::to_owned),
+        known: None,
+        timeout: PATIENCE,
+        credentials: asked.whom().credentials.clone(),
     };
-    let headers: &[(&str, &str)] = match speaks {
-        Speaks::Messages => &[MESSAGES_VERSION],
-        Speaks::Responses | Speaks::Chat | Speaks::Own => &[],
+    let listing = list_models(
+        Arc::clone(&asked.provider),
+        asked.endpoint.clone(),
+        Arc::clone(asked.services.egress()) as Arc<dyn Egress>,
+        &scope,
+        &options,
+    );
+    let listing = tokio::select! {
+        biased;
+        () = cancel.cancelled() => {
+            return Err(ModelError::new(FailureStage::Stream, "interrupted".to_owned()));
+        }
+        listing = listing => listing,
     };
-    let listing = tokio::time::timeout(PATIENCE, client.get(&path, headers, cancel)).await;
-    let Ok(listed) = listing else {
-        let why = format!("no answer within {} s", PATIENCE.as_secs());
-        return Ok(Listed::Nothing(why));
-    };
-    match listed {
-        Ok(list) => Ok(names(&list).map_or_else(
-            || Listed::Nothing("what it answers is no list of models".to_owned()),
-            Listed::Models,
-        )),
+    match listing {
+        Ok(Listing::List { body, .. }) => Ok(serde_json::from_slice(&body)
+            .ok() // What is no JSON is no list either.
+            .and_then(|list| names(&list))
+            .map_or_else(
+                || Listed::Nothing("what it answers is no list of models".to_owned()),
+                Listed::Models,
+            )),
+        Ok(Listing::Unchanged) => Ok(Listed::Nothing("it says that nothing changed".to_owned())),
         Err(error) => match error.stage {
             FailureStage::Status(_)
             | FailureStage::Exchange
@@ -136,6 +166,19 @@ fn names(list: &Value) -> Option<Vec<String>> {
     Some(items.iter().filter_map(name).collect())
 }
 
+/// Models that may be tried in the place of one.
+pub(super) fn others(models: &[String], tried: &str) -> Vec<String> {
+    let others = models
+        .iter()
+        .filter(|model| *model != tried && talks(model));
+    others.cloned().collect()
+}
+
+fn talks(model: &str) -> bool {
+    let lower = model.to_ascii_lowercase();
+    !NO_TALKERS.iter().any(|part| lower.contains(part))
+}
+
 /// Which model to try: one that is preferred and listed, else the first that looks as if it talks.
 pub(super) fn pick<'m>(models: &'m [String], preferred: &[&str]) -> Option<&'m str> {
     let listed = |name: &&&str| models.iter().any(|model| model == **name);
@@ -145,11 +188,8 @@ pub(super) fn pick<'m>(models: &'m [String], preferred: &[&str]) -> Option<&'m s
             .find(|model| model == name)
             .map(String::as_str);
     }
-    let talks = |model: &&String| {
-        let lower = model.to_ascii_lowercase();
-        !NO_TALKERS.iter().any(|part| lower.contains(part))
-    };
-    let found = models.iter().find(talks).or(models.first());
+    let found = models.iter().find(|model| talks(model));
+    let found = found.or(models.first());
     found.map(String::as_str)
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Answer {
     pub(super) first: Option<Duration>,
     /// Another model than was asked for.
     pub(super) other_model: Option<String>,
+    /// Whether it came whole, and not as a stream.
+    pub(super) in_one_piece: bool,
 }
 
 /// What came of asking for a tool call.
@@ -163,6 +165,7 @@ impl<'t> Talk<'t> {
         let started = Instant::now();
         let mut answer = Answer::default();
         let mut stream = self.client.send(request, self.cancel).await?;
+        answer.in_one_piece = !self.client.has_streamed();
         while let Some(event) = stream.next().await {
             match event? {
                 ModelEvent::TextDelta(piece) => {

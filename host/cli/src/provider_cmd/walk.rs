@@ -119,7 +119,7 @@ impl Walk {
         self.step(CREDENTIAL, credential).await?;
         let (listed, model) = {
             let (named, cancel) = (self.args.model.clone(), self.cancel.clone());
-            let listing = checks::list(&asked, &client, &chosen, &around, named, cancel);
+            let listing = checks::list(&asked, &chosen, &around, named, cancel);
             self.step(MODELS, listing).await?
         };
         around.models = listed.models().to_vec();
