@@ -1,6 +1,7 @@
 //! The list of models that come with the host, or that a person's own file has.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::info::ModelPatch;
 
@@ -8,6 +9,9 @@ use crate::info::ModelPatch;
 const REGIONS: &[&str] = &["global.", "us."];
 /// The vendor that some clouds put before a model's name.
 const VENDOR: &str = "openai.";
+
+/// The list that comes with the host.
+const WRITTEN: &str = include_str!("catalogue.json");
 
 /// A list of models.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -83,8 +87,21 @@ impl Catalogue {
         reason = "the text is part of the binary, and a test reads it"
     )]
     pub fn bundled() -> Self {
-        serde_json::from_str(include_str!("catalogue.json"))
+        serde_json::from_str(WRITTEN)
             .expect("the catalogue that comes with the host is a catalogue")
+    }
+
+    /// All that the built-in catalogue says of a model, by a name that finds it, as it is written there.
+    pub(crate) fn written_of(slug: &str) -> Map<String, Value> {
+        let found = Self::bundled().find(slug).map(|it| it.entry.slug.clone());
+        let written: Value = serde_json::from_str(WRITTEN).unwrap_or_default();
+        let mut entries = written["models"].as_array().into_iter().flatten();
+        let entry = entries.find(|entry| entry["slug"].as_str() == found.as_deref());
+        let entry = entry.filter(|_| found.is_some());
+        entry
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Reads a person's file: `{"models": [{"slug": …}, …]}`. Fields that are not known here are left alone.

@@ -20,13 +20,53 @@ struct Answer {
     models: Vec<Value>,
 }
 
-/// The entries of a server's answer as they came.
+/// The answer of most other servers: `{"data": [{"id": …}, …]}`; some that have no model say null.
+#[derive(Deserialize)]
+struct CommonAnswer {
+    data: Value,
+}
+
+/// The entries of a server's answer: as they came, or made of the names that a list for other clients has.
 ///
 /// # Errors
 /// It is not JSON, or has no such list.
 pub fn entries(body: &[u8]) -> Result<Vec<Value>, CatalogueError> {
-    let Answer { models } = serde_json::from_slice(body)?;
-    Ok(models)
+    let error = match serde_json::from_slice(body) {
+        Ok(Answer { models }) => return Ok(models),
+        Err(error) => error,
+    };
+    match serde_json::from_slice(body).map(|CommonAnswer { data }| data) {
+        Ok(Value::Array(data)) => Ok(data.iter().map(common_entry).collect()),
+        Ok(Value::Null) => Ok(Vec::new()),
+        Ok(_) | Err(_) => Err(error.into()),
+    }
+}
+
+/// Where servers say how much a model reads at once.
+const WINDOWS: [&str; 5] = [
+    "context_window",
+    "context_length",
+    "max_model_len",
+    "max_context_length",
+    "max_input_tokens",
+];
+
+/// An entry for other clients, which has little more than a name: what is known of a model by its name stays known.
+fn common_entry(entry: &Value) -> Value {
+    let mut facts = Catalogue::written_of(entry["id"].as_str().unwrap_or_default());
+    if facts.get("slug") != Some(&entry["id"]) {
+        facts.shift_remove("display_name");
+        facts.insert("slug".to_owned(), entry["id"].clone());
+    }
+    let title = ["display_name", "name"].iter().map(|key| &entry[key]);
+    if let Some(title) = title.into_iter().find(|title| title.is_string()) {
+        facts.insert("display_name".to_owned(), title.clone());
+    }
+    let mut windows = WINDOWS.iter().filter_map(|key| entry[key].as_u64());
+    if let Some(window) = windows.find(|tokens| *tokens > 0) {
+        facts.insert("context_window".to_owned(), window.into());
+    }
+    Value::Object(facts)
 }
 
 /// What could be read of a list.
@@ -130,6 +170,45 @@ mod tests {
     use crate::values::Verbosity;
 
     #[test]
+    fn lists_for_other_clients_are_read_too() {
+        let body = json!({ "object": "list", "data": [
+            { "id": "qwen3", "object": "model", "max_model_len": 40960 },
+            { "id": "a/b", "name": "B", "context_length": 0, "max_input_tokens": 7 },
+            { "object": "model" },
+        ] });
+        let entries = entries(body.to_string().as_bytes()).expect("a list");
+        assert_eq!(
+            entries,
+            [
+                json!({ "slug": "qwen3", "context_window": 40960 }),
+                json!({ "slug": "a/b", "display_name": "B", "context_window": 7 }),
+                json!({ "slug": null }),
+            ]
+        );
+        let known =
+            json!({ "data": [{ "id": "gpt-5.5", "owned_by": "x" }, { "id": "team/gpt-5.5" }] });
+        let known = super::entries(known.to_string().as_bytes()).expect("a list");
+        let facts = |value: &Value| {
+            let listed = read(std::slice::from_ref(value)).catalogue;
+            listed.entries()[0].facts.clone()
+        };
+        let catalogue = Catalogue::bundled();
+        let usual = &catalogue.find("gpt-5.5").expect("an entry").entry.facts;
+        assert_eq!(&facts(&known[0]), usual);
+        assert_eq!(facts(&known[1]).context_window, usual.context_window);
+        assert_eq!(
+            read(&entries).left_out,
+            ["an entry without a usable `slug`"]
+        );
+        let none = super::entries(b"{\"data\":null}").expect("a list");
+        assert!(none.is_empty());
+        for other in ["{\"data\":1}", "{}", "[]"] {
+            let error = super::entries(other.as_bytes()).expect_err("no list");
+            assert!(!error.to_string().is_empty(), "{other}");
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_is_left_out_and_named() {
         let models = [
             json!({"slug": "whole", "context_window": 5, "from_the_future": {"x": 1}}),
@@ -190,7 +269,7 @@ mod tests {
             "{}",
             "<html>",
             r#"{"models": {}}"#,
-            r#"{"data": []}"#,
+            r#"{"data": {}}"#,
         ] {
             assert!(entries(body.as_bytes()).is_err(), "{body}");
         }

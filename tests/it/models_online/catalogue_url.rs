@@ -127,3 +127,22 @@ async fn a_key_that_is_refused_is_not_asked_for_twice() {
     world.turn().await;
     assert_eq!(world.asked(), [TURN, CATALOGUE]);
 }
+
+#[tokio::test]
+async fn a_list_for_other_clients_gives_names_and_windows() {
+    let common = json!({ "object": "list", "data": [
+        { "id": "qwen3-coder", "object": "model", "max_model_len": 40_960 },
+        { "id": "plain", "object": "model" },
+    ] });
+    let mut world = World::new(vec![list(&common)]).await;
+    world.lab.set_env("CORP_KEY", "key-number-1");
+    configure(&world, &format!("{}/v1/models", world.service.url()), "");
+    let names = world.listed(&["--refresh"]).await;
+    for name in ["qwen3-coder", "plain"] {
+        assert!(names.contains(&name.to_owned()), "{names:?}");
+    }
+    assert_eq!(
+        world.explained("qwen3-coder").await["fields"]["context_window"],
+        json!({"value": 40_960, "origin": {"layer": "online", "provider": "corp"}})
+    );
+}

@@ -32,7 +32,7 @@ async fn whatever_comes_in_the_place_of_a_list_harms_no_turn() {
     )
     .await;
     check(
-        status(200, r#"{"data": [{"id": "gpt-5.5"}]}"#),
+        status(200, r#"{"list": [{"id": "gpt-5.5"}]}"#),
         "missing field `models`",
     )
     .await;
