@@ -8,15 +8,16 @@ use serde_json::json;
 use super::server::{Reply, Server};
 use crate::readme::{ROOT, compile};
 
-/// The blocks of code in that language in the guide.
-fn blocks(language: &str) -> Vec<String> {
+/// The blocks of code of the guide, in its order: language and text.
+fn blocks() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(Path::new(ROOT).join("docs/new-provider.md")).unwrap();
     assert!(text.lines().count() < 150, "the guide is short");
-    let fence = format!("```{language}\n");
-    let blocks = text.split(&fence).skip(1);
-    blocks
-        .map(|rest| rest.split_once("```").expect("its end").0.to_owned())
-        .collect()
+    let blocks = text.split("\n```").skip(1).step_by(2);
+    let block = |block: &str| {
+        let (language, text) = block.split_once('\n').expect("a language");
+        (language.to_owned(), text.to_owned())
+    };
+    blocks.map(block).collect()
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -36,7 +37,14 @@ fn copy(from: &Path, to: &Path) {
 async fn a_made_up_vendor_serves_a_turn_with_tools_without_a_new_host() {
     let call =
         r#"{"op":"do","ref":"1","tool":"exec_command","with":{"cmd":"echo from the vendor"}}"#;
+    let end = r#"{"op":"end"}"#;
+    let check = r#"{"op":"do","ref":"1","tool":"dovetail_check","with":{"word":"oak"}}"#;
     let server = Server::start(vec![
+        // What `provider test` asks.
+        Reply::lines(&[r#"{"op":"say","text":"ready"}"#, end]),
+        Reply::lines(&[check, end]),
+        Reply::lines(&[r#"{"op":"say","text":"acorn"}"#, end]),
+        // The turn.
         Reply::lines(&[
             r#"{"op":"muse","text":"hm"}"#,
             r#"{"op":"say","text":"I look."}"#,
@@ -69,34 +77,40 @@ async fn a_made_up_vendor_serves_a_turn_with_tools_without_a_new_host() {
         std::fs::write(folder.join(file), text.replace(from, to)).unwrap();
     }
     compile(&folder, "orbit-provider", "orbit");
-    let table = blocks("toml")
-        .into_iter()
-        .find(|block| block.contains("[model_providers.orbit]"))
-        .unwrap();
-    let table = table.replace("https://api.orbit.example/v2", &server.url("/v2"));
-    lab.write_config(&table);
-
-    let commands = blocks("sh").join("\n");
-    for line in commands
-        .lines()
-        .filter(|line| line.starts_with("dovetail "))
-    {
-        let args = shell_words(line);
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        match args[1] {
-            "plugin" => {
-                lab.run_in(&folder, &args[1..]).await.expect_code(0);
+    let blocks = blocks();
+    for (language, block) in &blocks {
+        if language == "toml" && block.contains("[model_providers.orbit]") {
+            let table = block.replace("https://api.orbit.example/v2", &server.url("/v2"));
+            lab.write_config(&table);
+        }
+        let lines = block.lines().filter(|line| line.starts_with("dovetail "));
+        for line in lines.filter(|_| language == "sh") {
+            let args = shell_words(line);
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            match args[1] {
+                "plugin" => {
+                    lab.run_in(&folder, &args[1..]).await.expect_code(0);
+                }
+                // Looks at it like a user would who is not sure.
+                "provider" => {
+                    let ran = lab.run(&args[1..]).await.expect_code(0);
+                    assert!(
+                        ran.stdout
+                            .ends_with("`orbit` can be used, with `orbit-large`\n")
+                    );
+                }
+                "exec" => {
+                    let ran = lab.exec(&args[2..]).await.expect_code(0);
+                    assert_eq!(ran.stdout, "Seen.\n");
+                }
+                other => panic!("the guide has a command that is not tried: {other}"),
             }
-            "exec" => {
-                let ran = lab.exec(&args[2..]).await.expect_code(0);
-                assert_eq!(ran.stdout, "Seen.\n");
-            }
-            other => panic!("the guide has a command that is not tried: {other}"),
         }
     }
 
     let requests = server.requests();
-    assert_eq!(requests.len(), 2, "the guide has one turn");
+    assert_eq!(requests.len(), 5, "the guide has one test and one turn");
+    let requests = &requests[3..];
     assert_eq!(requests[0].path, "/v2/talk");
     assert_eq!(
         requests[0].header("authorization"),
