@@ -4,6 +4,9 @@
 use dovetail_plugin_api::wire::Usage;
 use serde_json::Value;
 
+/// The key of reasoning that is a part of the content.
+pub(crate) const IN_PARTS: &str = "content[]";
+
 /// What a chunk says.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Chunk<'c> {
@@ -35,7 +38,7 @@ pub(crate) enum Piece<'c> {
 }
 
 /// A fragment of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fragment<'c> {
     /// Which call, where the server counts.
     pub(crate) index: Option<u64>,
@@ -45,6 +48,8 @@ pub(crate) struct Fragment<'c> {
     pub(crate) name: Option<&'c str>,
     /// A piece of the arguments.
     pub(crate) arguments: std::borrow::Cow<'c, str>,
+    /// What the service wants back with the call; an object.
+    pub(crate) extra: Option<&'c Value>,
 }
 
 impl<'c> Chunk<'c> {
@@ -114,7 +119,7 @@ impl<'c> Chunk<'c> {
             for thought in part["thinking"].as_array().into_iter().flatten() {
                 let piece = text(&thought["text"]);
                 self.pieces
-                    .extend(piece.map(|piece| Piece::Reasoning("reasoning_content", piece)));
+                    .extend(piece.map(|piece| Piece::Reasoning(IN_PARTS, piece)));
             }
         }
     }
@@ -148,6 +153,7 @@ fn fragment(call: &Value) -> Fragment<'_> {
     Fragment {
         index: call["index"].as_u64(),
         id: text(&call["id"]),
+        extra: Some(&call["extra_content"]).filter(|extra| extra.is_object()),
         ..function(function_of)
     }
 }
@@ -163,6 +169,7 @@ fn function(function: &Value) -> Fragment<'_> {
         id: None,
         name: text(&function["name"]),
         arguments,
+        extra: None,
     }
 }
 
@@ -198,6 +205,7 @@ mod tests {
             id,
             name,
             arguments: arguments.into(),
+            extra: None,
         })
     }
 
@@ -230,7 +238,7 @@ mod tests {
             delta(
                 json!({ "content": [{ "type": "thinking", "thinking": [{ "type": "text", "text": "t" }] }, { "type": "text", "text": "x" }] }),
             ),
-            &[Piece::Reasoning("reasoning_content", "t"), Piece::Text("x")],
+            &[Piece::Reasoning(IN_PARTS, "t"), Piece::Text("x")],
         );
         check(
             json!({ "choices": [{ "message": { "content": "whole", "refusal": "no" }, "finish_reason": "stop" }] }),

@@ -9,12 +9,14 @@ use crate::chunk::Fragment;
 const MOST_CALLS: usize = 256;
 
 /// A call, as far as it has come.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Call {
     index: Option<u64>,
     pub(crate) id: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) arguments: String,
+    /// What the service wants back with it.
+    pub(crate) extra: Option<Value>,
 }
 
 /// The calls of one answer.
@@ -99,6 +101,9 @@ impl Call {
         if self.id.is_none() {
             self.id = fragment.id.map(str::to_owned);
         }
+        if self.extra.is_none() {
+            self.extra = fragment.extra.cloned();
+        }
         match (&mut self.name, fragment.name) {
             (name @ None, Some(piece)) => *name = Some(piece.to_owned()),
             // Most servers repeat a name, if they send it twice; few cut it.
@@ -131,6 +136,7 @@ mod tests {
                 id,
                 name,
                 arguments: arguments.into(),
+                extra: None,
             };
             calls.add(&fragment).expect("few calls");
         }
@@ -240,6 +246,7 @@ mod tests {
                 id: None,
                 name: None,
                 arguments: "".into(),
+                extra: None,
             })
         };
         assert!((0..MOST_CALLS as u64).all(|index| add(index).is_ok()));

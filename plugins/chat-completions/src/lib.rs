@@ -6,6 +6,7 @@
 mod chunk;
 mod failure;
 mod fragments;
+mod options;
 mod request;
 mod stream;
 mod thinking;
@@ -20,6 +21,7 @@ use dovetail_plugin_api::{
 };
 use serde_json::{Map, Value};
 
+use self::options::Options;
 use self::stream::Stream;
 
 /// Where a table without a `base_url` leads, as for every provider.
@@ -29,6 +31,8 @@ const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 #[derive(Debug, Default)]
 struct ChatCompletions {
     tables: BTreeMap<String, ProviderTable>,
+    /// Of the table that was configured last: an instance that encodes knows no other.
+    options: Options,
     /// To the request that was encoded last.
     answer: Answer,
 }
@@ -47,6 +51,7 @@ impl Provider for ChatCompletions {
         provider_id: &str,
         table: &Map<String, Value>,
     ) -> Result<Endpoint, Error> {
+        self.options = Options::parse(provider_id, table)?;
         let table = ProviderTable::parse(provider_id, table)?;
         let endpoint = table.endpoint(Some(DEFAULT_BASE_URL), secrets::exists)?;
         self.tables.insert(provider_id.to_owned(), table);
@@ -76,7 +81,7 @@ impl Wire for ChatCompletions {
     fn encode(&mut self, request: &Value) -> Result<WireRequest, Error> {
         let conversation = Conversation::read(request);
         self.answer = Answer::to(&conversation);
-        let body = request::body(request, &conversation);
+        let body = request::body(request, &conversation, self.options);
         Ok(WireRequest::json("/chat/completions", &body))
     }
 

@@ -4,16 +4,20 @@
 use dovetail_plugin_api::wire::{Conversation, Entry, Part, Said, ToolNames, ToolResult};
 use serde_json::{Value, json};
 
-use crate::stream::{IN_TEXT, REASONING_SEAL};
+use crate::chunk::IN_PARTS;
+use crate::options::Options;
+use crate::stream::{IN_TEXT, OF_CALLS, REASONING_SEAL};
 use crate::thinking;
 
-pub(crate) fn body(request: &Value, conversation: &Conversation) -> Value {
+pub(crate) fn body(request: &Value, conversation: &Conversation, options: Options) -> Value {
     let mut body = json!({
         "model": request["model"],
         "messages": messages(conversation),
         "stream": true,
-        "stream_options": { "include_usage": true },
     });
+    if options.stream_options {
+        body["stream_options"] = json!({ "include_usage": true });
+    }
     let tools = tools(&conversation.tools);
     if !tools.is_empty() {
         body["tools"] = Value::Array(tools);
@@ -102,27 +106,26 @@ fn assistant(said: &Said) -> Option<Value> {
     }
     // Models that think between calls lose their thread without their thoughts; after an answer nobody needs them.
     for (field, thought) in thoughts(said) {
-        message[field] = match field {
-            IN_TEXT => json!(format!(
-                "{}\n{thought}\n{}\n\n{}",
-                thinking::BEGIN,
-                thinking::END,
-                said.text
-            )),
-            _ => json!(thought),
+        let (key, value) = match field {
+            IN_TEXT => ("content", json!(tagged(&thought, &said.text))),
+            IN_PARTS => ("content", in_parts(&thought, &said.text)),
+            field => (field, json!(thought)),
         };
+        message[key] = value;
     }
-    message["tool_calls"] = said
-        .calls
-        .iter()
-        .map(|call| {
-            json!({
-                "id": call.id,
-                "type": "function",
-                "function": { "name": call.name, "arguments": call.arguments },
-            })
-        })
-        .collect();
+    let extras = extras(said);
+    let calls = said.calls.iter().enumerate().map(|(at, call)| {
+        let mut told = json!({
+            "id": call.id,
+            "type": "function",
+            "function": { "name": call.name, "arguments": call.arguments },
+        });
+        if let Some(extra) = extras.get(at).filter(|extra| !extra.is_null()) {
+            told["extra_content"] = extra.clone();
+        }
+        told
+    });
+    message["tool_calls"] = calls.collect();
     Some(message)
 }
 
@@ -131,7 +134,8 @@ fn thoughts(said: &Said) -> Vec<(&str, String)> {
     let mut fields: Vec<(&str, String)> = Vec::new();
     for thought in &said.thoughts {
         let seal = thought.seal.as_deref().unwrap_or_default();
-        let Some(field) = seal.strip_prefix(REASONING_SEAL) else {
+        let field = seal.strip_prefix(REASONING_SEAL);
+        let Some(field) = field.filter(|field| !field.starts_with(OF_CALLS)) else {
             continue;
         };
         match fields.iter_mut().find(|(known, _)| *known == field) {
@@ -140,6 +144,35 @@ fn thoughts(said: &Said) -> Vec<(&str, String)> {
         }
     }
     fields
+}
+
+/// A text behind the reasoning that stood in it.
+fn tagged(thought: &str, text: &str) -> String {
+    format!(
+        "{}\n{thought}\n{}\n\n{text}",
+        thinking::BEGIN,
+        thinking::END
+    )
+}
+
+/// The same as parts of the content.
+fn in_parts(thought: &str, text: &str) -> Value {
+    let thinking = json!([{ "type": "text", "text": thought }]);
+    let mut parts = vec![json!({ "type": "thinking", "thinking": thinking })];
+    if !text.is_empty() {
+        parts.push(json!({ "type": "text", "text": text }));
+    }
+    Value::Array(parts)
+}
+
+/// What the service wants back with each call, as it came.
+fn extras(said: &Said) -> Vec<Value> {
+    let seals = said.thoughts.iter().filter_map(|it| it.seal.as_deref());
+    let mut own =
+        seals.filter_map(|seal| seal.strip_prefix(REASONING_SEAL)?.strip_prefix(OF_CALLS));
+    let extras = own.next().map(serde_json::from_str);
+    // What cannot be read is none of ours.
+    extras.and_then(Result::ok).unwrap_or_default()
 }
 
 /// Results are text; what they show follows as the user's.

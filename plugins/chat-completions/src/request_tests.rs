@@ -3,7 +3,7 @@
 use super::*;
 
 fn sent(request: Value) -> Value {
-    body(&request, &Conversation::read(&request))
+    body(&request, &Conversation::read(&request), Options::default())
 }
 
 fn said(role: &str, content: Value) -> Value {
@@ -63,6 +63,34 @@ fn options_that_the_user_chose_are_sent() {
 }
 
 #[test]
+fn what_a_service_put_on_its_calls_goes_back_with_them() {
+    let call = |id: &str| json!({ "type": "function_call", "name": "f", "arguments": "{}", "call_id": id });
+    let body = sent(json!({ "input": [
+        said("user", text("go")),
+        { "type": "reasoning", "summary": [], "encrypted_content": "chat-completions:calls:[null,{\"google\":{\"thought_signature\":\"S\"}}]" },
+        call("1"), call("2"),
+    ] }));
+    let told = &body["messages"][1];
+    assert_eq!(told["tool_calls"][0].get("extra_content"), None);
+    assert_eq!(
+        told["tool_calls"][1]["extra_content"],
+        json!({ "google": { "thought_signature": "S" } })
+    );
+    let keys: Vec<&String> = told.as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["role", "content", "tool_calls"]);
+}
+
+#[test]
+fn usage_is_not_asked_for_where_that_is_refused() {
+    let request = json!({ "input": [said("user", text("go"))] });
+    let options = Options {
+        stream_options: false,
+    };
+    let body = body(&request, &Conversation::read(&request), options);
+    assert_eq!(body.get("stream_options"), None);
+}
+
+#[test]
 fn reasoning_that_stood_in_the_text_goes_back_there() {
     let body = sent(json!({ "input": [
         said("user", text("go")),
@@ -74,6 +102,20 @@ fn reasoning_that_stood_in_the_text_goes_back_there() {
         body["messages"][1]["content"],
         "<think>\nhm\n</think>\n\nI will"
     );
+}
+
+#[test]
+fn reasoning_that_was_a_part_of_the_content_goes_back_as_one() {
+    let body = sent(json!({ "input": [
+        said("user", text("go")),
+        { "type": "reasoning", "summary": [{ "type": "summary_text", "text": "hm" }], "encrypted_content": "chat-completions:content[]" },
+        { "type": "function_call", "name": "f", "arguments": "{}", "call_id": "1" },
+    ] }));
+    assert_eq!(
+        body["messages"][1]["content"],
+        json!([{ "type": "thinking", "thinking": [{ "type": "text", "text": "hm" }] }])
+    );
+    assert_eq!(body["messages"][1].get("content[]"), None);
 }
 
 #[test]

@@ -14,6 +14,9 @@ pub(crate) const REASONING_SEAL: &str = "chat-completions:";
 /// The key of reasoning that stood in the text.
 pub(crate) const IN_TEXT: &str = "content";
 
+/// In the place of a key: what follows is what the calls behind it came with, one value for each.
+pub(crate) const OF_CALLS: &str = "calls:";
+
 /// What of an answer that is none is shown.
 const FEW_WORDS: usize = 200;
 
@@ -137,7 +140,13 @@ impl Stream {
     fn calls(&mut self) -> Result<(), Error> {
         self.end_text();
         self.answer.close();
-        for call in self.calls.take() {
+        let calls = self.calls.take();
+        if calls.iter().any(|call| call.extra.is_some()) {
+            let extras: Vec<&Option<Value>> = calls.iter().map(|call| &call.extra).collect();
+            let seal = format!("{REASONING_SEAL}{OF_CALLS}{}", json!(extras));
+            self.answer.end_reasoning(Some(seal));
+        }
+        for call in calls {
             self.answer
                 .call(call.id.as_deref(), call.name.as_deref(), &call.arguments)?;
         }

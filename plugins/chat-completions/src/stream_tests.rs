@@ -208,6 +208,24 @@ fn reasoning_in_the_text_is_told_as_reasoning() {
 }
 
 #[test]
+fn what_calls_come_with_is_kept_for_the_next_request() {
+    let first = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","extra_content":{"google":{"thought_signature":"S"}},"function":{"name":"exec_command","arguments":"{}"}}]}}]}"#;
+    let second = r#"{"choices":[{"delta":{"tool_calls":[{"index":1,"id":"b","function":{"name":"exec_command","arguments":"{}"}}]}}]}"#;
+    let seal = json!({ "type": "reasoning", "summary": [], "content": null,
+        "encrypted_content": "chat-completions:calls:[{\"google\":{\"thought_signature\":\"S\"}},null]" });
+    assert_eq!(
+        told(&[TEXT, first, second, STOP, DONE]),
+        [
+            message("Hi"),
+            seal,
+            call("a", "{}"),
+            call("b", "{}"),
+            Value::Null
+        ]
+    );
+}
+
+#[test]
 fn calls_behind_the_reason_to_stop_are_made() {
     let late = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"exec_command","arguments":"{}"}}]}}]}"#;
     assert_eq!(

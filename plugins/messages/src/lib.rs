@@ -5,6 +5,7 @@ mod failure;
 mod options;
 mod request;
 mod stream;
+mod thinking;
 
 use std::collections::BTreeMap;
 

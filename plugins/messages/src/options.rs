@@ -3,6 +3,8 @@
 use dovetail_plugin_api::{Error, TableReader};
 use serde_json::{Map, Value};
 
+use crate::thinking::Way;
+
 /// What the API insists on knowing, where the table does not say it. All models of the last years take it.
 const USUAL_MAX_TOKENS: u64 = 32_000;
 
@@ -17,12 +19,15 @@ const FOR_THE_ANSWER: u64 = 4_096;
 pub(crate) struct Options {
     /// `max_output_tokens`: the longest answer, thinking included.
     pub(crate) max_tokens: u64,
+    /// `thinking`: how models are asked to think, where their names do not tell.
+    pub(crate) thinking: Option<Way>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             max_tokens: USUAL_MAX_TOKENS,
+            thinking: None,
         }
     }
 }
@@ -37,7 +42,10 @@ impl Options {
                 .filter(|tokens| *tokens > 0)
                 .ok_or_else(|| reader.error("max_output_tokens must be a whole number above 0"))?,
         };
-        Ok(Self { max_tokens })
+        Ok(Self {
+            max_tokens,
+            thinking: Way::parse(&reader)?,
+        })
     }
 
     /// Tokens to think with; none where the model is not to think, or has no room for it.
@@ -79,13 +87,30 @@ mod tests {
     }
 
     #[test]
+    fn how_to_think_may_be_said() {
+        let own = parsed(json!({ "thinking": "adaptive" })).expect("valid");
+        assert_eq!(own.thinking, Some(Way::Adaptive));
+        let error = parsed(json!({ "thinking": "hard" })).expect_err("refused");
+        assert_eq!(
+            error.to_string(),
+            "model_providers.a: thinking must be `adaptive` or `budget`"
+        );
+    }
+
+    #[test]
     fn thinking_leaves_room_for_the_answer() {
         let usual = Options::default();
         assert_eq!(usual.budget(None), None);
         assert_eq!(usual.budget(Some("none")), None);
         assert_eq!(usual.budget(Some("high")), Some(16_384));
         assert_eq!(usual.budget(Some("xhigh")), Some(27_904));
-        let budget = |max_tokens| Options { max_tokens }.budget(Some("high"));
+        let budget = |max_tokens| {
+            let options = Options {
+                max_tokens,
+                ..Options::default()
+            };
+            options.budget(Some("high"))
+        };
         assert_eq!(
             (budget(8_192), budget(4_096), budget(5_000)),
             (Some(4_096), None, None)

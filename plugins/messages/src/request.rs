@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::block;
 use crate::options::Options;
+use crate::thinking::{self, Way};
 
 pub(crate) fn body(request: &Value, conversation: &Conversation, options: &Options) -> Value {
     let mut messages = messages(&conversation.entries);
@@ -25,9 +26,21 @@ pub(crate) fn body(request: &Value, conversation: &Conversation, options: &Optio
         cache(&mut system);
         body["system"] = json!([system]);
     }
-    let budget = options.budget(request["reasoning"]["effort"].as_str());
-    if let Some(budget) = budget.filter(|_| may_think(&messages)) {
-        body["thinking"] = json!({ "type": "enabled", "budget_tokens": budget });
+    let model = request["model"].as_str().unwrap_or_default();
+    let effort = request["reasoning"]["effort"].as_str();
+    match options.thinking.unwrap_or_else(|| Way::of(model)) {
+        Way::Adaptive => {
+            if let Some((thinking, config)) = thinking::adaptive(model, effort) {
+                body["thinking"] = thinking;
+                body["output_config"] = config;
+            }
+        }
+        Way::Budget => {
+            let budget = options.budget(effort);
+            if let Some(budget) = budget.filter(|_| may_think(&messages)) {
+                body["thinking"] = json!({ "type": "enabled", "budget_tokens": budget });
+            }
+        }
     }
     if let Some(last) = messages
         .last_mut()
@@ -137,7 +150,7 @@ fn result(result: &ToolResult) -> Value {
     })
 }
 
-/// Whether the model may think: in the middle of a turn it may only where it did so at the turn's start, which it did not
+/// Whether the model may think with a budget: in the middle of a turn it may only where it did so at the turn's start, which it did not
 /// where another service, or less effort, began the turn.
 fn may_think(messages: &[Value]) -> bool {
     let kind = |message: &Value| message["content"][0]["type"].as_str().map(str::to_owned);

@@ -144,6 +144,27 @@ fn a_turn_that_began_without_thinking_goes_on_without() {
 }
 
 #[test]
+fn newer_models_are_asked_for_effort_and_given_no_budget() {
+    let request = |model: &str| {
+        json!({ "model": model, "reasoning": { "effort": "high" },
+            "input": [said("user", "go"), call("1"), output("1")] })
+    };
+    let body = sent(request("claude-opus-4-8"));
+    assert_eq!(
+        (&body["thinking"], &body["output_config"]),
+        (
+            &json!({ "type": "adaptive", "display": "summarized" }),
+            &json!({ "effort": "high" })
+        )
+    );
+    let older = sent(request("claude-sonnet-4-5"));
+    assert_eq!(
+        (older.get("thinking"), older.get("output_config")),
+        (None, None)
+    );
+}
+
+#[test]
 fn thinking_between_texts_stays_where_it_was() {
     let thinking =
         |signature: &str| json!({ "type": "thinking", "thinking": "hm", "signature": signature });
