@@ -379,7 +379,7 @@ impl Lab {
         waiting.await.expect("nothing panics in there");
     }
 
-    fn command(&self, args: &[&str]) -> tokio::process::Command {
+    pub(crate) fn command(&self, args: &[&str]) -> tokio::process::Command {
         self.command_of(self.binary, args)
     }
 

@@ -17,6 +17,7 @@ mod normal;
 mod run;
 pub mod script;
 mod service;
+mod terminal;
 
 pub use compare::{Change, changes};
 pub use crude::{CRUDE_MANIFEST, crude, crude_guest};
@@ -28,3 +29,4 @@ pub use lab::{Lab, read_lines, shared_cache};
 pub use normal::{normal, normal_json};
 pub use run::{Ran, Running};
 pub use service::{Answer, Asked, Service};
+pub use terminal::OnTerminal;

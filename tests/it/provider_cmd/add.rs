@@ -374,3 +374,14 @@ async fn secrets_in_the_line_that_changes_are_not_shown() {
         "{after}"
     );
 }
+
+#[tokio::test]
+async fn an_interrupt_at_the_question_ends_it_and_writes_nothing() {
+    let server = Api::speaking("chat", &["m-1"]).await;
+    let lab = lab("");
+    let mut asking =
+        lab.start_on_terminal(&["provider", "add", &server.url("/v1"), "--wire", "chat"]);
+    asking.wait_for("write it?").await;
+    assert_eq!(asking.end_by("INT").await, Some(130));
+    assert!(!lab.home().join("config.toml").exists());
+}

@@ -77,6 +77,12 @@ fn late(args: &AddArgs) -> Fatal {
     ))
 }
 
+/// Asks whether to write it. An interrupt meanwhile ends the process: somebody else has to wait for that, as this thread
+/// waits for a line.
+fn asked() -> std::io::Result<bool> {
+    tokio::task::block_in_place(change::ask)
+}
+
 /// A plugin that names the id would serve the table, whatever it says.
 async fn check_unserved(config: &Config, id: &str) -> anyhow::Result<()> {
     let mut config = config.clone();
@@ -181,7 +187,7 @@ impl Added<'_> {
             // Whoever decides has to see it.
             out::stderr(&self.change.diff(Page::of_stderr()));
         }
-        let write = !args.dry_run && (args.yes || change::ask()?);
+        let write = !args.dry_run && (args.yes || asked()?);
         if write {
             self.change.write()?;
             self.written = true;
