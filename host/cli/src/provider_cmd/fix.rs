@@ -63,7 +63,10 @@ pub(super) fn of(error: &ModelError, around: &Around) -> Vec<String> {
             "put the address that it points to into base_url, in {}",
             around.place
         )],
-        (FailureStage::Status(400..=499), _) => vec![find_out(around)],
+        (FailureStage::Status(400..=499), _) => {
+            let setting = setting_for(&error.message, around);
+            vec![setting.unwrap_or_else(|| find_out(around))]
+        }
         (_, FailureKind::Overloaded | FailureKind::ServerError)
         | (FailureStage::Status(500..=599), _) => vec![match around.local {
             true => "look at the server's own log: is the model loaded, is there memory for it?".to_owned(),
@@ -183,6 +186,23 @@ fn refused(around: &Around) -> Vec<String> {
     }
     fix.push(explain(around));
     fix
+}
+
+/// The key of the table that a service refuses a part of the request without.
+fn setting_for(message: &str, around: &Around) -> Option<String> {
+    let what = match around.speaks {
+        Speaks::Chat if message.contains("stream_options") => {
+            "stream_options = false, which leaves out what it refuses"
+        }
+        Speaks::Messages if message.contains("max_tokens") => {
+            "max_output_tokens = N, the longest answer that this model may give"
+        }
+        Speaks::Messages if message.contains("thinking") => {
+            "thinking = \"adaptive\" or \"budget\", whichever this model takes"
+        }
+        Speaks::Responses | Speaks::Chat | Speaks::Messages | Speaks::Own => return None,
+    };
+    Some(format!("add to [model_providers.{}]: {what}", around.id))
 }
 
 fn not_a_stream(error: &ModelError, around: &Around) -> Vec<String> {
@@ -317,6 +337,32 @@ mod tests {
         assert_eq!(
             of(&proxy, &plain),
             ["the proxy asks who you are: HTTP_PROXY=http://user:password@host:port"]
+        );
+    }
+
+    #[test]
+    fn the_setting_that_a_service_needs_is_named() {
+        let fix = |speaks: Speaks, message: &str| {
+            let around = Around {
+                speaks,
+                ..around(&[])
+            };
+            of(&error(FailureStage::Status(422), message), &around).remove(0)
+        };
+        assert_eq!(
+            fix(
+                Speaks::Chat,
+                "stream_options: Extra inputs are not permitted"
+            ),
+            "add to [model_providers.acme]: stream_options = false, which leaves out what it refuses"
+        );
+        assert_eq!(
+            fix(Speaks::Messages, "max_tokens: 32000 > 8192"),
+            "add to [model_providers.acme]: max_output_tokens = N, the longest answer that this model may give"
+        );
+        assert_eq!(
+            fix(Speaks::Messages, "max_thing: wrong"),
+            "does it speak Messages? Find out: dovetail provider add https://a.example/v1 --dry-run"
         );
     }
 
