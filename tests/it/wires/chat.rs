@@ -1,5 +1,6 @@
 //! `wire_api = "chat"`: Chat Completions at a real socket.
 
+use dovetail_tests::ECHO;
 use serde_json::{Value, json};
 
 use super::server::{Reply, Server};
@@ -205,6 +206,16 @@ async fn failures_are_told_in_the_words_that_fit() {
             1,
             "401 Unauthorized: bad key",
         ),
+        (
+            Reply::json(401, "\u{1f}\u{8b}").with_header("content-encoding: gzip"),
+            1,
+            "401 Unauthorized: its words came in `gzip`, which was not asked for",
+        ),
+        (
+            Reply::json(200, r#"{"status":"ok"}"#),
+            2,
+            r#"what the server answers is no Chat Completions stream: {"status":"ok"}"#,
+        ),
         (Reply::json(200, &error("loading")), 2, "loading"),
         (
             Reply::events(&[r#"{"choices":[{"delta":{"content":"x"},"finish_reason":"length"}]}"#]),
@@ -291,4 +302,29 @@ async fn hostile_servers_cost_a_turn_and_no_more() {
     server.lab(CHAT).exec(&["go"]).await.expect_code(0);
     let told = server.requests()[1].body["messages"].to_string();
     assert!(told.contains("unsupported call: nope"), "{told}");
+}
+
+#[tokio::test]
+async fn tools_of_plugins_are_functions_too() {
+    let call = json!({ "choices": [{ "delta": { "tool_calls": [
+        { "index": 0, "id": "e", "function": { "name": "mcp__echo__echo", "arguments": "{\"t\":\"hi\"}" } }] }, "finish_reason": "tool_calls" }] });
+    let server = Server::start(vec![
+        Reply::events(&[&call.to_string()]),
+        Reply::events(&DONE),
+    ])
+    .await;
+    let lab = server.lab(CHAT);
+    lab.install(&ECHO).await;
+    lab.exec(&["echo it"]).await.expect_code(0);
+    let requests = server.requests();
+    let tools = requests[0].body["tools"].to_string();
+    assert!(tools.contains("mcp__echo__echo"), "{tools}");
+    let messages = requests[1].body["messages"].as_array().unwrap();
+    let [told, result] = &messages[messages.len() - 2..] else {
+        panic!("a call and its result: {messages:?}");
+    };
+    assert_eq!(told["tool_calls"][0]["function"]["name"], "mcp__echo__echo");
+    assert_eq!(result["tool_call_id"], "e");
+    let text = result["content"].as_str().unwrap();
+    assert!(text.contains("echo:{\"t\": \"hi\"}"), "{text}");
 }

@@ -66,6 +66,12 @@ impl Reply {
         Self::new(status, "application/json", body.to_owned())
     }
 
+    /// The same with one more header.
+    pub(super) fn with_header(mut self, header: &str) -> Self {
+        self.headers.push(header.to_owned());
+        self
+    }
+
     /// The same in pieces of so many bytes.
     pub(super) fn in_pieces(self, piece: usize) -> Self {
         Self { piece, ..self }
