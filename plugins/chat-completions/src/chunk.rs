@@ -2,7 +2,7 @@
 //! place of lists, whole messages in the place of deltas.
 
 use dovetail_plugin_api::wire::Usage;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The key of reasoning that is a part of the content.
 pub(crate) const IN_PARTS: &str = "content[]";
@@ -33,6 +33,8 @@ pub(crate) enum Piece<'c> {
     Reasoning(&'static str, &'c str),
     /// Text.
     Text(&'c str),
+    /// A piece of the list of reasoning that comes back with the calls.
+    Detail(&'c Map<String, Value>),
     /// A fragment of a call.
     Call(Fragment<'c>),
 }
@@ -76,6 +78,9 @@ impl<'c> Chunk<'c> {
             false => &choice["delta"],
         };
         chunk.reasoning(message);
+        let details = one_or_more(&message["reasoning_details"]).iter();
+        let details = details.filter_map(Value::as_object);
+        chunk.pieces.extend(details.map(Piece::Detail));
         chunk.content(&message["content"]);
         chunk
             .pieces

@@ -4,6 +4,7 @@
 //! the liberties that servers are known to take.
 
 mod chunk;
+mod details;
 mod failure;
 mod fragments;
 mod options;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::chunk::IN_PARTS;
 use crate::options::Options;
-use crate::stream::{IN_TEXT, OF_CALLS, REASONING_SEAL};
+use crate::stream::{IN_TEXT, OF_CALLS, OF_DETAILS, REASONING_SEAL};
 use crate::thinking;
 
 pub(crate) fn body(request: &Value, conversation: &Conversation, options: Options) -> Value {
@@ -113,14 +113,17 @@ fn assistant(said: &Said) -> Option<Value> {
         };
         message[key] = value;
     }
-    let extras = extras(said);
+    if let Some(details) = sealed(said, OF_DETAILS) {
+        message["reasoning_details"] = details;
+    }
+    let extras = sealed(said, OF_CALLS).unwrap_or_default();
     let calls = said.calls.iter().enumerate().map(|(at, call)| {
         let mut told = json!({
             "id": call.id,
             "type": "function",
             "function": { "name": call.name, "arguments": call.arguments },
         });
-        if let Some(extra) = extras.get(at).filter(|extra| !extra.is_null()) {
+        if let Some(extra) = extras.get(at).filter(|extra| extra.is_object()) {
             told["extra_content"] = extra.clone();
         }
         told
@@ -135,7 +138,8 @@ fn thoughts(said: &Said) -> Vec<(&str, String)> {
     for thought in &said.thoughts {
         let seal = thought.seal.as_deref().unwrap_or_default();
         let field = seal.strip_prefix(REASONING_SEAL);
-        let Some(field) = field.filter(|field| !field.starts_with(OF_CALLS)) else {
+        let of_others = |field: &&str| field.starts_with(OF_CALLS) || field.starts_with(OF_DETAILS);
+        let Some(field) = field.filter(|field| !of_others(field)) else {
             continue;
         };
         match fields.iter_mut().find(|(known, _)| *known == field) {
@@ -165,14 +169,11 @@ fn in_parts(thought: &str, text: &str) -> Value {
     Value::Array(parts)
 }
 
-/// What the service wants back with each call, as it came.
-fn extras(said: &Said) -> Vec<Value> {
-    let seals = said.thoughts.iter().filter_map(|it| it.seal.as_deref());
-    let mut own =
-        seals.filter_map(|seal| seal.strip_prefix(REASONING_SEAL)?.strip_prefix(OF_CALLS));
-    let extras = own.next().map(serde_json::from_str);
-    // What cannot be read is none of ours.
-    extras.and_then(Result::ok).unwrap_or_default()
+/// What the service wants back with its calls, as it came.
+fn sealed(said: &Said, kind: &str) -> Option<Value> {
+    let mut seals = said.thoughts.iter().filter_map(|it| it.seal.as_deref());
+    let own = seals.find_map(|seal| seal.strip_prefix(REASONING_SEAL)?.strip_prefix(kind))?;
+    serde_json::from_str(own).ok() // What cannot be read is none of ours.
 }
 
 /// Results are text; what they show follows as the user's.

@@ -81,6 +81,19 @@ fn what_a_service_put_on_its_calls_goes_back_with_them() {
 }
 
 #[test]
+fn a_list_of_reasoning_goes_back_with_its_calls() {
+    let body = sent(json!({ "input": [
+        said("user", text("go")),
+        { "type": "reasoning", "summary": [], "encrypted_content": "chat-completions:details:[{\"type\":\"reasoning.encrypted\",\"data\":\"AA\"}]" },
+        { "type": "function_call", "name": "f", "arguments": "{}", "call_id": "1" },
+    ] }));
+    assert_eq!(
+        body["messages"][1]["reasoning_details"],
+        json!([{ "type": "reasoning.encrypted", "data": "AA" }])
+    );
+}
+
+#[test]
 fn usage_is_not_asked_for_where_that_is_refused() {
     let request = json!({ "input": [said("user", text("go"))] });
     let options = Options {

@@ -5,6 +5,7 @@ use dovetail_plugin_api::{Error, log};
 use serde_json::{Value, json};
 
 use crate::chunk::{Chunk, Piece};
+use crate::details::Details;
 use crate::fragments::{Calls, TooMany};
 use crate::thinking::{Split, Told};
 
@@ -16,6 +17,9 @@ pub(crate) const IN_TEXT: &str = "content";
 
 /// In the place of a key: what follows is what the calls behind it came with, one value for each.
 pub(crate) const OF_CALLS: &str = "calls:";
+
+/// The same for a list of reasoning.
+pub(crate) const OF_DETAILS: &str = "details:";
 
 /// What of an answer that is none is shown.
 const FEW_WORDS: usize = 200;
@@ -31,6 +35,7 @@ pub(crate) struct Stream {
     /// The key of the reasoning that is being streamed.
     thinking: Option<&'static str>,
     text: Split,
+    details: Details,
     calls: Calls,
     usage: Option<Usage>,
     /// The start of the first thing that such servers do not send.
@@ -82,6 +87,7 @@ impl Stream {
                     self.told(told);
                 }
             }
+            Piece::Detail(piece) => self.details.add(piece),
             Piece::Call(fragment) => self.calls.add(&fragment).map_err(|TooMany| {
                 Error::invalid("the server streams more tool calls than a model makes")
             })?,
@@ -141,6 +147,10 @@ impl Stream {
         self.end_text();
         self.answer.close();
         let calls = self.calls.take();
+        if let Some(details) = self.details.take().filter(|_| !calls.is_empty()) {
+            let seal = format!("{REASONING_SEAL}{OF_DETAILS}{details}");
+            self.answer.end_reasoning(Some(seal));
+        }
         if calls.iter().any(|call| call.extra.is_some()) {
             let extras: Vec<&Option<Value>> = calls.iter().map(|call| &call.extra).collect();
             let seal = format!("{REASONING_SEAL}{OF_CALLS}{}", json!(extras));

@@ -226,6 +226,38 @@ fn what_calls_come_with_is_kept_for_the_next_request() {
 }
 
 #[test]
+fn a_list_of_reasoning_is_kept_where_calls_follow() {
+    let piece = |text: &str| {
+        let details = json!([{ "type": "reasoning.text", "index": 0, "text": text }]);
+        json!({ "choices": [{ "delta": { "reasoning": text, "reasoning_details": details } }] })
+            .to_string()
+    };
+    let made = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"exec_command","arguments":"{}"}}]}}]}"#;
+    let reasoning = |summary: Value, seal: &str| json!({ "type": "reasoning", "summary": summary, "content": null, "encrypted_content": seal });
+    let thought = reasoning(
+        json!([{ "type": "summary_text", "text": "hm, yes" }]),
+        "chat-completions:reasoning",
+    );
+    let (hm, yes) = (piece("hm, "), piece("yes"));
+    assert_eq!(
+        told(&[&hm, &yes, made, STOP, DONE]),
+        [
+            thought.clone(),
+            reasoning(
+                json!([]),
+                r#"chat-completions:details:[{"type":"reasoning.text","index":0,"text":"hm, yes"}]"#
+            ),
+            call("a", "{}"),
+            Value::Null
+        ]
+    );
+    assert_eq!(
+        told(&[&hm, &yes, TEXT, STOP, DONE]),
+        [thought, message("Hi"), Value::Null]
+    );
+}
+
+#[test]
 fn calls_behind_the_reason_to_stop_are_made() {
     let late = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"exec_command","arguments":"{}"}}]}}]}"#;
     assert_eq!(
