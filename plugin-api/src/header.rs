@@ -155,6 +155,29 @@ pub fn is_field_value(text: &str) -> bool {
     text.chars().all(|c| c == '\t' || !c.is_control())
 }
 
+/// Whether a header says where a request or its connection ends. Only whoever sends it knows.
+pub fn is_framing_name(name: &str) -> bool {
+    const FRAMING: [&str; 10] = [
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+    ];
+    FRAMING.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Whether a text can be a bearer token: visible ASCII without blanks. Anything else is an error message, a byte order
+/// mark or a typographic quote that came along.
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 impl From<Header> for types::Header {
     fn from(header: Header) -> Self {
         let part = |part| match part {
@@ -190,5 +213,17 @@ mod tests {
         }
         assert!(is_field_value("a\tb ü"));
         assert!(!is_field_value("a\r\nX-Evil: 1"));
+        assert!(is_framing_name("Content-Length") && !is_framing_name("Host"));
+        assert!(is_token("sk-1~/+=") && is_token("[\"{}"));
+        for bad in [
+            "",
+            "not signed in",
+            "a\t",
+            "\u{feff}sk-1",
+            "t\u{f6}ken",
+            "sk\u{7f}",
+        ] {
+            assert!(!is_token(bad), "{bad:?}");
+        }
     }
 }

@@ -59,7 +59,7 @@ pub use account::Account;
 /// A header as it was received, or as it is already decided. Names are in lower case.
 pub use bindings::imports::dovetail::plugin::types::PlainHeader;
 pub use error::Error;
-pub use header::{Header, Part, Secret, is_field_name, is_field_value};
+pub use header::{Header, Part, Secret, is_field_name, is_field_value, is_framing_name, is_token};
 pub use hooks::Hooks;
 pub use import::{client, clock, config, credentials, http, kv, log, process, progress, secrets};
 pub use login::Login;

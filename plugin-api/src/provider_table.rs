@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::header::{is_field_name, is_field_value};
+use crate::header::{is_field_name, is_field_value, is_framing_name};
 use crate::provider::{Capabilities, Endpoint};
 use crate::table_reader::TableReader;
 use crate::{Error, Header, Secret, import};
@@ -57,9 +57,7 @@ impl ProviderTable {
             id: id.to_owned(),
             name: reader.text("name")?,
             base_url: reader.text("base_url")?,
-            env_key: reader
-                .text("env_key")?
-                .filter(|name| !name.trim().is_empty()),
+            env_key: reader.text("env_key")?,
             env_key_instructions: reader.text("env_key_instructions")?,
             inline_token: reader.text("experimental_bearer_token")?.is_some(),
             requires_openai_auth: reader.flag("requires_openai_auth")?.unwrap_or(false),
@@ -69,12 +67,12 @@ impl ProviderTable {
             http_headers: reader.texts_by_name("http_headers")?,
             env_http_headers: reader.texts_by_name("env_http_headers")?,
         };
-        if parsed
-            .name
-            .as_deref()
-            .is_some_and(|name| name.trim().is_empty())
-        {
+        if is_blank(parsed.name.as_deref()) {
             return Err(reader.error("name must not be blank"));
+        }
+        // It asks for a credential, so it is not taken for a table that asks for none.
+        if is_blank(parsed.env_key.as_deref()) {
+            return Err(reader.error("env_key must not be blank"));
         }
         if reader.table("aws")?.is_some() {
             return Err(reader.error("aws works only with the Amazon Bedrock providers"));
@@ -185,7 +183,7 @@ impl ProviderTable {
 
     /// Drops what no request can carry, and says so.
     fn usable(&self, name: &str, value: &str) -> bool {
-        let usable = is_field_name(name) && is_field_value(value);
+        let usable = is_field_name(name) && is_field_value(value) && !is_framing_name(name);
         if !usable {
             import::log::warn(format!(
                 "model_providers.{}: `{name}` is no usable header, it is not sent",
@@ -257,6 +255,10 @@ fn check_base_url(url: &str) -> Result<(), &'static str> {
         return Err("holds a query or fragment; put parameters into query_params");
     }
     Ok(())
+}
+
+fn is_blank(text: Option<&str>) -> bool {
+    text.is_some_and(|text| text.trim().is_empty())
 }
 
 #[cfg(test)]
@@ -380,6 +382,8 @@ mod tests {
         refused(json!({}), "name is missing");
         refused(json!({ "name": " " }), "name must not be blank");
         refused(json!({ "name": "A" }), "base_url is missing");
+        let blank = json!({ "name": "A", "env_key": " " });
+        refused(blank, "env_key must not be blank");
         let with_url = |url: &str| json!({ "name": "A", "base_url": url });
         refused(
             with_url("llm.acme.example"),

@@ -38,6 +38,7 @@ mod packages;
 mod plugin_commands;
 mod plugins;
 mod provider_cmd;
+mod provider_tables;
 mod providers;
 mod raw_server;
 mod readme;

@@ -185,7 +185,29 @@ async fn a_command_that_gives_no_token_fails_the_turn_and_nothing_is_sent() {
         ("echo no login >&2; exit 3", "3"),
         ("printf ''", "token"),
         ("sleep 60", "did not end within 500 ms"),
-        ("printf 'a\\nb\\n'", "printed more than one line"),
+        ("printf 'a\\nb\\n'", "printed more than one word"),
+        ("printf '\\377tok'", "printed a token that is not UTF-8"),
+        (
+            "printf 'to\\000k'",
+            "printed more than one word, or characters that no token has",
+        ),
+        (
+            "head -c 3000000 /dev/zero | tr '\\0' a",
+            "printed more than 64 KiB",
+        ),
+        ("kill -9 $$", "was ended by a signal"),
+        (
+            "echo '{\"expires_at\": 1}'",
+            "printed JSON without a usable `token`",
+        ),
+        (
+            "echo '{\"token\": \"t\", \"headers\": {\"Content-Length\": \"3\"}}'",
+            "printed JSON whose header `Content-Length` cannot be sent",
+        ),
+        (
+            "echo '{\"token\": \"t\", \"headers\": {\"Host\": \"other.example\"}}'",
+            "printed JSON whose header `Host` cannot be sent",
+        ),
     ] {
         let lab = lab(&[&script::answer("hi")]).await;
         with_command(&lab, program);
@@ -201,6 +223,30 @@ async fn a_command_that_gives_no_token_fails_the_turn_and_nothing_is_sent() {
             lab.requests().is_empty(),
             "{program}: a request went out without a credential"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_start_fails_the_turn_and_nothing_is_sent() {
+    for (auth, words) in [
+        (
+            "command = \"/bin/echo\", args = [\"t\"], cwd = \"/no/such/place\"",
+            "its directory `/no/such/place` is not there",
+        ),
+        (
+            "command = \"/bin/echo\", args = [\"t\"], cwd = \"/bin/echo\"",
+            "its directory `/bin/echo` is not there, or is none",
+        ),
+        ("command = \"/no/such/program\"", "did not start"),
+        ("command = \"no-such-program\"", "did not start"),
+        ("command = \"/bin/echo t\"", "did not start"),
+    ] {
+        let lab = lab(&[&script::answer("hi")]).await;
+        let table = lab.provider_config(&format!("auth = {{ {auth} }}"));
+        lab.write_config(&table.replace("env_key = \"REHEARSAL_KEY\"\n", ""));
+        let ran = lab.exec_json(&["hello"], 1).await;
+        assert!(ran.failure().contains(words), "{auth}: {}", ran.failure());
+        assert!(lab.requests().is_empty(), "{auth}");
     }
 }
 

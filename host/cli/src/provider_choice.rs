@@ -98,6 +98,7 @@ impl ProviderTable {
     /// A value in the table has the wrong type, or its `base_url` is no URL.
     pub(crate) fn of(config: &Config) -> anyhow::Result<Option<Self>> {
         let id = config.model_provider.as_str();
+        check_command(id, config.model_providers.get(id))?;
         if let Some(service) = bedrock::Service::of(id) {
             return bedrock::table(service, config.model_providers.get(id)).map(Some);
         }
@@ -238,6 +239,25 @@ fn grant_slots(
         grant.secrets.insert(slot);
     }
 }
+/// A table that wants a command to be run names one: without it, there is nothing that its plugin could be granted.
+fn check_command(id: &str, table: Option<&Value>) -> anyhow::Result<()> {
+    let auth = table
+        .and_then(|table| table.get("auth"))
+        .and_then(Value::as_object);
+    let command = auth.map(|auth| {
+        auth.get("command")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    });
+    match command {
+        Some(command) if command.trim().is_empty() => Err(Fatal::new(format!(
+            "model_providers.{id}.auth: command must not be blank"
+        ))
+        .into()),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The one command that the table names.
 fn grant_command(table: &Map<String, Value>, grant: &mut Capabilities) {
     let auth = table.get("auth").and_then(Value::as_object);

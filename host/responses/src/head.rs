@@ -2,9 +2,11 @@
 
 use dovetail_core::ids::PluginId;
 use dovetail_core::model::ModelRequest;
-use dovetail_core::plugin::{HeaderTemplate, PluginError, RequestHead, ValuePart};
+use dovetail_core::plugin::{
+    CONNECTION_HEADERS, HeaderTemplate, PluginError, RequestHead, ValuePart,
+};
 use dovetail_core::secret::Egress;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 
 use crate::client::ClientOptions;
 use crate::redact::Redactor;
@@ -17,7 +19,10 @@ const LITE: &str = "x-openai-internal-codex-responses-lite";
 /// A header that is not filled yet.
 enum Value {
     Plain(String),
+    /// Of the endpoint, which the user's table has a say in.
     Template(HeaderTemplate),
+    /// Of a credential.
+    Credential(HeaderTemplate),
 }
 
 /// The headers of one request, in the order they are sent.
@@ -31,6 +36,8 @@ pub(crate) enum HeadError {
     Secret(#[from] PluginError),
     #[error("header `{0}` has a name or a value that HTTP does not allow")]
     Invalid(String),
+    #[error("header `{0}` is the host's own to set, no credential has it")]
+    Reserved(String),
 }
 
 impl Head {
@@ -173,7 +180,7 @@ impl Head {
         let at = at.unwrap_or(self.0.len());
         let added = headers
             .iter()
-            .map(|template| (template.name.clone(), Value::Template(template.clone())));
+            .map(|template| (template.name.clone(), Value::Credential(template.clone())));
         self.0.splice(at..at, added);
     }
 
@@ -190,7 +197,9 @@ impl Head {
     pub(crate) fn unsigned(&self, method: &str, url: &str) -> RequestHead {
         let visible = |value: &Value| match value {
             Value::Plain(text) => text.clone(),
-            Value::Template(template) => literal(template).unwrap_or_default(),
+            Value::Template(template) | Value::Credential(template) => {
+                literal(template).unwrap_or_default()
+            }
         };
         let headers = self
             .0
@@ -216,11 +225,14 @@ impl Head {
         for (name, value) in self.0 {
             let invalid = || HeadError::Invalid(name.clone());
             let header = HeaderName::try_from(name.as_str()).map_err(|_| invalid())?;
+            if value.is_reserved(&header) {
+                return Err(HeadError::Reserved(name));
+            }
             let filled = match value {
                 Value::Plain(text) => {
                     HeaderValue::from_bytes(text.as_bytes()).map_err(|_| invalid())?
                 }
-                Value::Template(template) => {
+                Value::Template(template) | Value::Credential(template) => {
                     let text = egress.render(plugin, url, &template)?;
                     let mut filled =
                         HeaderValue::from_bytes(text.expose().as_bytes()).map_err(|_| invalid())?;
@@ -255,6 +267,19 @@ impl Head {
         match self.position(&name) {
             Some(at) => self.0[at].1 = value,
             None => self.0.push((name, value)),
+        }
+    }
+}
+
+impl Value {
+    /// Whether a header of that name and origin would change where the request goes, or where it ends. The user's table
+    /// may name another virtual host of the same address, a credential may not.
+    fn is_reserved(&self, name: &HeaderName) -> bool {
+        let is_own = CONNECTION_HEADERS.contains(&name.as_str());
+        match self {
+            Self::Plain(_) => false,
+            Self::Template(_) => is_own && *name != HOST,
+            Self::Credential(_) => is_own,
         }
     }
 }

@@ -136,7 +136,9 @@ impl Service {
         };
         signed.await.map_err(|error| match error {
             HeadError::Secret(error) => failure::of_credential(&error),
-            HeadError::Invalid(_) => failure::unsendable(error.to_string()),
+            HeadError::Invalid(_) | HeadError::Reserved(_) => {
+                failure::unsendable(error.to_string())
+            }
         })
     }
 }

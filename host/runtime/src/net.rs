@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dovetail_core::ids::PluginId;
-use dovetail_core::plugin::{HeaderTemplate, PluginError, ValuePart};
+use dovetail_core::plugin::{CONNECTION_HEADERS, HeaderTemplate, PluginError, ValuePart};
 use dovetail_core::secret::SecretText;
 use dovetail_http::Way;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -31,21 +31,6 @@ pub(crate) const MOST_BODY: usize = 16 << 20;
 pub(crate) const MOST_HEADERS: usize = 64;
 /// Of a response, as a guest has to hold it all. Over HTTP/1.1 more is no response to the client; otherwise it is dropped.
 pub(crate) const MOST_RESPONSE_HEADERS: usize = 100;
-
-/// Headers that decide where a request goes or where it ends. They are the host's.
-pub(crate) const RESERVED: &[&str] = &[
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-];
 
 /// A request from a plugin.
 #[derive(Debug)]
@@ -214,7 +199,7 @@ impl HttpEgress {
             };
             let name = HeaderName::from_bytes(template.name.as_bytes())
                 .map_err(|_| invalid("is not a header name"))?;
-            if RESERVED.contains(&name.as_str()) {
+            if CONNECTION_HEADERS.contains(&name.as_str()) {
                 return Err(invalid("is set by the host"));
             }
             let value = self.render(plugin, admitted, &template).await?;

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dovetail_core::plugin::PluginError;
+use dovetail_core::plugin::{CONNECTION_HEADERS, PluginError};
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -21,7 +21,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::guest_log::Level;
-use crate::net::{MOST_BODY, MOST_HEADERS, MOST_RESPONSE_HEADERS, MOST_TIMEOUT, RESERVED};
+use crate::net::{MOST_BODY, MOST_HEADERS, MOST_RESPONSE_HEADERS, MOST_TIMEOUT};
 use crate::net_failure::{Failed, Stage};
 use crate::plugin_context::PluginContext;
 
@@ -50,7 +50,7 @@ type Answer = Result<(Response<WasiBody>, Rest), Error>;
 impl WasiHttpHooks for EgressHooks {
     /// A length may be named: WASI holds the body against it, and the host writes it anew.
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
-        let reserved = RESERVED.contains(&name.as_str()) && *name != CONTENT_LENGTH;
+        let reserved = CONNECTION_HEADERS.contains(&name.as_str()) && *name != CONTENT_LENGTH;
         reserved || DEFAULT_FORBIDDEN_HEADERS.contains(name)
     }
 

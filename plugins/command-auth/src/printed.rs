@@ -4,12 +4,17 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use dovetail_plugin_api::{Header, date, is_field_name, is_field_value};
+use dovetail_plugin_api::{Header, date, is_field_name, is_field_value, is_framing_name, is_token};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Times beyond this are milliseconds: in seconds they would be in the year 5138.
 const MOST_SECONDS: f64 = 1e11;
+
+/// Some shells put it before everything that they print.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+/// Headers have no room for more, and services accept far less.
+const MOST_BYTES: usize = 64 << 10;
 
 /// A credential. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,17 +44,23 @@ impl Token {
 
     /// Reads what was printed, without the blanks around it. The words say what is wrong, never what was printed.
     pub(crate) fn read(printed: &[u8]) -> Result<Self, String> {
+        if printed.len() > MOST_BYTES {
+            return Err(format!(
+                "printed more than {} KiB, which is no token",
+                MOST_BYTES >> 10
+            ));
+        }
         let text = std::str::from_utf8(printed)
             .map_err(|_| "printed a token that is not UTF-8".to_owned())?;
-        let text = text.trim();
+        let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
         if text.is_empty() {
             return Err("printed no token".to_owned());
         }
         if text.starts_with('{') {
             return Self::of_json(text);
         }
-        if !is_field_value(text) {
-            return Err("printed more than one line, or control characters".to_owned());
+        if !is_token(text) {
+            return Err("printed more than one word, or characters that no token has".to_owned());
         }
         Ok(Self {
             text: text.to_owned(),
@@ -63,7 +74,7 @@ impl Token {
         let document: Value = serde_json::from_str(text)
             .map_err(|error| format!("printed JSON that is damaged in line {}", error.line()))?;
         let token = document["token"].as_str().map(str::trim);
-        let token = token.filter(|token| !token.is_empty() && is_field_value(token));
+        let token = token.filter(|token| is_token(token));
         let token = token.ok_or("printed JSON without a usable `token`")?;
         let expires_at_ms = match &document["expires_at"] {
             Value::Null => end_of_jwt(token),
@@ -87,14 +98,16 @@ fn headers(value: &Value) -> Result<Vec<(String, String)>, String> {
     };
     let usable = |(name, value): (&String, &Value)| {
         let value = value.as_str().filter(|value| is_field_value(value))?;
-        is_field_name(name).then(|| (name.clone(), value.to_owned()))
+        // Where a request goes and where it ends is not for a token to say.
+        let is_own = is_framing_name(name) || name.eq_ignore_ascii_case("host");
+        (is_field_name(name) && !is_own).then(|| (name.clone(), value.to_owned()))
     };
     fields
         .iter()
         .map(|field| {
             usable(field).ok_or_else(|| {
                 format!(
-                    "printed JSON whose header `{}` is none",
+                    "printed JSON whose header `{}` cannot be sent",
                     field.0.escape_debug()
                 )
             })
@@ -227,7 +240,19 @@ mod tests {
             (" \n", "printed no token"),
             (
                 "tok\nX-Evil: 1",
-                "printed more than one line, or control characters",
+                "printed more than one word, or characters that no token has",
+            ),
+            (
+                "not signed in",
+                "printed more than one word, or characters that no token has",
+            ),
+            (
+                r#"{"token": "tok", "headers": {"Content-Length": "3"}}"#,
+                "printed JSON whose header `Content-Length` cannot be sent",
+            ),
+            (
+                r#"{"token": "tok", "headers": {"host": "other.example"}}"#,
+                "printed JSON whose header `host` cannot be sent",
             ),
             (
                 "{\"token\": \"tok\n",
@@ -249,15 +274,19 @@ mod tests {
             ),
             (
                 r#"{"token": "tok", "headers": {"X-A": "b\nc"}}"#,
-                "printed JSON whose header `X-A` is none",
+                "printed JSON whose header `X-A` cannot be sent",
             ),
             (
                 r#"{"token": "tok", "headers": {"X A": "b"}}"#,
-                "printed JSON whose header `X A` is none",
+                "printed JSON whose header `X A` cannot be sent",
             ),
         ] {
             assert_eq!(read(printed), Err(expected.to_owned()), "{printed:?}");
         }
+        assert_eq!(
+            Token::read(&vec![b'a'; MOST_BYTES + 1]),
+            Err("printed more than 64 KiB, which is no token".to_owned())
+        );
         assert_eq!(
             Token::read(b"\xff\xfe"),
             Err("printed a token that is not UTF-8".to_owned())

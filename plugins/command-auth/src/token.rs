@@ -134,7 +134,7 @@ mod tests {
             Some(0),
             b"tok\nX-Evil: 1",
             "",
-            "printed more than one line, or control characters",
+            "printed more than one word, or characters that no token has",
         );
     }
 

@@ -189,6 +189,9 @@ fn translated(able: ProviderCapabilities) -> ProviderCapabilities {
     }
 }
 
+/// What a local provider was called when it spoke an older API.
+const OLDER_OLLAMA: &str = "ollama-chat";
+
 fn no_provider(config: &Config, loaded: &[Plugin], unusable: &[UnusableProvider]) -> anyhow::Error {
     let id = &config.model_provider;
     let served = loaded
@@ -205,6 +208,9 @@ fn no_provider(config: &Config, loaded: &[Plugin], unusable: &[UnusableProvider]
     known.sort();
     known.dedup();
     let mut fatal = Fatal::new(format!("Model provider `{id}` not found"));
+    if id == OLDER_OLLAMA {
+        fatal = fatal.hint("it is called `ollama` now: write model_provider = \"ollama\"");
+    }
     for plugin in unusable {
         let hint = plugin
             .hint

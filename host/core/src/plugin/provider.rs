@@ -17,6 +17,22 @@ pub enum ValuePart {
     Secret(String),
 }
 
+/// Headers that decide where a request goes or where it ends, in lower case. They are the host's: with them a credential
+/// would reach somebody else, or a body would end where the next request begins.
+pub const CONNECTION_HEADERS: &[&str] = &[
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+];
+
 /// A header that a provider wants set.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeaderTemplate {

@@ -217,3 +217,21 @@ async fn no_text_of_ours_holds_the_credential() {
         "{seen}"
     );
 }
+
+#[tokio::test]
+async fn a_credential_does_not_say_where_a_request_goes_or_ends() {
+    let server = server("{ text = 'hi' }").await;
+    for name in ["Host", "content-length", "Transfer-Encoding"] {
+        let provider = TestProvider {
+            signature: vec![literal(name, "3")],
+            ..TestProvider::default()
+        };
+        let endpoint = endpoint(&server.base_url());
+        let error = refused(&client(Arc::new(provider), endpoint, options())).await;
+        assert_eq!(
+            error.message,
+            format!("header `{name}` is the host's own to set, no credential has it")
+        );
+        assert!(server.requests().is_empty(), "{name}");
+    }
+}
