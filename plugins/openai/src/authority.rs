@@ -18,6 +18,9 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(20);
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(10);
 const ASK_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How much longer to wait before the next question where an authority finds them too many, as RFC 8628 has it.
+const SLOWER: Duration = Duration::from_secs(5);
+
 /// Variables of the environment that name other addresses. The host grants their origins.
 const REFRESH_URL: &str = "CODEX_REFRESH_TOKEN_URL_OVERRIDE";
 const REVOKE_URL: &str = "CODEX_REVOKE_TOKEN_URL_OVERRIDE";
@@ -114,10 +117,12 @@ impl<'a> Authority<'a> {
             )
         };
         let tokens: NewTokens = serde_json::from_slice(&body).map_err(|_| odd())?;
-        if tokens.access_token.is_none() || !tokens.is_usable() {
-            return Err(odd());
+        // What can be used is kept, whatever is beside it: the refresh token that was sent may be spent by now.
+        let tokens = tokens.usable();
+        match tokens.is_empty() {
+            true => Err(odd()),
+            false => Ok(tokens),
         }
-        Ok(tokens)
     }
 
     /// Exchanges the code of a sign-in for tokens.
@@ -217,9 +222,23 @@ impl<'a> Authority<'a> {
         let url = format!("{}/api/accounts/deviceauth/token", self.issuer());
         let body = json!({ "device_auth_id": device_auth_id, "user_code": user_code });
         let (status, body) = self.post_json(url, &body, ASK_TIMEOUT)?;
-        match status {
-            403 | 404 => Ok(None),
-            _ => answer("the sign-in", status, &body).map(Some),
+        if (200..300).contains(&status) {
+            return answer("the sign-in", status, &body).map(Some);
+        }
+        match code(&body).as_str() {
+            "slow_down" => Err(Error::Retryable {
+                reason: "the authority wants to be asked less often".to_owned(),
+                after: Some(SLOWER),
+            }),
+            "expired_token" => Err(Error::unavailable(
+                "nobody entered the code in time: start again with `dovetail login --device-auth`",
+            )),
+            "access_denied" => Err(Error::unavailable(
+                "the sign-in was refused by whoever entered the code",
+            )),
+            "authorization_pending" => Ok(None),
+            _ if matches!(status, 403 | 404) => Ok(None),
+            _ => Err(failed("the sign-in", status, &body)),
         }
     }
 
@@ -304,13 +323,17 @@ fn words(body: &[u8]) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-fn refusal(status: u16, body: &[u8]) -> Refusal {
+/// The code of an authority's error; empty where it has none.
+fn code(body: &[u8]) -> String {
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     let code = [&said["error"]["code"], &said["error"], &said["code"]]
         .into_iter()
-        .find_map(Value::as_str)
-        .unwrap_or_default();
-    let why = match code {
+        .find_map(Value::as_str);
+    code.unwrap_or_default().to_owned()
+}
+
+fn refusal(status: u16, body: &[u8]) -> Refusal {
+    let why = match code(body).as_str() {
         "refresh_token_expired" => "it has not been used for too long",
         "refresh_token_reused" => {
             "its refresh token was used already, by another program or machine"

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dovetail_plugin_api::{Error, is_field_value};
+use dovetail_plugin_api::{Error, is_token};
 use serde_json::{Map, Value, json};
 
 use crate::claims::Claims;
@@ -243,8 +243,21 @@ impl NewTokens {
 
     /// Whether every token can be sent in a header.
     pub(crate) fn is_usable(&self) -> bool {
-        self.named()
-            .all(|(_, token)| !token.is_empty() && is_field_value(token))
+        self.named().all(|(_, token)| is_token(token))
+    }
+
+    /// Those tokens that can be sent in a header.
+    pub(crate) fn usable(self) -> Self {
+        let usable = |token: Option<String>| token.filter(|token| is_token(token));
+        Self {
+            id_token: usable(self.id_token),
+            access_token: usable(self.access_token),
+            refresh_token: usable(self.refresh_token),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.named().next().is_none()
     }
 }
 

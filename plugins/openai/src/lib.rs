@@ -52,6 +52,8 @@ struct OpenAi {
     settings: Settings,
     served: BTreeMap<String, Served>,
     session: Session,
+    /// Why the login was signed out in this process: of several requests at once, only the first finds out.
+    signed_out: Option<Error>,
 }
 
 impl Provider for OpenAi {
@@ -96,8 +98,19 @@ impl Provider for OpenAi {
         if let Asked::Own(prepared) = credential::choose(&served.table, secrets::exists)? {
             return Ok(prepared);
         }
-        let found = login::find(&Host, &self.settings)?;
-        let found = found.ok_or_else(|| credential::nobody_signed_in(&served.table))?;
+        let found = match login::find(&Host, &self.settings) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                let why = self.signed_out.clone();
+                return Err(why.unwrap_or_else(|| credential::nobody_signed_in(&served.table)));
+            }
+            Err(error) => {
+                let is_gone = matches!(login::stored(&Host, &self.settings), Ok(None));
+                self.signed_out = is_gone.then(|| error.clone());
+                return Err(error);
+            }
+        };
+        self.signed_out = None;
         let uses_backend = found.login.mode().uses_codex_backend();
         served.check_address(uses_backend)?;
         if uses_backend {

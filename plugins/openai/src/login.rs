@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dovetail_plugin_api::{Error, is_field_value};
+use dovetail_plugin_api::{Error, is_token};
 use serde_json::Value;
 
 use crate::document::{Document, Tokens};
@@ -151,13 +151,13 @@ fn revealed(outside: &dyn Outside, slot: &str) -> Result<Option<String>, Error> 
     let name = slot.trim_start_matches("env:");
     let text = String::from_utf8(held.bytes)
         .map_err(|_| Error::Invalid(format!("the variable {name} is not UTF-8")))?;
-    let text = text.trim();
-    if !is_field_value(text) {
-        return Err(Error::Invalid(format!(
+    match text.trim() {
+        "" => Ok(None),
+        text if is_token(text) => Ok(Some(text.to_owned())),
+        _ => Err(Error::Invalid(format!(
             "the variable {name} holds characters that no token has"
-        )));
+        ))),
     }
-    Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
 fn of_document(document: &Document, settings: &Settings) -> Result<Login, Error> {
@@ -197,7 +197,7 @@ fn of_document(document: &Document, settings: &Settings) -> Result<Login, Error>
         Mode::Headers => return Err(incomplete("stored form")),
     };
     match login.token() {
-        Some(token) if !is_field_value(token) => Err(Error::Invalid(format!(
+        Some(token) if !is_token(token) => Err(Error::Invalid(format!(
             "the login in `{}` holds characters that no token has: sign in again with `dovetail login`",
             settings.place()
         ))),
@@ -207,7 +207,12 @@ fn of_document(document: &Document, settings: &Settings) -> Result<Login, Error>
 
 /// Refuses a login that the configuration does not allow, and signs it out where it is stored.
 fn check(outside: &dyn Outside, settings: &Settings, found: &Found) -> Result<(), Error> {
-    let Some(why) = violation(settings, found.login.mode(), found.login.account()) else {
+    let account = match &found.login {
+        // One that names no account is of none of the workspaces.
+        Login::Tokens { tokens, .. } => Some(tokens.account_id.as_deref().unwrap_or_default()),
+        other => other.account(),
+    };
+    let Some(why) = violation(settings, found.login.mode(), account) else {
         return Ok(());
     };
     let Some(stored) = &found.stored else {
@@ -227,7 +232,7 @@ fn check(outside: &dyn Outside, settings: &Settings, found: &Found) -> Result<()
     )))
 }
 
-/// Why a login is not allowed, up to the comma.
+/// Why a login is not allowed, up to the comma. No account stands for one that is not known yet.
 pub(crate) fn violation(settings: &Settings, mode: Mode, account: Option<&str>) -> Option<String> {
     let method = mode.method();
     match settings.forced_login_method {
@@ -409,6 +414,10 @@ mod tests {
                 .starts_with("`forced_chatgpt_workspace_id`")
         );
         assert_eq!(fake.stored(), None);
+        let mut of_nobody = fake::chatgpt("a", "r", "");
+        of_nobody["tokens"]["id_token"] = json!("opaque");
+        fake.store(&of_nobody);
+        assert!(found(&fake, &workspace).is_err(), "it names no workspace");
         let chatgpt = Settings {
             forced_login_method: Some(Method::Chatgpt),
             ..Settings::default()

@@ -13,6 +13,9 @@ use crate::settings::Settings;
 const EARLY_S: u64 = 5 * 60;
 /// A token that does not say when it ends is refreshed after so long.
 const STALE_MS: u64 = 8 * 24 * 60 * 60 * 1000;
+/// A refresh that failed for now is not tried again for so long, while the old token may still do: an authority that hangs
+/// would hold up every request of a turn.
+const PUT_OFF_MS: u64 = 60 * 1000;
 /// The lock that everybody who refreshes takes.
 const LOCK: &str = "refresh";
 /// How often a change by somebody else is taken in before the tokens are kept in memory alone.
@@ -43,6 +46,8 @@ pub(crate) struct Refresher {
     ended: Option<(String, String)>,
     /// The access token that came last. It is fresh, even where this machine's clock says that it has ended.
     newest: Option<String>,
+    /// An access token whose refresh failed for now, and until when it is left at that.
+    put_off: Option<(String, u64)>,
     /// Tokens that could not be stored, by the refresh token that they cost.
     unsaved: Option<(String, Tokens)>,
 }
@@ -59,6 +64,10 @@ impl Refresher {
     /// Whether tokens should be refreshed before they are used.
     pub(crate) fn is_due(&self, tokens: &Tokens, last_refresh: Option<&str>, now_ms: u64) -> bool {
         if self.newest.as_deref() == Some(&tokens.access_token) {
+            return false;
+        }
+        let put_off = self.put_off.as_ref();
+        if put_off.is_some_and(|(token, until)| *token == tokens.access_token && now_ms < *until) {
             return false;
         }
         match Claims::of(&tokens.access_token).expires_at {
@@ -80,6 +89,21 @@ impl Refresher {
 
     /// Gets tokens that are newer than `held`: those that somebody else has stored meanwhile, or else the authority's.
     pub(crate) fn refresh(
+        &mut self,
+        outside: &dyn Outside,
+        settings: &Settings,
+        held: &Tokens,
+        reason: Reason,
+    ) -> Result<Tokens, Refusal> {
+        let refreshed = self.newer_than(outside, settings, held, reason);
+        if let Err(Refusal::Transient(_)) = refreshed {
+            let until = outside.now_ms().saturating_add(PUT_OFF_MS);
+            self.put_off = Some((held.access_token.clone(), until));
+        }
+        refreshed
+    }
+
+    fn newer_than(
         &mut self,
         outside: &dyn Outside,
         settings: &Settings,
@@ -115,16 +139,39 @@ impl Refresher {
         }
         let answer =
             Authority::new(outside, settings).refresh(&current.refresh_token, reason.name());
-        let new = answer.inspect_err(|refusal| {
-            if let Refusal::Permanent(words) = refusal {
-                self.ended = Some((current.refresh_token.clone(), words.clone()));
-            }
-        })?;
+        let new = answer
+            .and_then(|new| of_same_account(new, &current))
+            .inspect_err(|refusal| {
+                if let Refusal::Permanent(words) = refusal {
+                    self.ended = Some((current.refresh_token.clone(), words.clone()));
+                }
+            })?;
         let kept = keep(outside, settings, stored, &current, &new)?;
         self.newest = Some(kept.tokens.access_token.clone());
         self.unsaved = kept.unsaved_for.map(|spent| (spent, kept.tokens.clone()));
+        if reason == Reason::Unauthorized && kept.tokens.access_token == held.access_token {
+            return Err(Refusal::Transient(
+                "the login could not be refreshed: the authority gave no other access token"
+                    .to_owned(),
+            ));
+        }
         Ok(kept.tokens)
     }
+}
+
+/// Tokens that an authority gave, unless they say that they are of another account than those that they replace.
+fn of_same_account(new: NewTokens, old: &Tokens) -> Result<NewTokens, Refusal> {
+    let account = |id_token: &str| Claims::of(id_token).account_id;
+    let before = account(&old.id_token);
+    let after = new.id_token.as_deref().and_then(account);
+    // An account that was chosen may differ from the one that the id token names, as long as that one stays.
+    if before.is_some() && after.is_some() && after != before && after != old.account_id {
+        return Err(Refusal::Permanent(
+            "the authority gave tokens of another account for this login: sign in again with `dovetail login`"
+                .to_owned(),
+        ));
+    }
+    Ok(new)
 }
 
 /// The stored tokens, if they are those of the same account.
@@ -355,6 +402,64 @@ mod tests {
             assert!(matches!(refused, Err(Refusal::Transient(_))), "{refused:?}");
         }
         assert_eq!(fake.stored(), Some(before));
+    }
+
+    #[test]
+    fn what_can_be_used_of_an_answer_is_kept() {
+        let before = chatgpt(&access_token("a", 60), "r-1", "acct");
+        let after = access_token("b", 3600);
+        let stored = |answer: Value, reason| {
+            let fake = Fake::with_store(&before).answering(200, answer);
+            let refreshed = refresh(&fake, &before, reason);
+            let stored = fake.stored().expect("it is there")["tokens"].clone();
+            (refreshed, stored)
+        };
+        let answer = json!({ "access_token": after, "refresh_token": "r-2", "id_token": "" });
+        let (refreshed, tokens) = stored(answer, Reason::Unauthorized);
+        assert_eq!(refreshed, Ok(after.clone()));
+        assert_eq!(tokens["refresh_token"], "r-2");
+        assert_eq!(tokens["id_token"], before["tokens"]["id_token"]);
+        // The refresh token that was sent is spent, so the new one must not be lost.
+        for access in [Value::Null, json!("a\nb")] {
+            let answer = json!({ "access_token": access, "refresh_token": "r-2" });
+            let (refreshed, tokens) = stored(answer, Reason::Unauthorized);
+            assert!(
+                matches!(refreshed, Err(Refusal::Transient(_))),
+                "{refreshed:?}"
+            );
+            assert_eq!(tokens["refresh_token"], "r-2");
+            assert_eq!(tokens["access_token"], before["tokens"]["access_token"]);
+        }
+    }
+
+    #[test]
+    fn tokens_of_another_account_are_not_taken() {
+        let before = chatgpt(&access_token("a", 60), "r-1", "acct");
+        let other = chatgpt("x", "y", "other")["tokens"]["id_token"].clone();
+        let answer = json!({ "access_token": access_token("b", 3600), "refresh_token": "r-2", "id_token": other });
+        let fake = Fake::with_store(&before).answering(200, answer);
+        let refused = refresh(&fake, &before, Reason::Unauthorized);
+        assert!(
+            matches!(&refused, Err(Refusal::Permanent(words)) if words.starts_with("the authority gave tokens of another account")),
+            "{refused:?}"
+        );
+        assert_eq!(fake.stored(), Some(before));
+    }
+
+    #[test]
+    fn a_refresh_that_failed_for_now_is_put_off() {
+        let before = chatgpt(&access_token("a", 60), "r-1", "acct");
+        let mut fake = Fake::with_store(&before).answering(503, json!({}));
+        let mut refresher = Refresher::default();
+        let held = tokens(&before);
+        let is_due =
+            |refresher: &Refresher, fake: &Fake| refresher.is_due(&held, None, fake.now_ms());
+        assert!(is_due(&refresher, &fake));
+        let refused = refresher.refresh(&fake, &Settings::default(), &held, Reason::Proactive);
+        assert!(matches!(refused, Err(Refusal::Transient(_))), "{refused:?}");
+        assert!(!is_due(&refresher, &fake));
+        fake.skew = 60;
+        assert!(is_due(&refresher, &fake));
     }
 
     #[test]

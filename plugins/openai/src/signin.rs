@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dovetail_plugin_api::account::{Beginning, Challenge, Way};
-use dovetail_plugin_api::{Error, date, is_field_value};
+use dovetail_plugin_api::{Error, date, is_token};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -102,7 +102,8 @@ impl<'a> SignIn<'a> {
             )));
         }
         let code = form::field(query, "code").filter(|code| !code.is_empty());
-        let code = code.ok_or_else(|| Error::invalid("the browser came back without a code"))?;
+        let code =
+            code.ok_or_else(|| Error::unavailable("the browser came back without a code"))?;
         let tokens = self
             .authority()
             .exchange(&Grant { code, verifier }, &redirect_uri)?;
@@ -184,7 +185,7 @@ impl<'a> SignIn<'a> {
     fn keep_key(&self, key: &str) -> Result<String, Error> {
         self.check(Mode::ApiKey, None)?;
         let key = key.trim();
-        if key.is_empty() || !is_field_value(key) {
+        if !is_token(key) {
             return Err(Error::invalid(
                 "that is no API key: it is empty, or has characters that no key has",
             ));
@@ -197,7 +198,7 @@ impl<'a> SignIn<'a> {
     }
 
     fn keep_access_token(&self, token: &str) -> Result<String, Error> {
-        if token.is_empty() || !is_field_value(token) {
+        if !is_token(token) {
             return Err(Error::invalid(
                 "that is no access token: it is empty, or has characters that no token has",
             ));
@@ -234,14 +235,17 @@ impl<'a> SignIn<'a> {
 
     fn keep_tokens(&self, tokens: &NewTokens) -> Result<String, Error> {
         let claims = Claims::of(tokens.id_token.as_deref().unwrap_or_default());
-        self.check(Mode::Chatgpt, claims.account_id.as_deref())?;
-        let account = claims.account_id.clone();
+        let account = claims.account_id.clone().unwrap_or_default();
+        self.check(Mode::Chatgpt, Some(&account))?;
         self.keep(vec![
             ("auth_mode", json!(Mode::Chatgpt.name())),
-            ("tokens", json!({
-                "id_token": tokens.id_token, "access_token": tokens.access_token,
-                "refresh_token": tokens.refresh_token, "account_id": account.unwrap_or_default(),
-            })),
+            (
+                "tokens",
+                json!({
+                    "id_token": tokens.id_token, "access_token": tokens.access_token,
+                    "refresh_token": tokens.refresh_token, "account_id": account,
+                }),
+            ),
             ("last_refresh", json!(date::rfc3339(self.outside.now_ms()))),
         ])?;
         let name = whose(

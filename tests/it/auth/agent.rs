@@ -186,6 +186,26 @@ async fn other_providers_get_no_assertion() {
 }
 
 #[tokio::test]
+async fn an_agent_of_the_government_is_flagged_and_a_refusal_of_it_is_final() {
+    let world = world(&super::refused().repeat(9), &[(TASK, 200, task("task-1"))]).await;
+    let mut identity = record();
+    identity["chatgpt_account_is_fedramp"] = json!(true);
+    world.store(&standalone(identity));
+    let ran = world.lab.exec_json(&["hello"], 1).await;
+    assert!(
+        ran.failure()
+            .starts_with("unexpected status 401 Unauthorized: no"),
+        "{}",
+        ran.failure()
+    );
+    let requests = world.lab.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].header("x-openai-fedramp"), Some("true"));
+    assertion(&requests[0]);
+    assert_eq!(world.authority.paths(), [format!("POST {TASK}")]);
+}
+
+#[tokio::test]
 async fn an_account_has_an_agent_registered_once_and_keeps_it() {
     let token = access_token("a", 3600);
     let answers = [

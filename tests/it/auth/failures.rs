@@ -148,9 +148,34 @@ fn cases() -> Vec<Case> {
             )
         },
         Case {
-            variables: &[("CODEX_ACCESS_TOKEN", "no token")],
-            ..case("a variable that is no token", account(), "agent identit")
+            top: "forced_chatgpt_workspace_id = \"acct-2\"",
+            ..case(
+                "a login of no workspace at all",
+                json!({ "tokens": { "access_token": "a", "id_token": "opaque", "refresh_token": "r" } }),
+                "allows only logins of its workspaces",
+            )
         },
+        Case {
+            variables: &[("CODEX_ACCESS_TOKEN", "no token")],
+            ..case(
+                "a variable that is no token",
+                account(),
+                "CODEX_ACCESS_TOKEN holds characters that no token has",
+            )
+        },
+        Case {
+            variables: &[("CODEX_ACCESS_TOKEN", "junk")],
+            ..case(
+                "a variable that is no JWT",
+                account(),
+                "it has an invalid JWT format",
+            )
+        },
+        case(
+            "a key with a typographic quote",
+            json!({ "OPENAI_API_KEY": "\u{201c}sk-1\u{201d}" }),
+            "characters that no token has",
+        ),
     ]
 }
 

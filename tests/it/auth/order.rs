@@ -94,6 +94,36 @@ async fn a_tables_own_credential_wins_over_every_login() {
 }
 
 #[tokio::test]
+async fn an_agent_is_not_for_tables_that_have_a_credential_of_their_own() {
+    let token = access_token("a", 3600);
+    let agent = json!({ "auth_mode": "agentIdentity", "agent_identity": { "agent_runtime_id": "agent-1" } });
+    let account = chatgpt(&token, "r", "acct-1");
+    let opted_in = "[features]\nuse_agent_identity = true";
+    // The last row asks for the login itself.
+    for row in &ROWS[..ROWS.len() - 1] {
+        for (login, feature) in [(&agent, ""), (&account, opted_in)] {
+            let mut world = World::new(&script::answer("hi"), &[]).await;
+            let url = world.authority.url();
+            world
+                .lab
+                .set_env("CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL", &url);
+            world.lab.set_env("KEY", "from-variable");
+            table(&world, row.table, "");
+            world.lab.add_config(feature);
+            world.store(login);
+            world.lab.exec(&["hello"]).await.expect_code(0);
+            assert_eq!(
+                world.authorizations(),
+                [(row.with_account)(&token)],
+                "{}",
+                row.table
+            );
+            assert!(world.authority.paths().is_empty(), "{}", row.table);
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_account_is_not_known_to_other_origins_unless_the_user_says_so() {
     let world = World::new(&script::answer("hi"), &[]).await;
     table(&world, "requires_openai_auth = true", "");

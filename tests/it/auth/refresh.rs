@@ -153,6 +153,37 @@ async fn a_model_that_always_refuses_costs_one_recovery() {
 }
 
 #[tokio::test]
+async fn what_nobody_can_renew_is_refused_once() {
+    let person = json!({ "chatgpt_account_id": "acct-7" });
+    for (login, sent) in [
+        (json!({ "OPENAI_API_KEY": "sk-1" }), "sk-1"),
+        (json!({ "personal_access_token": "at-1" }), "at-1"),
+    ] {
+        let answers = [
+            ("/v1/user-auth-credential/whoami", 200, person.clone()),
+            (TOKEN, 200, fresh("never")),
+        ];
+        let world = World::new(&refused().repeat(9), &answers).await;
+        world.store(&login);
+        let ran = world.lab.exec_json(&["hello"], 1).await;
+        assert!(
+            ran.failure()
+                .starts_with("unexpected status 401 Unauthorized: no"),
+            "{}",
+            ran.failure()
+        );
+        assert_eq!(world.authorizations(), [bearer(sent)]);
+        assert!(
+            !world
+                .authority
+                .paths()
+                .contains(&"POST /oauth/token".to_owned())
+        );
+        assert_eq!(world.stored(), login);
+    }
+}
+
+#[tokio::test]
 async fn a_login_that_has_ended_says_why_and_what_to_do() {
     for (status, code, why) in [
         (
@@ -189,12 +220,83 @@ async fn a_login_that_has_ended_says_why_and_what_to_do() {
 #[tokio::test]
 async fn a_refresh_that_fails_for_now_leaves_the_old_token_in_use() {
     let token = access_token("old", 120);
-    let world = World::new(&script::answer("hi"), &[(TOKEN, 503, json!({}))]).await;
+    let model = [
+        script::command("c", "true"),
+        script::command("d", "true"),
+        script::answer("hi"),
+    ];
+    let world = World::new(&model.concat(), &[(TOKEN, 503, json!({}))]).await;
     let login = chatgpt(&token, "r-1", "acct-1");
     world.store(&login);
     world.lab.exec(&["hello"]).await.expect_code(0);
-    assert_eq!(world.authorizations(), [bearer(&token)]);
+    assert_eq!(world.authorizations(), vec![bearer(&token); 3]);
     assert_eq!(world.stored(), login);
+    // An authority that hangs would hold each request up.
+    assert_eq!(world.authority.paths(), ["POST /oauth/token"]);
+}
+
+#[tokio::test]
+async fn answers_that_are_no_tokens_end_the_turn_and_keep_what_there_is() {
+    let other = super::id_token("acct-2", false);
+    for (status, answer, kept, words) in [
+        (
+            200,
+            json!("<html>"),
+            "r-1",
+            "the answer has no tokens that can be used",
+        ),
+        (
+            200,
+            json!({}),
+            "r-1",
+            "the answer has no tokens that can be used",
+        ),
+        (
+            200,
+            json!({ "access_token": "a\r\nb" }),
+            "r-1",
+            "the answer has no tokens that can be used",
+        ),
+        (
+            307,
+            json!({}),
+            "r-1",
+            "the authority answered with status 307",
+        ),
+        (
+            429,
+            json!({ "error": "slow_down" }),
+            "r-1",
+            "the authority answered with status 429: slow_down",
+        ),
+        // The refresh token that was sent is spent, so the new one is kept, whatever is beside it.
+        (
+            200,
+            json!({ "refresh_token": "r-2" }),
+            "r-2",
+            "the authority gave no other access token",
+        ),
+        (
+            200,
+            json!({ "access_token": access_token("new", 3600), "id_token": other }),
+            "r-1",
+            "the authority gave tokens of another account for this login",
+        ),
+    ] {
+        let token = access_token("old", 3600);
+        let world = World::new(&refused().repeat(3), &[(TOKEN, status, answer.clone())]).await;
+        world.store(&chatgpt(&token, "r-1", "acct-1"));
+        let ran = world.lab.exec_json(&["hello"], 1).await;
+        assert!(ran.failure().contains(words), "{answer}: {}", ran.failure());
+        assert_eq!(world.authorizations(), [bearer(&token)], "{answer}");
+        assert_eq!(world.authority.paths(), ["POST /oauth/token"], "{answer}");
+        let stored = &world.stored()["tokens"];
+        assert_eq!(
+            (&stored["access_token"], &stored["refresh_token"]),
+            (&json!(token), &json!(kept)),
+            "{answer}"
+        );
+    }
 }
 
 #[tokio::test]

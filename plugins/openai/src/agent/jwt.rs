@@ -42,57 +42,88 @@ struct Header {
     kid: Option<String>,
 }
 
-/// Checks a JWT and gives the record in it.
-pub(crate) fn verify(jwt: &str, keys: &KeySet, now_s: u64) -> Result<Record, Error> {
-    let wrong = |why: &str| Error::Invalid(format!("the agent identity is not accepted: {why}"));
-    let format = || wrong("it has an invalid JWT format");
-    let [head, claims, signature] = jwt.split('.').collect::<Vec<_>>()[..] else {
-        return Err(format());
-    };
-    let header: Header = json(head).ok_or_else(format)?;
-    if header.alg != "RS256" {
-        return Err(wrong("it is not signed with RS256"));
-    }
-    let kid = header.kid.ok_or_else(|| wrong("it has no kid"))?;
-    let key = keys
-        .keys
-        .iter()
-        .find(|key| key.kid == kid && !kid.is_empty());
-    let key = key.ok_or_else(|| wrong("its kid is not trusted"))?;
-    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| format())?;
-    let signed = &jwt[..head.len() + 1 + claims.len()];
-    let verified = public_key(key).is_some_and(|key| {
-        let scheme = Pkcs1v15Sign {
-            hash_len: Some(32),
-            prefix: Box::new(SHA256_INFO),
+/// A JWT that names the key it is signed with. Nothing else of it is known.
+pub(crate) struct Unverified<'a> {
+    kid: String,
+    /// What the signature is of.
+    signed: &'a str,
+    claims: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Unverified<'a> {
+    /// Takes a JWT apart: what is none is refused before anybody is asked for keys.
+    pub(crate) fn parse(jwt: &'a str) -> Result<Self, Error> {
+        let [head, claims, signature] = jwt.split('.').collect::<Vec<_>>()[..] else {
+            return Err(format());
         };
-        key.verify(scheme, &Sha256::digest(signed), &signature)
-            .is_ok()
-    });
-    if !verified {
-        return Err(wrong("its signature failed to verify"));
+        let header: Header = json(head).ok_or_else(format)?;
+        if header.alg != "RS256" {
+            return Err(wrong("it is not signed with RS256"));
+        }
+        let kid = header.kid.ok_or_else(|| wrong("it has no kid"))?;
+        Ok(Self {
+            kid,
+            signed: &jwt[..head.len() + 1 + claims.len()],
+            claims,
+            signature,
+        })
     }
-    let claims: Value = json(claims).ok_or_else(format)?;
-    if claims["iss"].as_str() != Some(ISSUER) {
-        return Err(wrong("it was issued by somebody else"));
+
+    /// Checks the signature and what the claims say, and gives the record in them.
+    pub(crate) fn verify(&self, keys: &KeySet, now_s: u64) -> Result<Record, Error> {
+        self.check_signature(keys)?;
+        let claims: Value = json(self.claims).ok_or_else(format)?;
+        if claims["iss"].as_str() != Some(ISSUER) {
+            return Err(wrong("it was issued by somebody else"));
+        }
+        let for_us = match &claims["aud"] {
+            Value::String(audience) => audience == AUDIENCE,
+            Value::Array(all) => all
+                .iter()
+                .any(|audience| audience.as_str() == Some(AUDIENCE)),
+            _ => false,
+        };
+        if !for_us {
+            return Err(wrong("it is meant for somebody else"));
+        }
+        let ends = claims["exp"]
+            .as_u64()
+            .ok_or_else(|| wrong("it does not say when it ends"))?;
+        if ends.saturating_add(LEEWAY_S) <= now_s {
+            return Err(wrong("it has ended, by this machine's clock"));
+        }
+        Record::read(&claims)
     }
-    let for_us = match &claims["aud"] {
-        Value::String(audience) => audience == AUDIENCE,
-        Value::Array(all) => all
-            .iter()
-            .any(|audience| audience.as_str() == Some(AUDIENCE)),
-        _ => false,
-    };
-    if !for_us {
-        return Err(wrong("it is meant for somebody else"));
+
+    fn check_signature(&self, keys: &KeySet) -> Result<(), Error> {
+        let mut known = keys.keys.iter().filter(|key| !key.kid.is_empty());
+        let key = known.find(|key| key.kid == self.kid);
+        let key = key.ok_or_else(|| wrong("its kid is not trusted"))?;
+        let signature = URL_SAFE_NO_PAD
+            .decode(self.signature)
+            .map_err(|_| format())?;
+        let verified = public_key(key).is_some_and(|key| {
+            let scheme = Pkcs1v15Sign {
+                hash_len: Some(32),
+                prefix: Box::new(SHA256_INFO),
+            };
+            key.verify(scheme, &Sha256::digest(self.signed), &signature)
+                .is_ok()
+        });
+        match verified {
+            true => Ok(()),
+            false => Err(wrong("its signature failed to verify")),
+        }
     }
-    let ends = claims["exp"]
-        .as_u64()
-        .ok_or_else(|| wrong("it does not say when it ends"))?;
-    if ends.saturating_add(LEEWAY_S) <= now_s {
-        return Err(wrong("it has ended, by this machine's clock"));
-    }
-    Record::read(&claims)
+}
+
+fn wrong(why: &str) -> Error {
+    Error::Invalid(format!("the agent identity is not accepted: {why}"))
+}
+
+fn format() -> Error {
+    wrong("it has an invalid JWT format")
 }
 
 fn public_key(key: &Key) -> Option<RsaPublicKey> {
