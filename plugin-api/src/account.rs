@@ -26,7 +26,8 @@ pub trait Account: Default + 'static {
     /// [`Error::Retryable`] is polled again, any other ends the attempt with its text.
     fn poll(&mut self, provider_id: &str, state: &str) -> Result<Option<String>, Error>;
 
-    /// Ends a challenge in a browser: `query` is what the browser brought back. The text names the login.
+    /// Ends a challenge in a browser: `query` is what the browser brought back. The text names the login. `Invalid` where
+    /// that is of no sign-in of this challenge's: the host waits on for the one that is.
     ///
     /// # Errors
     /// Any error ends the attempt with its text.

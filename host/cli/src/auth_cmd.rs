@@ -91,6 +91,10 @@ pub(crate) async fn run(args: AuthArgs) -> anyhow::Result<ExitCode> {
         config.model_provider = provider;
     }
     let table = ProviderTable::of(&config)?;
+    let variable = table
+        .as_ref()
+        .and_then(|table| table.table["env_key"].as_str());
+    let variable = variable.map(str::to_owned);
     let asked = Asked::load(&config, table.clone()).await?;
     let scope = Scope {
         provider_id: config.model_provider.clone(),
@@ -103,7 +107,7 @@ pub(crate) async fn run(args: AuthArgs) -> anyhow::Result<ExitCode> {
             .explain(&scope)
             .await
             .map_err(|error| Fatal::new(error.to_string()))?,
-        None => by_grant(&asked),
+        None => by_grant(&asked, variable.as_deref()),
     };
     out::stdout(&match json {
         true => format!("{:#}\n", as_json(&config, &asked, &scope, &explained)),
@@ -116,7 +120,8 @@ pub(crate) async fn run(args: AuthArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// What the host itself knows of a plugin that does not explain itself: the slots and commands that it was granted.
-fn by_grant(asked: &Asked) -> CredentialExplained {
+/// `variable` is the one that the table wants, which comes before all others and has to be there.
+fn by_grant(asked: &Asked, variable: Option<&str>) -> CredentialExplained {
     let (id, egress) = (asked.plugin.id(), asked.services.egress());
     let granted = asked.plugin.grant().capabilities();
     let commands = granted.process.iter().map(|argv| LookedAt {
@@ -124,25 +129,34 @@ fn by_grant(asked: &Asked) -> CredentialExplained {
         finding: format!("`{argv}` prints a token"),
         used: true,
     });
+    let wanted = variable.map(|name| format!("env:{name}"));
     let slots = granted.secrets.iter().map(|slot| {
         let source = egress.secrets().source(id, slot.as_str());
         let place = source.map_or_else(|| "no source".to_owned(), |source| source.to_string());
         let is_set = egress
             .secret_exists(id, asked.plugin.grant(), slot.as_str())
             .unwrap_or(false);
+        let is_wanted = wanted
+            .as_deref()
+            .is_none_or(|wanted| wanted == slot.as_str());
         LookedAt {
             name: format!("secret {slot}"),
             finding: format!("{place}, {}", if is_set { "set" } else { "not set" }),
-            used: is_set,
+            used: is_set && is_wanted,
         }
     });
+    let mut sources: Vec<LookedAt> = commands.chain(slots).collect();
+    sources.sort_by_key(|source| !source.used);
+    let is_missing = variable.is_some() && !sources.iter().any(|source| source.used);
     CredentialExplained {
-        sources: commands.chain(slots).collect(),
+        sources,
         headers: vec![format!(
             "what plugin `{id}` makes of that when a request is sent"
         )],
         destination: asked.endpoint.base_url.clone(),
-        problem: None,
+        problem: variable
+            .filter(|_| is_missing)
+            .map(|name| format!("the table wants the variable {name}, which is not set")),
     }
 }
 

@@ -142,6 +142,17 @@ async fn browse(target: &str, host: &str) -> String {
     page
 }
 
+/// What tells a sign-in from others, in the address that a person is to open.
+fn state_of(url: &str) -> String {
+    let url = url::Url::parse(url).unwrap();
+    let mut fields = url.query_pairs();
+    fields
+        .find(|(key, _)| key == "state")
+        .unwrap()
+        .1
+        .into_owned()
+}
+
 #[tokio::test]
 async fn a_browser_comes_back_with_a_code() {
     let _port = PORT.lock().await;
@@ -203,7 +214,9 @@ async fn a_browser_that_comes_back_from_elsewhere_signs_nobody_in() {
     let _port = PORT.lock().await;
     let world = World::new(UNUSED, &[(TOKEN, 200, tokens())]).await;
     let mut command = world.lab.start(&["login", "--no-browser"]);
-    command.wait_for_error("/oauth/authorize?").await;
+    let state = state_of(&command.wait_for_error("/oauth/authorize?").await);
+    // Browsers open connections ahead, and leave them idle.
+    let _idle = TcpStream::connect("127.0.0.1:1455").await.unwrap();
     let page = browse(
         "/auth/callback?code=c-1&state=theirs<script>",
         "localhost:1455",
@@ -213,9 +226,84 @@ async fn a_browser_that_comes_back_from_elsewhere_signs_nobody_in() {
         page.starts_with("HTTP/1.1 400") && !page.contains("<script>"),
         "{page}"
     );
-    let ran = command.finish().await.expect_code(1);
-    ran.expect_errors(&["the browser came back from another sign-in"]);
+    assert!(
+        page.contains("the browser came back from another sign-in"),
+        "{page}"
+    );
     assert!(world.authority.paths().is_empty() && !world.lab.home().join("auth.json").exists());
+    // Nor does it end the sign-in that waits.
+    let page = browse(
+        &format!("/auth/callback?code=c-1&state={state}"),
+        "localhost:1455",
+    )
+    .await;
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    command.finish().await.expect_code(0);
+}
+
+#[tokio::test]
+async fn an_authority_that_refuses_signs_nobody_in() {
+    let _port = PORT.lock().await;
+    for (query, words) in [
+        (
+            "error=access_denied&error_description=not+%1B%5B31mtoday",
+            "the authority refused to sign you in: not  [31mtoday",
+        ),
+        (
+            "error=access_denied",
+            "the authority refused to sign you in: access_denied",
+        ),
+        ("other=1", "the browser came back without a code"),
+    ] {
+        let world = World::new(UNUSED, &[(TOKEN, 200, tokens())]).await;
+        let mut command = world.lab.start(&["login", "--no-browser"]);
+        let state = state_of(&command.wait_for_error("/oauth/authorize?").await);
+        let page = browse(
+            &format!("/auth/callback?{query}&state={state}"),
+            "127.0.0.1:1455",
+        )
+        .await;
+        assert!(
+            page.starts_with("HTTP/1.1 400") && page.contains(words),
+            "{page}"
+        );
+        command
+            .finish()
+            .await
+            .expect_code(1)
+            .expect_errors(&[words]);
+        assert!(world.authority.paths().is_empty() && !world.lab.home().join("auth.json").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_is_refused_or_over_ends_the_sign_in() {
+    let code = json!({ "device_auth_id": "d-1", "user_code": "ABCD-1234", "interval": 1 });
+    for (said, words) in [
+        (
+            "access_denied",
+            "the sign-in was refused by whoever entered the code",
+        ),
+        ("expired_token", "nobody entered the code in time"),
+        (
+            "invalid_client",
+            "the sign-in failed with status 400: invalid_client",
+        ),
+    ] {
+        let world = World::new(
+            UNUSED,
+            &[
+                (CODE, 200, code.clone()),
+                (POLL, 400, json!({ "error": "authorization_pending" })),
+                (POLL, 400, json!({ "error": said })),
+            ],
+        )
+        .await;
+        let ran = world.lab.run(&["login", "--device-auth"]).await;
+        ran.expect_code(1).expect_errors(&[words]);
+        assert_eq!(world.authority.asked().len(), 3, "{said}");
+        assert!(!world.lab.home().join("auth.json").exists());
+    }
 }
 
 #[tokio::test]
@@ -386,5 +474,22 @@ async fn every_source_of_a_credential_is_explained() {
             && ran.stdout.contains("plugin `command-auth`"),
         "{}",
         ran.stdout
+    );
+    // Whatever plugin serves it: a variable that is missing means that nothing is sent.
+    world.lab.add_config("[model_providers.chat]\nname = \"C\"\nbase_url = \"https://llm.example/v1\"\nwire_api = \"chat\"\nenv_key = \"CHAT_KEY\"\n");
+    let asked = ["auth", "explain", "chat", "--json"];
+    let ran = world.lab.run(&asked).await.expect_code(1).json();
+    assert_eq!(
+        ran["problem"],
+        "the table wants the variable CHAT_KEY, which is not set"
+    );
+    world.lab.set_env("CHAT_KEY", "sk-chat");
+    let ran = world.lab.run(&asked).await.expect_code(0).json();
+    assert_eq!(
+        (&ran["problem"], &ran["sources"][0]),
+        (
+            &Value::Null,
+            &json!({ "name": "secret env:CHAT_KEY", "finding": "environment variable `CHAT_KEY`, set", "used": true })
+        )
     );
 }

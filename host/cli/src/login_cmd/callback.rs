@@ -6,6 +6,7 @@ use std::time::Duration;
 use dovetail_core::secret::SecretText;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// The port that the authority lets a sign-in come back to.
 const PORT: u16 = 1455;
@@ -13,13 +14,17 @@ const PORT: u16 = 1455;
 const PATH: &str = "/auth/callback";
 /// A request's head; the query holds a code and little else.
 const MOST_HEAD: usize = 16 << 10;
-/// A browser on this machine needs milliseconds.
-const READ_LIMIT: Duration = Duration::from_secs(10);
+/// A browser on this machine needs milliseconds, once it asks.
+const READ_LIMIT: Duration = Duration::from_secs(60);
+/// Browsers have a handful; more than that is somebody who wants to use memory up.
+const MOST_CONNECTIONS: usize = 64;
 
 /// A listener for one sign-in.
 pub(super) struct Callback {
     listener: TcpListener,
     port: u16,
+    /// Connections that have not said yet what they want. Browsers open some ahead, and use them late or never.
+    asking: JoinSet<Option<Returned>>,
 }
 
 /// A browser that came back and waits for a page.
@@ -34,7 +39,11 @@ impl Callback {
     pub(super) async fn listen() -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).await?;
         let port = listener.local_addr()?.port();
-        Ok(Self { listener, port })
+        Ok(Self {
+            listener,
+            port,
+            asking: JoinSet::new(),
+        })
     }
 
     /// The address to come back to.
@@ -47,22 +56,38 @@ impl Callback {
     }
 
     /// Waits for the browser. Whatever else asks is told that there is nothing.
-    pub(super) async fn wait(&self) -> std::io::Result<Returned> {
+    pub(super) async fn wait(&mut self) -> std::io::Result<Returned> {
         loop {
-            let (mut browser, _) = self.listener.accept().await?;
-            let asked = tokio::time::timeout(READ_LIMIT, read_target(&mut browser, self.port));
-            let Ok(Ok(Some(target))) = asked.await else {
-                // Nobody's browser: a scan, or a page that guesses.
-                drop(browser);
-                continue;
-            };
-            match target.split_once('?') {
-                Some((PATH, query)) => {
-                    let query = SecretText::new(query.to_owned());
-                    return Ok(Returned { query, browser });
+            tokio::select! {
+                accepted = self.listener.accept() => {
+                    let (browser, _) = accepted?;
+                    if self.asking.len() < MOST_CONNECTIONS {
+                        self.asking.spawn(asked(browser, self.port));
+                    }
                 }
-                _ => answer(&mut browser, "404 Not Found", "There is nothing here.").await,
+                Some(asked) = self.asking.join_next() => {
+                    if let Ok(Some(returned)) = asked {
+                        return Ok(returned);
+                    }
+                }
             }
+        }
+    }
+}
+
+/// What a connection wants, if it is the browser that comes back.
+async fn asked(mut browser: TcpStream, port: u16) -> Option<Returned> {
+    let target = tokio::time::timeout(READ_LIMIT, read_target(&mut browser, port));
+    // Anything else is nobody's browser: a scan, or a page that guesses.
+    let target = target.await.ok()?.ok()??;
+    match target.split_once('?') {
+        Some((PATH, query)) => {
+            let query = SecretText::new(query.to_owned());
+            Some(Returned { query, browser })
+        }
+        _ => {
+            answer(&mut browser, "404 Not Found", "There is nothing here.").await;
+            None
         }
     }
 }

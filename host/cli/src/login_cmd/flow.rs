@@ -36,27 +36,40 @@ pub(super) async fn in_browser(account: &Arc<dyn Account>, open: bool) -> anyhow
     if open {
         open_page(&challenge.url);
     }
-    let waiting = tokio::time::timeout(challenge.expires_in, callback.wait());
-    let returned = tokio::select! {
-        returned = waiting => returned.map_err(|_| late(&challenge))??,
-        () = interrupted() => return Err(stopped()),
-    };
-    let finished = account
-        .finish(PROVIDER, &challenge.state, &returned.query)
-        .await;
-    match &finished {
-        Ok(_) => {
-            returned
-                .tell(true, "You are signed in. You can close this page.")
-                .await
-        }
-        Err(error) => {
-            returned
-                .tell(false, &format!("You are not signed in: {error}"))
-                .await
+    let finished = tokio::time::timeout(
+        challenge.expires_in,
+        finished(account, &challenge, callback),
+    );
+    tokio::select! {
+        finished = finished => finished.map_err(|_| late(&challenge))?,
+        () = interrupted() => Err(stopped()),
+    }
+}
+
+/// Waits until the browser comes back from this sign-in, and ends it. Any page can lead a browser here, so what comes from
+/// elsewhere ends nothing.
+async fn finished(
+    account: &Arc<dyn Account>,
+    challenge: &Challenge,
+    mut callback: Callback,
+) -> anyhow::Result<String> {
+    loop {
+        let returned = callback.wait().await?;
+        let query = &returned.query;
+        let finished = account.finish(PROVIDER, &challenge.state, query).await;
+        let (worked, words) = match &finished {
+            Ok(_) => (
+                true,
+                "You are signed in. You can close this page.".to_owned(),
+            ),
+            Err(error) => (false, format!("You are not signed in: {error}")),
+        };
+        returned.tell(worked, &words).await;
+        match finished {
+            Err(PluginError::Invalid(_)) => {}
+            finished => return finished.map_err(fatal),
         }
     }
-    finished.map_err(fatal)
 }
 
 /// Signs in with a code.
@@ -88,12 +101,13 @@ async fn poll(account: &Arc<dyn Account>, challenge: &Challenge) -> anyhow::Resu
         match account.poll(PROVIDER, &challenge.state).await {
             Ok(Some(words)) => return Ok(words),
             Ok(None) => {}
-            Err(PluginError::Retryable { reason, .. }) => {
+            Err(PluginError::Retryable { reason, after }) => {
                 let quiet = complained.is_some_and(|last| last.elapsed() < Duration::from_secs(60));
                 if !quiet {
                     out::stderr(&format!("warning: {reason}; trying on\n"));
                     complained = Some(Instant::now());
                 }
+                tokio::time::sleep(after.unwrap_or_default()).await;
             }
             Err(error) => return Err(fatal(error)),
         }
