@@ -229,11 +229,17 @@ impl Credentials {
         Ok(Versioned { value, generation })
     }
 
-    /// Waits for the lock of that name, which is the plugin's own. Dropping the future stops waiting.
+    /// Waits so long for the lock of that name, which is the plugin's own. Dropping the future stops waiting.
     ///
     /// # Errors
-    /// `Other` where lock files cannot be made.
-    pub async fn lock(&self, plugin: &PluginId, name: &str) -> Result<HeldLock, PluginError> {
+    /// `Retryable` where another process does not let go of it in that time, as one that was stopped does not; `Other`
+    /// where lock files cannot be made.
+    pub async fn lock(
+        &self,
+        plugin: &PluginId,
+        name: &str,
+        patience: Duration,
+    ) -> Result<HeldLock, PluginError> {
         let failed = |error: std::io::Error| {
             PluginError::Other(format!(
                 "lock `{}` cannot be taken: {error}",
@@ -244,7 +250,17 @@ impl Credentials {
         let path = self
             .locks
             .join(format!("{plugin}.{}", Sha256::of(name.as_bytes())));
-        exclusive(&path).await.map_err(failed)
+        match tokio::time::timeout(patience, exclusive(&path)).await {
+            Ok(taken) => taken.map_err(failed),
+            Err(_) => Err(PluginError::Retryable {
+                reason: format!(
+                    "another process has held lock `{}` for more than {} s",
+                    name.escape_debug(),
+                    patience.as_secs()
+                ),
+                after: None,
+            }),
+        }
     }
 
     fn owned(&self, plugin: &PluginId, grant: &Grant, slot: &str) -> Result<Place, PluginError> {

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::grant::Grant;
 use crate::origin::origin_of;
-use crate::secrets::Secrets;
+use crate::secrets::{SecretError, Secrets};
 
 /// The grants of all loaded plugins, and their secrets.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl EgressPolicy {
     /// Whether a slot can be filled now, for a plugin with this grant. May wait, see [`Secrets::get`].
     ///
     /// # Errors
-    /// `Denied` for a slot that the grant does not list.
+    /// `Denied` for a slot that the grant does not list, `Unavailable` where what its source holds cannot be read.
     pub fn secret_exists(
         &self,
         plugin: &PluginId,
@@ -83,7 +83,12 @@ impl EgressPolicy {
     ) -> Result<bool, PluginError> {
         self.check_in_force(plugin)?;
         check_slot(plugin, grant, slot)?;
-        Ok(self.secrets.get(plugin, slot).is_ok())
+        match self.secrets.get(plugin, slot) {
+            Ok(_) => Ok(true),
+            Err(SecretError::Missing { .. } | SecretError::NoSource { .. }) => Ok(false),
+            // Were it taken for an empty one, a plugin would go on to another credential, or to none.
+            Err(error @ SecretError::Unreadable { .. }) => Err(error.into()),
+        }
     }
 
     /// Fills a header for a request to `url` that a plugin with this grant sends itself. May wait.

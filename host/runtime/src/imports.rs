@@ -14,6 +14,7 @@ use crate::convert::{self, GuestError};
 use crate::credentials::HeldLock;
 use crate::guest_log::Level;
 use crate::guest_state::GuestState;
+use crate::manifest::Kind;
 use crate::plugin_context::PluginContext;
 use crate::process::Command;
 
@@ -197,7 +198,10 @@ impl secrets::Host for GuestState {
 impl credentials::HostLock for GuestState {
     async fn acquire(&mut self, name: String) -> Answer<Resource<HeldLock>> {
         let host = self.host();
-        let answer = host.services().credentials().lock(host.id(), &name).await;
+        // The other half is for what the plugin wanted the lock for, or for doing without.
+        let patience = host.limits().deadline(Kind::Provider) / 2;
+        let credentials = host.services().credentials();
+        let answer = credentials.lock(host.id(), &name, patience).await;
         let lock = self.answer(answer)?;
         let full = |_| PluginError::Other("the plugin holds too many resources".to_owned());
         let held = self.table().push(lock).map_err(full);

@@ -112,8 +112,9 @@ pub(crate) async fn run_granted(
     let started = Group::start(|| spawn(grant, env, &command));
     let (mut child, mut group) = started.map_err(|error| {
         PluginError::Unavailable(format!(
-            "cannot start `{}`: {error}",
-            display_argv(&[program])
+            "cannot start `{}`: {}",
+            display_argv(&[program]),
+            why_not_started(&command, &error)
         ))
     })?;
     let running = finish(&mut child, &mut group, command.stdin, output_limit);
@@ -131,6 +132,16 @@ pub(crate) async fn run_granted(
             ),
             after: None,
         }),
+    }
+}
+
+/// The system says the same of a program and of a directory that are not there.
+fn why_not_started(command: &Command, error: &std::io::Error) -> String {
+    match &command.cwd {
+        Some(cwd) if !cwd.is_dir() => {
+            format!("its directory `{}` is not there, or is none", cwd.display())
+        }
+        Some(_) | None => error.to_string(),
     }
 }
 

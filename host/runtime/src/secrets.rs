@@ -239,11 +239,13 @@ impl Secrets {
         let found = key
             .split('.')
             .try_fold(&document, |value, part| value.get(part));
-        let value = found
-            .and_then(serde_json::Value::as_str)
-            .map(|text| SecretText::new(text.to_owned()));
+        let value = match found {
+            None | Some(serde_json::Value::Null) => Ok(None),
+            Some(serde_json::Value::String(text)) => Ok(Some(SecretText::new(text.clone()))),
+            Some(_) => Err("it is no text".to_owned()),
+        };
         wipe(&mut document);
-        Ok(value)
+        value
     }
 
     fn command_value(&self, argv: &[String]) -> Result<Option<SecretText>, String> {

@@ -132,21 +132,39 @@ async fn what_is_not_owned_missing_or_open_is_refused() {
     );
 }
 
+const FOR_EVER: Duration = Duration::MAX;
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_nobody_lets_go_of_is_given_up() {
+    let world = World::new();
+    let plugin = id();
+    let lock = |patience| world.credentials.lock(&plugin, "refresh", patience);
+    let _held = lock(FOR_EVER).await.expect("free");
+    let refused = lock(Duration::from_secs(30)).await;
+    assert_eq!(
+        refused.expect_err("it is held"),
+        PluginError::Retryable {
+            reason: "another process has held lock `refresh` for more than 30 s".to_owned(),
+            after: None,
+        }
+    );
+}
+
 #[tokio::test]
 async fn a_lock_is_held_by_one_and_passed_on() {
     let world = World::new();
     let held = world
         .credentials
-        .lock(&id(), "refresh")
+        .lock(&id(), "refresh", FOR_EVER)
         .await
         .expect("free");
     let other_name = world
         .credentials
-        .lock(&id(), "../else")
+        .lock(&id(), "../else", FOR_EVER)
         .await
         .expect("another name is another lock");
     let plugin = id();
-    let mut waiting = Box::pin(world.credentials.lock(&plugin, "refresh"));
+    let mut waiting = Box::pin(world.credentials.lock(&plugin, "refresh", FOR_EVER));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     drop(held);
     waiting.await.expect("it is free now");
