@@ -6,9 +6,9 @@ use crate::outside::Outside;
 use crate::table::Settings;
 
 /// The key of a login with one.
-const LOGIN: &str = "auth:bedrock_api_key.api_key";
+pub(crate) const LOGIN: &str = "auth:bedrock_api_key.api_key";
 const LOGIN_REGION: &str = "auth:bedrock_api_key.region";
-const VARIABLE: &str = "env:AWS_BEARER_TOKEN_BEDROCK";
+pub(crate) const VARIABLE: &str = "env:AWS_BEARER_TOKEN_BEDROCK";
 
 /// The slot of the key to use; none where requests are signed. Credentials that the user's table names win over it.
 pub(crate) fn find(

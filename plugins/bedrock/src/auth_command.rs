@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use dovetail_plugin_api::provider::Prepared;
-use dovetail_plugin_api::{Error, Header, TableReader, is_field_value};
+use dovetail_plugin_api::{Error, Header, TableReader, is_token};
 use serde_json::{Map, Value};
 
 use crate::command::CommandLine;
@@ -36,6 +36,11 @@ impl AuthCommand {
         })
     }
 
+    /// What is run, for people.
+    pub(crate) fn program(&self) -> &str {
+        &self.command.program
+    }
+
     /// Runs the command.
     pub(crate) fn fetch(&self, outside: &impl Outside) -> Result<Token, Trouble> {
         let printed = self.command.output(outside, "auth command")?;
@@ -48,8 +53,8 @@ impl AuthCommand {
         let text = String::from_utf8(printed).map_err(|_| wrong("a token that is not UTF-8"))?;
         match text.trim() {
             "" => Err(wrong("no token")),
-            text if !is_field_value(text) => {
-                Err(wrong("more than one line, or control characters"))
+            text if !is_token(text) => {
+                Err(wrong("more than one word, or characters that no token has"))
             }
             text => Ok(Token(text.to_owned())),
         }

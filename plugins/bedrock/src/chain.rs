@@ -60,7 +60,7 @@ pub(crate) fn find(
     )))
 }
 
-fn unknown_profile(profile: &str) -> Trouble {
+pub(crate) fn unknown_profile(profile: &str) -> Trouble {
     Trouble::lasting(format!(
         "AWS profile `{profile}` is neither in the config file nor in the credentials file"
     ))

@@ -74,10 +74,15 @@ fn filled(text: Option<String>) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
+/// The form in which programs print credentials.
+const FIRST_VERSION: u64 = 1;
+
 /// Credentials as AWS's programs and metadata services write them.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Document {
+    /// Of programs: the form in which they print. There is only the first.
+    version: Option<serde_json::Value>,
     access_key_id: Option<String>,
     secret_access_key: Option<String>,
     /// Of programs.
@@ -107,6 +112,11 @@ impl Document {
     fn credentials(self, place: &str) -> Result<Credentials, Trouble> {
         if let Some(inner) = self.credentials {
             return inner.credentials(place);
+        }
+        if let Some(version) = self.version.filter(|version| *version != FIRST_VERSION) {
+            return Err(Trouble::lasting(format!(
+                "{place} gave credentials in a form that is not known: `Version` is {version} and not {FIRST_VERSION}"
+            )));
         }
         if let Some(code) = self.code.filter(|code| code != "Success") {
             return Err(Trouble::lasting(format!(
@@ -138,7 +148,10 @@ impl Document {
 
 /// A date and time with its offset, in milliseconds since 1970.
 pub(crate) fn instant(place: &str, text: &str) -> Result<u64, Trouble> {
-    let parsed = DateTime::from_str(text.trim(), Format::DateTimeWithOffset)
+    // Older versions of AWS's own tools write the zone's name.
+    let text = text.trim();
+    let zoned = text.strip_suffix("UTC").map(|time| format!("{time}Z"));
+    let parsed = DateTime::from_str(zoned.as_deref().unwrap_or(text), Format::DateTimeWithOffset)
         .ok()
         .and_then(|time| u64::try_from(time.to_millis().ok()?).ok());
     parsed.ok_or_else(|| {
@@ -182,6 +195,10 @@ mod tests {
                 keys(Some("t"), Some(1_795_224_440_500)),
             ),
             (
+                r#"{"AccessKeyId":"AK","SecretAccessKey":"s","Expiration":"2026-11-21T01:27:20UTC"}"#,
+                keys(None, Some(1_795_224_440_000)),
+            ),
+            (
                 r#"{"Credentials":{"AccessKeyId":"AK","SecretAccessKey":"s","SessionToken":""},"AssumedRoleUser":{}}"#,
                 keys(None, None),
             ),
@@ -213,6 +230,10 @@ mod tests {
             (
                 r#"{"SecretAccessKey":"AK"}"#,
                 "the helper has a secret access key and no access key id",
+            ),
+            (
+                r#"{"Version":2,"AccessKeyId":"AK","SecretAccessKey":"s"}"#,
+                "the helper gave credentials in a form that is not known: `Version` is 2 and not 1",
             ),
             (
                 r#"{"AccessKeyId":"AK","SecretAccessKey":"s","Expiration":"soon"}"#,

@@ -5,24 +5,35 @@ use std::collections::BTreeMap;
 /// The keys of a section.
 pub(crate) type Keys = BTreeMap<String, String>;
 
+/// Some editors put it at the start of a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Sections by their whole name, such as `profile dev`. Keys are in lower case; lines that are none are passed over, as
 /// AWS's own tools do.
 pub(crate) fn parse(text: &str) -> BTreeMap<String, Keys> {
     let mut sections: BTreeMap<String, Keys> = BTreeMap::new();
     let mut section: Option<String> = None;
-    for line in text.lines() {
+    // How far the last key of the section is indented.
+    let mut indent: Option<usize> = None;
+    for line in text.trim_start_matches(BYTE_ORDER_MARK).lines() {
+        let own = line.len() - line.trim_start().len();
+        if line.trim_start().starts_with(['#', ';']) {
+            continue;
+        }
         if let Some(name) = section_name(line) {
             sections.entry(name.clone()).or_default();
             section = Some(name);
+            indent = None;
             continue;
         }
-        // A line that starts with a blank belongs to the value before it, which is a table that nobody here reads.
-        if line.starts_with([' ', '\t', '#', ';']) {
+        // A line further in than its key belongs to that key's value, which is a table that nobody here reads.
+        if indent.is_some_and(|key| own > key) {
             continue;
         }
         let (Some(section), Some((key, value))) = (&section, line.split_once('=')) else {
             continue;
         };
+        indent = Some(own);
         let keys = sections.entry(section.clone()).or_default();
         keys.insert(
             key.trim().to_ascii_lowercase(),
@@ -96,5 +107,16 @@ mod tests {
             .collect();
         assert_eq!(sections, expected);
         assert_eq!(parse(""), BTreeMap::new());
+    }
+
+    #[test]
+    fn keys_may_be_indented_and_their_tables_are_further_in() {
+        let text = "\u{feff}[default]\n  # mine\n  aws_access_key_id = A\n  s3 =\n    aws_access_key_id = B\n\n  \
+                    aws_secret_access_key = s\n  [profile x]\n\tregion = eu-west-1\n\tendpoints =\n\t\tregion = no\n";
+        let sections = parse(text);
+        let value = |section: &str, key: &str| sections[section].get(key).map(String::as_str);
+        assert_eq!(value("default", "aws_access_key_id"), Some("A"));
+        assert_eq!(value("default", "aws_secret_access_key"), Some("s"));
+        assert_eq!(value("profile x", "region"), Some("eu-west-1"));
     }
 }

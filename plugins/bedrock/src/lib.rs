@@ -11,6 +11,7 @@ mod clock_skew;
 mod command;
 mod credentials;
 mod endpoint;
+mod explain;
 mod failure;
 mod form;
 mod ini;
@@ -26,10 +27,13 @@ mod trouble;
 
 use std::collections::BTreeMap;
 
+use dovetail_plugin_api::account::{Beginning, Explanation, Login, Question, Way};
 use dovetail_plugin_api::provider::{
     Capabilities, Description, Endpoint, Failure, Model, Prepared, Recovery, RequestHead, Scope,
 };
-use dovetail_plugin_api::{Error, Header, PlainHeader, Provider, clock, export_provider};
+use dovetail_plugin_api::{
+    Account, Error, Header, PlainHeader, Provider, clock, export_account, export_provider,
+};
 use serde_json::{Map, Value};
 
 use clock_skew::ClockSkew;
@@ -105,16 +109,54 @@ impl Provider for Bedrock {
     }
 }
 
+/// People sign in with AWS's own tools; here they are only told which of their credentials would be used.
+impl Account for Bedrock {
+    fn begin(&mut self, _provider_id: &str, _way: Way) -> Result<Beginning, Error> {
+        Err(elsewhere())
+    }
+
+    fn poll(&mut self, _provider_id: &str, _state: &str) -> Result<Option<String>, Error> {
+        Err(elsewhere())
+    }
+
+    fn finish(&mut self, _provider_id: &str, _state: &str, _query: &str) -> Result<String, Error> {
+        Err(elsewhere())
+    }
+
+    fn status(&mut self, _provider_id: &str) -> Result<Option<Login>, Error> {
+        Ok(None)
+    }
+
+    fn logout(&mut self, _provider_id: &str) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+
+    fn explain(&mut self, question: &Question) -> Result<Explanation, Error> {
+        let id = &question.provider_id;
+        let served = self.served.get(id);
+        served.ok_or_else(|| unconfigured(id))?.explain(&Host)
+    }
+}
+
+fn elsewhere() -> Error {
+    Error::unavailable(
+        "people sign in to Amazon Bedrock with AWS's own tools: run `aws sso login` or `aws configure`",
+    )
+}
+
+fn unconfigured(id: &str) -> Error {
+    Error::Other(format!("provider `{id}` is not configured"))
+}
+
 impl Bedrock {
     fn served(&mut self, scope: &Scope) -> Result<&mut Served, Error> {
         let id = &scope.provider_id;
-        self.served
-            .get_mut(id)
-            .ok_or_else(|| Error::Other(format!("provider `{id}` is not configured")))
+        self.served.get_mut(id).ok_or_else(|| unconfigured(id))
     }
 }
 
 export_provider!(Bedrock);
+export_account!(Bedrock);
 
 #[cfg(test)]
 mod testing;

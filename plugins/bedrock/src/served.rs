@@ -1,5 +1,6 @@
 //! One provider id: its settings, and the credential that it was given last.
 
+use dovetail_plugin_api::account::Explanation;
 use dovetail_plugin_api::provider::{Prepared, Recovery, RequestHead};
 use dovetail_plugin_api::{Error, Header, Secret, log};
 
@@ -8,6 +9,7 @@ use crate::auth_command::Token;
 use crate::chain;
 use crate::credentials::Credentials;
 use crate::endpoint::Service;
+use crate::explain;
 use crate::outside::Outside;
 use crate::sign::{self, Signing};
 use crate::table::Settings;
@@ -44,6 +46,11 @@ impl Served {
             region,
             held: Held::Nothing,
         }
+    }
+
+    /// Which credential would be used, and where it would go.
+    pub(crate) fn explain(&self, outside: &impl Outside) -> Result<Explanation, Error> {
+        explain::explain(outside, &self.settings, self.region.as_deref())
     }
 
     pub(crate) fn service(&self) -> Service {

@@ -238,3 +238,26 @@ async fn a_projects_files_cannot_choose_credentials() {
     assert!(!lab.project().join("stolen").exists());
     assert_eq!(super::signing::checked(&lab)[0].access_key_id, "ENV");
 }
+
+#[tokio::test]
+async fn a_damaged_login_is_not_passed_over() {
+    let mut lab = bedrock(&[&answer()]).await;
+    set_keys(&mut lab, "ENV");
+    for (store, words) in [
+        ("{ \"bedrock_api_key", "line 1 is not JSON"),
+        (r#"{"bedrock_api_key":{"api_key":5}}"#, "it is no text"),
+        (
+            r#"{"bedrock_access_keys":{"access_key_id":["AKID"]}}"#,
+            "it is no text",
+        ),
+        (
+            r#"{"bedrock_access_keys":{"access_key_id":"AKID"}}"#,
+            "the login has an access key id and no secret access key",
+        ),
+    ] {
+        lab.write_home("auth.json", store);
+        let ran = lab.exec(&["hello"]).await.expect_code(1);
+        ran.expect_errors(&[words]);
+        assert!(lab.requests().is_empty(), "{store}");
+    }
+}

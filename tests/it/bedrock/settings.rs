@@ -1,6 +1,8 @@
 //! What can be set, and what is said where something else is.
 
-use super::{answer, bedrock};
+use serde_json::json;
+
+use super::{SECRET, answer, bedrock, config, set_keys};
 
 /// Each of these tables is refused with these words before anything is sent.
 const REFUSED: [(&str, &str); 14] = [
@@ -130,4 +132,46 @@ async fn what_the_plugin_gets_is_shown() {
             shown.stdout
         );
     }
+}
+
+#[tokio::test]
+async fn which_credential_would_sign_is_explained_without_it() {
+    let mut lab = bedrock(&[&answer()]).await;
+    let explain = ["auth", "explain", "amazon-bedrock", "turn", "--json"];
+    let told = lab.run(&explain).await.expect_code(1).json();
+    let problem = told["problem"].as_str().unwrap();
+    assert!(
+        problem.starts_with("there are no AWS credentials"),
+        "{problem}"
+    );
+    set_keys(&mut lab, "AKIDEXAMPLE");
+    let shown = lab.run(&explain).await.expect_code(0);
+    assert!(!shown.stdout.contains(SECRET), "{}", shown.stdout);
+    let told = shown.json();
+    let used: Vec<_> = told["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|source| source["used"] == true)
+        .collect();
+    assert_eq!(
+        used,
+        [&json!({ "name": "AWS_ACCESS_KEY_ID", "finding": "set", "used": true })]
+    );
+    assert_eq!(
+        (&told["headers"], &told["destination"]),
+        (
+            &json!([
+                "Authorization: AWS4-HMAC-SHA256 … (signed for `bedrock-mantle` in us-east-1)"
+            ]),
+            &json!(lab.server().base_url())
+        )
+    );
+    lab.write_config(&config(&lab, "region = \"us-east-1\"\nprofile = \"work\""));
+    let told = lab.run(&explain).await.expect_code(1).json();
+    assert_eq!(
+        told["problem"],
+        "AWS profile `work` is neither in the config file nor in the credentials file"
+    );
+    assert!(lab.requests().is_empty());
 }

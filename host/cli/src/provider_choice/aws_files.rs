@@ -22,9 +22,8 @@ impl Named {
     /// Adds what the text of a file names.
     pub(super) fn read(&mut self, text: &str) {
         for line in text.lines() {
-            if let Some(section) = line.trim().strip_prefix("[sso-session") {
-                let name = section.trim_end_matches(']').trim();
-                self.files.insert(sign_in(name.trim_matches(['"', '\''])));
+            if let Some(name) = sign_in_name(line) {
+                self.files.insert(sign_in(name));
             }
             let Some((key, value)) = line.split_once('=') else {
                 continue;
@@ -45,6 +44,13 @@ impl Named {
             }
         }
     }
+}
+
+/// What the line that begins a section about a sign-in calls it.
+fn sign_in_name(line: &str) -> Option<&str> {
+    let section = line.trim_start().strip_prefix('[')?.trim_start();
+    let name = section.strip_prefix("sso-session")?.split(']').next()?;
+    Some(name.trim().trim_matches(['"', '\'']))
 }
 
 /// The file of a sign-in, which AWS's tools call after the session or the address.
@@ -69,7 +75,7 @@ mod tests {
         let mut named = Named::default();
         named.read(
             "[profile a]\n Credential_Process = /opt/keys --name 'a b' # which\nsso_session = corp\n\
-             [sso-session \"corp\"]\nsso_start_url=https://corp.example/start\n\
+             [ sso-session \"corp\" ] # ours\nsso_start_url=https://corp.example/start\n\
              web_identity_token_file = /run/token ; mounted\ncredential_process = 'unclosed\nregion = x\n",
         );
         let keys: Vec<String> = ["/opt/keys", "--name", "a b"].map(str::to_owned).into();

@@ -208,7 +208,10 @@ fn a_command_may_print_a_token_instead() {
     assert_eq!(world.asked().len(), 2);
     for (printed, words) in [
         ("", "printed no token"),
-        ("a\nb", "printed more than one line, or control characters"),
+        (
+            "a\nb",
+            "printed more than one word, or characters that no token has",
+        ),
     ] {
         let world = World::new().program("token", 0, printed);
         let error = self::served(json!({ "auth": { "command": "token" } }))

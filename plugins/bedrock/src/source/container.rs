@@ -39,7 +39,8 @@ pub(crate) fn find(outside: &impl Outside) -> Result<Option<Credentials>, Troubl
     }
 }
 
-fn address(outside: &impl Outside) -> Option<String> {
+/// Where a container gets its credentials, if this is one.
+pub(crate) fn address(outside: &impl Outside) -> Option<String> {
     let relative = outside.variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     let relative = relative.map(|path| format!("{RELATIVE_TO}/{}", path.trim_start_matches('/')));
     relative.or_else(|| outside.variable("AWS_CONTAINER_CREDENTIALS_FULL_URI"))

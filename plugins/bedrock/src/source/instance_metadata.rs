@@ -46,6 +46,16 @@ pub(crate) fn region(outside: &impl Outside) -> Option<String> {
     (!region.is_empty()).then_some(region)
 }
 
+/// Whether the user lets the service be asked.
+pub(crate) fn may_be_asked(outside: &impl Outside) -> bool {
+    !is_true(outside, "AWS_EC2_METADATA_DISABLED")
+}
+
+fn is_true(outside: &impl Outside, name: &str) -> bool {
+    let value = outside.variable(name);
+    value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
 /// The service, with the token that it gave.
 struct Metadata<'o, O> {
     outside: &'o O,
@@ -57,12 +67,7 @@ struct Metadata<'o, O> {
 impl<'o, O: Outside> Metadata<'o, O> {
     /// Gets a token; none where nobody answers.
     fn reach(outside: &'o O, timeout: Duration) -> Result<Option<Self>, Trouble> {
-        let is_true = |name| {
-            outside
-                .variable(name)
-                .is_some_and(|value| value.eq_ignore_ascii_case("true"))
-        };
-        if is_true("AWS_EC2_METADATA_DISABLED") {
+        if !may_be_asked(outside) {
             return Ok(None);
         }
         let mode = outside.variable("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
@@ -93,7 +98,7 @@ impl<'o, O: Outside> Metadata<'o, O> {
         match response.status {
             200 => service.token = Some(response.text()?.trim().to_owned()),
             // The first version of the service has no tokens.
-            403..=405 if !is_true("AWS_EC2_METADATA_V1_DISABLED") => {}
+            403..=405 if !is_true(outside, "AWS_EC2_METADATA_V1_DISABLED") => {}
             _ => return Ok(None),
         }
         Ok(Some(service))
