@@ -323,7 +323,7 @@ pub(crate) struct ConfigFile {
 
 /// One workspace, or several.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "neither a workspace's id nor a list of them")]
 pub(crate) enum Workspaces {
     /// One.
     One(String),
