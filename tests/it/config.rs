@@ -63,7 +63,11 @@ async fn an_unknown_key_is_an_error_only_where_it_was_asked_to_be() {
         "sandbox_mod = \"read-only\"\n{}",
         lab.provider_config("")
     ));
-    lab.exec(&["hello"]).await.expect_code(0);
+    let ran = lab.exec(&["hello"]).await.expect_code(0);
+    ran.expect_errors(&[
+        "`sandbox_mod` in",
+        "is not a known setting and has no effect",
+    ]);
 }
 
 #[tokio::test]

@@ -170,3 +170,20 @@ async fn headers_that_no_request_can_have_are_left_out() {
         Some(request.body.len().to_string().as_str())
     );
 }
+
+#[tokio::test]
+async fn a_misspelt_key_is_told_since_the_provider_goes_without_it() {
+    let lab = lab(&[&script::answer("hi")]).await;
+    lab.write_config(&lab.provider_config("").replace("env_key =", "env_keyy ="));
+    let ran = lab.exec_json(&["hello"], 0).await;
+    let complaints = ran.complaints();
+    let [told] = complaints.as_slice() else {
+        panic!("one warning, not {complaints:?}")
+    };
+    assert!(
+        told.starts_with("`model_providers.rehearsal.env_keyy` in")
+            && told.ends_with("has no effect unless a plugin knows it (did you mean `model_providers.rehearsal.env_key`?)"),
+        "{told}"
+    );
+    assert_eq!(lab.requests()[0].header("authorization"), None);
+}

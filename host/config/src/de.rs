@@ -25,6 +25,8 @@ pub(crate) struct Stray {
     pub(crate) path: Vec<String>,
     /// The keys that there would have been a place for.
     pub(crate) known: &'static [&'static str],
+    /// Whether a plugin may know it.
+    pub(crate) is_open: bool,
 }
 
 /// A value that cannot be read.
@@ -180,7 +182,10 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         let Value::Object(entries) = self.value else {
             return Err(self.not("a table"));
         };
-        let known = (!OPEN_TABLES.contains(&name)).then_some(fields);
+        let known = Some(Known {
+            keys: fields,
+            is_open: OPEN_TABLES.contains(&name),
+        });
         visitor
             .visit_map(Fields::new(self, entries, known))
             .map_err(|error| error.at(self.trail))
@@ -233,10 +238,17 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     }
 }
 
+/// The keys that a structure has a place for, and whether a plugin may know others.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    keys: &'static [&'static str],
+    is_open: bool,
+}
+
 struct Fields<'t> {
     reader: Reader<'t>,
     entries: serde_json::map::Iter<'t>,
-    known: Option<&'static [&'static str]>,
+    known: Option<Known>,
     current: Option<(&'t str, &'t Value)>,
 }
 
@@ -244,7 +256,7 @@ impl<'t> Fields<'t> {
     fn new(
         reader: Reader<'t>,
         entries: &'t serde_json::Map<String, Value>,
-        known: Option<&'static [&'static str]>,
+        known: Option<Known>,
     ) -> Self {
         Self {
             reader,
@@ -264,9 +276,13 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     ) -> Result<Option<K::Value>, Mismatch> {
         for (key, value) in self.entries.by_ref() {
             match self.known {
-                Some(known) if !known.contains(&key.as_str()) => {
+                Some(Known { keys, is_open }) if !keys.contains(&key.as_str()) => {
                     let path = Trail::Key(self.reader.trail, key).keys();
-                    self.reader.strays.borrow_mut().push(Stray { path, known });
+                    self.reader.strays.borrow_mut().push(Stray {
+                        path,
+                        known: keys,
+                        is_open,
+                    });
                 }
                 Some(_) | None => {
                     self.current = Some((key, value));

@@ -38,7 +38,9 @@ pub(crate) fn resolve(
     let json = Node::Table(table.clone()).to_json();
     let (file, strays) =
         de::read::<ConfigFile>(&json).map_err(|mismatch| tree.invalid(mismatch))?;
-    let unknown_keys: Vec<UnknownKey> = strays.iter().map(|stray| tree.unknown(stray)).collect();
+    let (open, closed): (Vec<Stray>, Vec<Stray>) =
+        strays.into_iter().partition(|stray| stray.is_open);
+    let unknown_keys: Vec<UnknownKey> = closed.iter().map(|stray| tree.unknown(stray)).collect();
     let unknown_features: Vec<UnknownKey> = file
         .features
         .keys()
@@ -54,12 +56,21 @@ pub(crate) fn resolve(
         });
     }
     warnings.extend(unknown_features.iter().map(UnknownKey::to_string));
+    // A plugin may know any key; one that looks like a common key is rather that one, misspelt.
+    let misspelt = open.iter().map(|stray| tree.unknown(stray));
+    warnings.extend(misspelt.filter_map(|key| Some(doubt(&key, key.nearest.as_deref()?))));
     let mut config = tree.settings(file, request, project)?;
     config.warnings = warnings;
     config.unknown_keys = unknown_keys;
     config.table = table;
     config.layers = layers;
     Ok(config)
+}
+
+/// The words for a key that only a plugin may know.
+fn doubt(key: &UnknownKey, nearest: &str) -> String {
+    let UnknownKey { key, place, .. } = key;
+    format!("`{key}` in {place} has no effect unless a plugin knows it (did you mean `{nearest}`?)")
 }
 
 /// The merged tree and what is needed to say where each part came from.

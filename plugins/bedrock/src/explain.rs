@@ -141,10 +141,10 @@ impl Told {
             .zip(outside.variable("AWS_WEB_IDENTITY_TOKEN_FILE"));
         let role = role.map(|(role, file)| format!("role `{role}`, with the token in `{file}`"));
         self.look("AWS_WEB_IDENTITY_TOKEN_FILE", role, "not set");
-        let container = container::address(outside).map(|url| format!("will be asked, at {url}"));
+        let container = container::address(outside).map(|url| format!("asked at {url}"));
         self.look("container", container, "none is named");
         let instance = instance_metadata::may_be_asked(outside);
-        let instance = instance.then(|| "will be asked".to_owned());
+        let instance = instance.then(|| "asked where nothing before it has any".to_owned());
         self.look("instance", instance, "AWS_EC2_METADATA_DISABLED is set");
     }
 
@@ -245,13 +245,10 @@ mod tests {
                 "file:~/.aws/config",
                 "AWS_WEB_IDENTITY_TOKEN_FILE: role `arn`, with the token in `/t`",
             ),
-            (
-                "AWS_ROLE_ARN",
-                "container: will be asked, at http://169.254.170.2/c",
-            ),
+            ("AWS_ROLE_ARN", "container: asked at http://169.254.170.2/c"),
             (
                 "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-                "instance: will be asked",
+                "instance: asked where nothing before it has any",
             ),
         ] {
             world = world.less(&[gone]);

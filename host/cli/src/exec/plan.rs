@@ -92,7 +92,7 @@ pub(super) fn plan_session(run: RunOptions) -> anyhow::Result<Plan> {
     let mut setup = TurnSetup::of(&options, &config)?;
     setup.approval = config.approval_policy.unwrap_or(ApprovalPolicy::OnRequest);
     Ok(Plan {
-        warnings: config.warnings.clone(),
+        warnings: remarks(&config),
         config,
         setup,
         options,
@@ -100,6 +100,27 @@ pub(super) fn plan_session(run: RunOptions) -> anyhow::Result<Plan> {
         target: Target::New,
         local_provider,
     })
+}
+
+/// What a person should know of the configuration. Settings that nobody knows are one warning: a misspelt `env_key` is a
+/// provider without a credential.
+fn remarks(config: &Config) -> Vec<String> {
+    const MOST_NAMED: usize = 8;
+    let mut remarks = config.warnings.clone();
+    let unknown = &config.unknown_keys;
+    let mut named: Vec<String> = unknown
+        .iter()
+        .take(MOST_NAMED)
+        .map(ToString::to_string)
+        .collect();
+    if unknown.len() > MOST_NAMED {
+        let rest = unknown.len() - MOST_NAMED;
+        named.push(format!("{rest} more are shown by `dovetail doctor`"));
+    }
+    if !named.is_empty() {
+        remarks.push(named.join("; "));
+    }
+    remarks
 }
 
 pub(super) fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan> {
@@ -132,7 +153,7 @@ pub(super) fn plan(args: ExecArgs, home: Option<PathBuf>) -> anyhow::Result<Plan
     if let Some(path) = &options.output_last_message {
         output::check_answer_file(path)?;
     }
-    let mut warnings = config.warnings.clone();
+    let mut warnings = remarks(&config);
     if matches!(target, Target::Review(_)) && setup.output_schema.is_some() {
         warnings
             .push("`--output-schema` has no effect: reviews have a form of their own".to_owned());

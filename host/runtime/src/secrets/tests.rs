@@ -99,7 +99,7 @@ fn what_cannot_be_had_names_slot_and_source_but_no_value() {
         ),
         (
             "auth:OPENAI_API_KEY",
-            "secret `slot` is not set: `OPENAI_API_KEY` in auth.json is missing or empty",
+            "secret `slot` cannot be read from `OPENAI_API_KEY` in auth.json: it is no text",
         ),
         (
             "auth:tokens.access_token",
