@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use dovetail_config::Config;
-use dovetail_core::plugin::{CredentialExplained, LookedAt, Purpose, Scope};
+use dovetail_core::plugin::{
+    CredentialExplained, HeaderTemplate, LookedAt, Purpose, Scope, ValuePart,
+};
+use dovetail_runtime::lock;
 use serde_json::{Value, json};
 
 use crate::args::ConfigOverrides;
@@ -107,7 +110,10 @@ pub(crate) async fn run(args: AuthArgs) -> anyhow::Result<ExitCode> {
             .explain(&scope)
             .await
             .map_err(|error| Fatal::new(error.to_string()))?,
-        None => by_grant(&asked, variable.as_deref()),
+        None => {
+            let known = by_grant(&asked, variable.as_deref());
+            with_headers(known, &asked, &scope).await
+        }
     };
     out::stdout(&match json {
         true => format!("{:#}\n", as_json(&config, &asked, &scope, &explained)),
@@ -150,14 +156,62 @@ fn by_grant(asked: &Asked, variable: Option<&str>) -> CredentialExplained {
     let is_missing = variable.is_some() && !sources.iter().any(|source| source.used);
     CredentialExplained {
         sources,
-        headers: vec![format!(
-            "what plugin `{id}` makes of that when a request is sent"
-        )],
+        headers: Vec::new(),
         destination: asked.endpoint.base_url.clone(),
         problem: variable
             .filter(|_| is_missing)
             .map(|name| format!("the table wants the variable {name}, which is not set")),
     }
+}
+
+/// The same with what the credential is sent as. Only a plugin that came with the host, and has no command to run, is asked for it:
+/// others may do anything to get it.
+async fn with_headers(
+    known: CredentialExplained,
+    asked: &Asked,
+    scope: &Scope,
+) -> CredentialExplained {
+    if known.problem.is_some() {
+        return known;
+    }
+    let id = asked.plugin.id();
+    let runs_commands = !asked.plugin.grant().capabilities().process.is_empty();
+    let headers = match asked.plugin.scope() {
+        lock::Scope::Builtin if runs_commands => {
+            vec!["Authorization: Bearer … (the token that the command prints)".to_owned()]
+        }
+        lock::Scope::Builtin => match asked.provider.prepare(scope).await {
+            Ok(prepared) if prepared.headers.is_empty() => {
+                vec!["no credential: this table asks for none".to_owned()]
+            }
+            Ok(prepared) => prepared.headers.iter().map(hidden).collect(),
+            Err(error) => {
+                return CredentialExplained {
+                    problem: Some(error.to_string()),
+                    ..known
+                };
+            }
+        },
+        _ => vec![format!(
+            "what plugin `{id}` makes of that when a request is sent"
+        )],
+    };
+    CredentialExplained { headers, ..known }
+}
+
+/// A header without its secrets.
+fn hidden(header: &HeaderTemplate) -> String {
+    let has_slot = header
+        .value
+        .iter()
+        .any(|part| matches!(part, ValuePart::Secret(_)));
+    let parts = header.value.iter().map(|part| match part {
+        ValuePart::Secret(slot) => format!("… (secret {slot})"),
+        // Where a part is filled in later, the rest is what stands around it.
+        ValuePart::Literal(text) if has_slot || !header.sensitive => text.clone(),
+        ValuePart::Literal(_) => "…".to_owned(),
+    });
+    format!("{}: {}", header.name, parts.collect::<String>())
 }
 
 fn as_text(asked: &Asked, explained: &CredentialExplained) -> String {

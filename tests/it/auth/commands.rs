@@ -471,7 +471,10 @@ async fn every_source_of_a_credential_is_explained() {
         .expect_code(0);
     assert!(
         ran.stdout.contains("`print-token` prints a token")
-            && ran.stdout.contains("plugin `command-auth`"),
+            && ran.stdout.contains("plugin `command-auth`")
+            && ran
+                .stdout
+                .contains("Authorization: Bearer … (the token that the command prints)"),
         "{}",
         ran.stdout
     );
@@ -492,4 +495,15 @@ async fn every_source_of_a_credential_is_explained() {
             &json!({ "name": "secret env:CHAT_KEY", "finding": "environment variable `CHAT_KEY`, set", "used": true })
         )
     );
+    world.lab.add_config("[model_providers.open]\nname = \"C\"\nbase_url = \"https://llm.example/v1\"\nwire_api = \"chat\"\n\
+        [model_providers.claude]\nname = \"C\"\nbase_url = \"https://llm.example/v1\"\nwire_api = \"messages\"\nenv_key = \"CHAT_KEY\"\n");
+    for (provider, header) in [
+        ("chat", "Authorization: Bearer … (secret env:CHAT_KEY)"),
+        ("claude", "x-api-key: … (secret env:CHAT_KEY)"),
+        ("open", "no credential: this table asks for none"),
+    ] {
+        let asked = ["auth", "explain", provider, "--json"];
+        let ran = world.lab.run(&asked).await.expect_code(0).json();
+        assert_eq!(ran["headers"][0], header);
+    }
 }
